@@ -1,0 +1,56 @@
+/**
+ * Where a node keeps what it must not lose. One numbered namespace per noun; a retired number is never used again.
+ * The store knows no money: it keeps bytes, atomically and durably.
+ */
+export const SPACES = {
+  /** 'genesis' -> { node address, chain id, ledger, created } */
+  meta: 1,
+  /** channel id (32) -> what the payee knows and holds of it: chain facts, best promise, frozen until */
+  channelIn: 2,
+  /** channel id (32) -> what the payer knows of it: chain facts, reserved mark, last signed promise */
+  channelOut: 3,
+  /** session id (16) -> the payee's session record */
+  sessionIn: 4,
+  /** session id (16) -> the payer's session record */
+  sessionOut: 5,
+  /** owner address (20) -> the payee's credit account of that owner */
+  owner: 6,
+  /** intent id (16) -> transaction intent, written before it is sent */
+  tx: 7,
+  /** block number (8) -> block hash, for noticing a reorganisation; 'cursor' -> last block read */
+  block: 8,
+  /** session id (16) -> countersigned receipt */
+  receipt: 9,
+  /** offer name -> last sequence number used */
+  offer: 10,
+  /** payee's newcomers' pool and other single counters, by name */
+  counter: 11,
+} as const
+export type Space = keyof typeof SPACES
+
+export type StoreOp =
+  | { readonly type: 'put'; readonly space: Space; readonly key: Uint8Array; readonly value: Uint8Array }
+  | { readonly type: 'del'; readonly space: Space; readonly key: Uint8Array }
+
+export interface ListRange {
+  /** first key, inclusive */
+  readonly gte?: Uint8Array
+  /** end, exclusive */
+  readonly lt?: Uint8Array
+  readonly limit?: number
+  readonly reverse?: boolean
+}
+
+/**
+ * A durable key-value store. `commit` is the only way to write: all ops of one call are applied together or not at all, and when
+ * the promise resolves they survive kill -9 and power loss. Calls that arrive while one sync is running share the next one.
+ * Commits are applied in the order of their calls.
+ *
+ * Throws TallyError STORE_CLOSED after close(), STORE_CORRUPT when a value does not carry its checksum.
+ */
+export interface Store {
+  get(space: Space, key: Uint8Array): Promise<Uint8Array | undefined>
+  list(space: Space, range?: ListRange): AsyncIterable<readonly [key: Uint8Array, value: Uint8Array]>
+  commit(ops: readonly StoreOp[]): Promise<void>
+  close(): Promise<void>
+}
