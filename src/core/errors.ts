@@ -83,11 +83,13 @@ export const ERRORS = {
   CONTRACT_MISSING: { who: 'operator', retry: false, exit: 3, text: 'there is no ledger contract at the configured address' },
   TX_REVERTED: { who: 'user', retry: false, exit: 9, text: 'the chain refused the transaction' },
   TX_UNKNOWN: { who: 'nobody', retry: true, exit: 75, text: 'it is not known yet whether the transaction went through' },
+  TX_REPLACED: { who: 'user', retry: true, exit: 75, text: 'another transaction of this account took the place of this one' },
   FUNDS_LOW: { who: 'user', retry: true, exit: 8, text: 'there is not enough of the token' },
   GAS_LOW: { who: 'user', retry: true, exit: 8, text: 'there is not enough of the gas coin' },
   DEVNET_FAILED: { who: 'operator', retry: true, exit: 3, text: 'the local chain did not start' },
   // not for the wire: the user's side
   USAGE: { who: 'user', retry: false, exit: 2, text: 'the command is not understood' },
+  ADDRESS_INVALID: { who: 'user', retry: false, exit: 2, text: 'this is not an address' },
   AMOUNT_INVALID: { who: 'user', retry: false, exit: 2, text: 'this is not an amount' },
   PRICE_INVALID: { who: 'user', retry: false, exit: 2, text: 'this is not a price' },
   CONFIG_INVALID: { who: 'operator', retry: false, exit: 2, text: 'the configuration is not valid' },

@@ -1,0 +1,48 @@
+import type { ByteReader, ByteWriter } from '../../src/core/bytes.ts'
+import { TallyError } from '../../src/core/errors.ts'
+import { readSessionId, type SessionId, writeSessionId } from '../../src/core/ids.ts'
+
+/** A signature as the ledger takes it: r | s | v. */
+export const SIGNATURE_BYTES = 65
+
+/** In a fault the id of no session: the whole stream is meant. Nobody may pick it. */
+const NO_SESSION = `0x${'0'.repeat(32)}`
+
+/** The session of a message. @throws TallyError MALFORMED when it is all zeros, or when there are fewer than 16 bytes */
+export function readSession(reader: ByteReader): SessionId {
+  const session = readSessionId(reader)
+  if (session === NO_SESSION) throw malformed('a session of all zeros')
+  return session
+}
+
+/** @throws TallyError MALFORMED when it is all zeros */
+export function writeSession(writer: ByteWriter, session: SessionId): ByteWriter {
+  if (session === NO_SESSION) throw malformed('a session of all zeros')
+  return writeSessionId(writer, session)
+}
+
+/** The session of a fault; undefined for all zeros. */
+export function readSessionOrNone(reader: ByteReader): SessionId | undefined {
+  const session = readSessionId(reader)
+  return session === NO_SESSION ? undefined : session
+}
+
+export function writeSessionOrNone(writer: ByteWriter, session: SessionId | undefined): ByteWriter {
+  return writeSessionId(writer, session ?? (NO_SESSION as SessionId))
+}
+
+/** The only flag of a message, in bit 0. @throws TallyError MALFORMED when a reserved bit is set */
+export function readFlag(reader: ByteReader): boolean {
+  const flags = reader.u8()
+  if (flags > 1) throw malformed('a reserved flag is set')
+  return flags === 1
+}
+
+export function writeFlag(writer: ByteWriter, flag: boolean): ByteWriter {
+  return writer.u8(flag ? 1 : 0)
+}
+
+
+function malformed(message: string): TallyError {
+  return new TallyError('MALFORMED', { message })
+}

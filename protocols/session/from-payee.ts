@@ -1,0 +1,99 @@
+import { readAmount } from '../../src/core/amount.ts'
+import type { ByteReader, ByteWriter } from '../../src/core/bytes.ts'
+import { readChannelId, readSeconds, writeChannelId } from '../../src/core/ids.ts'
+import { readMeter, writeMeter } from '../../src/core/meter.ts'
+import { readPromise, writePromise } from '../../src/core/promise.ts'
+import { decodeReceipt, encodeReceipt } from '../../src/core/receipt.ts'
+import type { Closing, Fault, MeterReport, Ready, ReceiptSigned, Released, TermsOffered } from '../../src/core/session/messages.ts'
+import { decodeTerms, encodeTerms } from '../../src/core/terms.ts'
+import { readFlag, readSession, readSessionOrNone, SIGNATURE_BYTES, writeFlag, writeSession, writeSessionOrNone } from './fields.ts'
+import { MESSAGES } from './protocol.ts'
+
+/** The fields of each message that a payee sends, after the type byte, in the order of the table. @see SPEC.md section Messages */
+
+export function writeTerms(writer: ByteWriter, message: TermsOffered): void {
+  writer.bytes16(encodeTerms(message.terms), MESSAGES.terms.maxBytes).bytes(message.signature, SIGNATURE_BYTES)
+  writeFlag(writer, message.head !== undefined)
+  if (message.head !== undefined) writePromise(writer, message.head)
+  writeMeter(writer.u96(message.total), message.acked).u96(message.credit)
+}
+
+export function readTerms(reader: ByteReader): TermsOffered {
+  return {
+    type: 'terms',
+    terms: decodeTerms(reader.bytes16(MESSAGES.terms.maxBytes)),
+    signature: reader.bytes(SIGNATURE_BYTES),
+    head: readFlag(reader) ? readPromise(reader) : undefined,
+    total: readAmount(reader),
+    acked: readMeter(reader),
+    credit: readAmount(reader),
+  }
+}
+
+export function writeReady(writer: ByteWriter, message: Ready): void {
+  writeSession(writer, message.session).u96(message.credit)
+}
+
+export function readReady(reader: ByteReader): Ready {
+  return { type: 'ready', session: readSession(reader), credit: readAmount(reader) }
+}
+
+export function writeReport(writer: ByteWriter, message: MeterReport): void {
+  writeMeter(writeSession(writer, message.session), message.written).u96(message.paid).u96(message.credit)
+  writeFlag(writer, message.paused)
+}
+
+export function readReport(reader: ByteReader): MeterReport {
+  return {
+    type: 'meter',
+    session: readSession(reader),
+    written: readMeter(reader),
+    paid: readAmount(reader),
+    credit: readAmount(reader),
+    paused: readFlag(reader),
+  }
+}
+
+export function writeClosing(writer: ByteWriter, message: Closing): void {
+  writeSession(writer, message.session).u16(message.reason)
+}
+
+export function readClosing(reader: ByteReader): Closing {
+  return { type: 'closing', session: readSession(reader), reason: reader.u16() }
+}
+
+export function writeReceipt(writer: ByteWriter, message: ReceiptSigned): void {
+  const { receipt, signature } = message.receipt
+  writeSession(writer, message.session).bytes16(encodeReceipt(receipt), MESSAGES.receipt.maxBytes).bytes(signature, SIGNATURE_BYTES)
+}
+
+export function readReceipt(reader: ByteReader): ReceiptSigned {
+  const session = readSession(reader)
+  const receipt = decodeReceipt(reader.bytes16(MESSAGES.receipt.maxBytes))
+  return { type: 'receipt', session, receipt: { receipt, signature: reader.bytes(SIGNATURE_BYTES) } }
+}
+
+export function writeReleased(writer: ByteWriter, message: Released): void {
+  writeChannelId(writer, message.channel).u96(message.amount).u40(message.deadline).u24(message.epoch)
+  writer.bytes(message.signature, SIGNATURE_BYTES)
+}
+
+export function readReleased(reader: ByteReader): Released {
+  return {
+    type: 'released',
+    channel: readChannelId(reader),
+    amount: readAmount(reader),
+    deadline: readSeconds(reader),
+    epoch: reader.u24(),
+    signature: reader.bytes(SIGNATURE_BYTES),
+  }
+}
+
+/** A fault is the one message that both sides send. */
+export function writeFault(writer: ByteWriter, message: Fault): void {
+  writeSessionOrNone(writer, message.session).u16(message.code)
+}
+
+export function readFault(reader: ByteReader): Fault {
+  return { type: 'fault', session: readSessionOrNone(reader), code: reader.u16() }
+}

@@ -1,0 +1,77 @@
+import type { ChainNotice, Job } from '../ports/chain.ts'
+import type { Store } from '../ports/store.ts'
+import { decodeRecord, encodeRecord, isFinished, isInFlight, jobOf, type TxRecord } from './tx-record.ts'
+
+/**
+ * All transactions of this node that the store knows. The authority for what was intended and signed: a change is on disk before
+ * anybody sees it. Nothing is ever removed, so that a key stays good for ever.
+ */
+export interface TxBook {
+  get(id: string): TxRecord | undefined
+  /** In the order of submission. */
+  unfinished(): readonly TxRecord[]
+  /** Signed and not yet deep enough in the chain, by nonce. */
+  inFlight(): readonly TxRecord[]
+  /** Unfinished first, then newest first. */
+  all(): readonly TxRecord[]
+  nextSeq(): number
+  /** Writes the records, all or none; resolves when they are durable. On failure nothing has changed. */
+  put(...records: readonly TxRecord[]): Promise<void>
+  observe(listener: (job: Job) => void): () => void
+}
+
+/** Reads the book from the store. Throws STORE_CORRUPT, STORE_NEWER, STORE_CLOSED. */
+export async function openTxBook(store: Store, onNotice: ChainNotice): Promise<TxBook> {
+  const records = new Map<string, TxRecord>()
+  const listeners = new Set<(job: Job) => void>()
+  for await (const [, value] of store.list('tx')) {
+    const record = decodeRecord(value)
+    records.set(record.id, record)
+  }
+  let seq = Math.max(0, ...[...records.values()].map((record) => record.seq))
+
+  const sorted = (keep: (record: TxRecord) => boolean, by: (record: TxRecord) => number) =>
+    [...records.values()].filter(keep).sort((a, b) => by(a) - by(b))
+
+  return {
+    get: (id) => records.get(id),
+    unfinished: () =>
+      sorted(
+        (record) => !isFinished(record.state),
+        (record) => record.seq,
+      ),
+    inFlight: () =>
+      sorted(
+        (record) => isInFlight(record.state),
+        (record) => record.nonce ?? 0,
+      ),
+    all: () =>
+      sorted(
+        () => true,
+        (record) => (isFinished(record.state) ? 0 : -(2 ** 40)) - record.seq,
+      ),
+    nextSeq: () => ++seq,
+    async put(...changed) {
+      await store.commit(
+        changed.map((record) => ({ type: 'put', space: 'tx', key: Buffer.from(record.id, 'hex'), value: encodeRecord(record) })),
+      )
+      for (const record of changed) {
+        records.set(record.id, record)
+        for (const listener of listeners) notify(listener, jobOf(record), onNotice)
+      }
+    },
+    observe(listener) {
+      listeners.add(listener)
+      return () => listeners.delete(listener)
+    },
+  }
+}
+
+/** Observers look on: what one of them throws must not stop the queue. */
+function notify(listener: (job: Job) => void, job: Job, onNotice: ChainNotice): void {
+  try {
+    listener(job)
+  } catch (error) {
+    onNotice('an observer of transactions failed', error)
+  }
+}

@@ -1,0 +1,134 @@
+/**
+ * What each end knows of one channel, and the rules by which a promise on it is judged.
+ *
+ * Authority: deposit, settled, expiry and epoch are the ledger's (facts, copied here after confirmation); what was promised is said
+ * by the highest promise that carries the signer's signature.
+ * @see protocols/session/SPEC.md sections Head, promise
+ */
+import type { Amount } from './amount.ts'
+import type { ErrorCode } from './errors.ts'
+import type { ChannelId, Seconds } from './ids.ts'
+import type { ChannelParties, SignedPromise } from './promise.ts'
+
+/** A channel as the ledger has it. `deposit` and `settled` are cumulative over the channel's life, in base units. */
+export interface ChannelFacts {
+  readonly deposit: Amount
+  readonly settled: Amount
+  /** unix seconds; 0 = no reservation */
+  readonly expiry: Seconds
+  /** how often the channel was closed or reclaimed */
+  readonly epoch: number
+}
+
+export const NO_CHANNEL: ChannelFacts = { deposit: 0n as Amount, settled: 0n as Amount, expiry: 0 as Seconds, epoch: 0 }
+
+/** The payee's record of a channel. Lives for ever: amounts are cumulative. */
+export interface ChannelIn {
+  readonly id: ChannelId
+  readonly parties: ChannelParties
+  /** confirmed facts only */
+  readonly facts: ChannelFacts
+  /** the promise that is worth most; it may be ahead of the disk by what is being stored */
+  readonly best: SignedPromise | undefined
+  /** a Close was signed at this epoch: no promise is accepted while the ledger still shows the epoch, until this time */
+  readonly frozen: { readonly until: Seconds; readonly epoch: number } | undefined
+}
+
+/** The payer's record of a channel. */
+export interface ChannelOut {
+  readonly id: ChannelId
+  readonly parties: ChannelParties
+  readonly facts: ChannelFacts
+  /** nothing above this was ever signed: written durably before each signature. `free = deposit - reserved` */
+  readonly reserved: Amount
+  /** the highest promise this node knows it signed (or that the payee showed with our signature on it) */
+  readonly last: SignedPromise | undefined
+  /** where the next rise starts: the head that both ends agree on, plus what was sent since */
+  readonly at: Amount
+}
+
+export function bestAmount(channel: ChannelIn): Amount {
+  return channel.best?.amount ?? (0n as Amount)
+}
+
+export function isFrozen(channel: ChannelIn, now: Seconds): boolean {
+  return channel.frozen !== undefined && channel.frozen.epoch === channel.facts.epoch && now <= channel.frozen.until
+}
+
+/** What the payee could still be paid from the ledger for its best promise, in base units. */
+export function unsettled(channel: ChannelIn): Amount {
+  const best = bestAmount(channel)
+  return (best > channel.facts.settled ? best - channel.facts.settled : 0n) as Amount
+}
+
+/** The deposit that no promise has used yet, in base units; what a payer may still sign. Counts every promise it may have signed. */
+export function freeOf(channel: ChannelOut): Amount {
+  const used = channel.reserved > channel.facts.settled ? channel.reserved : channel.facts.settled
+  return (channel.facts.deposit > used ? channel.facts.deposit - used : 0n) as Amount
+}
+
+export interface PromiseRules {
+  readonly now: Seconds
+  /** the payee stops counting promises this long before the expiry */
+  readonly marginS: number
+  /** how far above the deposit a promise may go, at the payee's own risk; 0 by default */
+  readonly unreserved: Amount
+  readonly verify: (promise: SignedPromise) => boolean
+}
+
+/** 'same' = nothing new, harmless; 'better' = replaces the best one; otherwise the code of the rule that it breaks (P2 of the spec). */
+export function judgePromise(channel: ChannelIn, promise: SignedPromise, rules: PromiseRules): 'same' | 'better' | ErrorCode {
+  const best = bestAmount(channel)
+  if (promise.amount === best && channel.best !== undefined && sameSignature(channel.best, promise)) return 'same'
+  if (!rules.verify(promise)) return 'SIGNER_WRONG'
+  if (promise.locks.length > 0) return 'LOCKS_REFUSED'
+  if (promise.amount < best) return 'AMOUNT_TOO_LOW'
+  if (isFrozen(channel, rules.now)) return 'CHANNEL_FROZEN'
+  if (promise.amount > channel.facts.deposit + rules.unreserved) return 'AMOUNT_OVER_DEPOSIT'
+  if (rules.now >= channel.facts.expiry - rules.marginS) return 'CHANNEL_EXPIRED'
+  return promise.amount === best ? 'same' : 'better'
+}
+
+function sameSignature(a: SignedPromise, b: SignedPromise): boolean {
+  return a.signature.length === b.signature.length && a.signature.every((byte, i) => byte === b.signature[i])
+}
+
+export interface HeadAgreement {
+  readonly channel: ChannelOut
+  /** the payer's own last promise, to be sent before accept, because the payee's head is below it (H3) */
+  readonly restate: SignedPromise | undefined
+  /** what the payer sent on this channel and the payee does not hold; resumed sessions account for it */
+  readonly gap: Amount
+  /** what the payee holds beyond the payer's own record; resumed sessions account for it */
+  readonly surplus: Amount
+}
+
+/**
+ * The common head of both ends (H1 to H4). `mayRestate` is false while a session that was cut may still account for the gap.
+ *
+ * Returns HEAD_DISAGREES when the head does not carry our signature.
+ */
+export function agreeOnHead(
+  channel: ChannelOut,
+  head: SignedPromise | undefined,
+  verify: (promise: SignedPromise) => boolean,
+  mayRestate: boolean,
+): HeadAgreement | 'HEAD_DISAGREES' {
+  if (head !== undefined && !verify(head)) return 'HEAD_DISAGREES'
+  const theirs = head?.amount ?? (0n as Amount)
+  const ours = channel.last?.amount ?? (0n as Amount)
+  if (head !== undefined && theirs >= ours) {
+    const reserved = theirs > channel.reserved ? theirs : channel.reserved
+    return {
+      channel: { ...channel, last: head, reserved, at: theirs },
+      restate: undefined,
+      gap: 0n as Amount,
+      surplus: (theirs - ours) as Amount,
+    }
+  }
+  const gap = (ours - theirs) as Amount
+  if (mayRestate && gap > 0n) {
+    return { channel: { ...channel, at: ours }, restate: channel.last, gap: 0n as Amount, surplus: 0n as Amount }
+  }
+  return { channel: { ...channel, at: theirs }, restate: undefined, gap, surplus: 0n as Amount }
+}

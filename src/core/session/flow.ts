@@ -1,0 +1,59 @@
+/**
+ * Byte counts of a session over its data streams: what the sender has written and what the receiver has acknowledged.
+ * A stream that ended is folded into `done` at what was acknowledged of it; the rest was the sender's loss.
+ * @see protocols/data/SPEC.md D3, D4
+ */
+export interface StreamCount {
+  readonly written: bigint
+  readonly acked: bigint
+}
+
+export interface Flow {
+  /** acknowledged bytes of all streams that ended */
+  readonly done: bigint
+  readonly open: ReadonlyMap<number, StreamCount>
+}
+
+export const NO_FLOW: Flow = { done: 0n, open: new Map() }
+
+const total = (flow: Flow, what: keyof StreamCount): bigint => {
+  let sum = flow.done
+  for (const count of flow.open.values()) sum += count[what]
+  return sum
+}
+
+/** Everything written so far that may still be acknowledged, plus everything acknowledged of streams that ended. */
+export const writtenOf = (flow: Flow): bigint => total(flow, 'written')
+export const ackedOf = (flow: Flow): bigint => total(flow, 'acked')
+
+const withStream = (flow: Flow, stream: number, count: StreamCount): Flow => ({ ...flow, open: new Map(flow.open).set(stream, count) })
+
+export function openStream(flow: Flow, stream: number): Flow {
+  return flow.open.has(stream) ? flow : withStream(flow, stream, { written: 0n, acked: 0n })
+}
+
+export function wrote(flow: Flow, stream: number, bytes: bigint): Flow {
+  const count = flow.open.get(stream)
+  return count === undefined ? flow : withStream(flow, stream, { ...count, written: count.written + bytes })
+}
+
+/**
+ * The receiver's cumulative acknowledgement of one stream. One that does not grow changes nothing; one beyond what was written is
+ * refused with undefined.
+ */
+export function acknowledge(flow: Flow, stream: number, bytes: bigint, final: boolean): Flow | undefined {
+  const count = flow.open.get(stream)
+  if (count === undefined) return flow
+  if (bytes > count.written) return undefined
+  const acked = bytes > count.acked ? bytes : count.acked
+  if (!final) return acked === count.acked ? flow : withStream(flow, stream, { ...count, acked })
+  const open = new Map(flow.open)
+  open.delete(stream)
+  return { done: flow.done + acked, open }
+}
+
+/** Every stream ends at what is acknowledged, or at the receiver's own higher figure (`atLeast`, when a session is resumed). */
+export function foldAll(flow: Flow, atLeast = 0n): Flow {
+  const acked = ackedOf(flow)
+  return { done: acked > atLeast ? acked : atLeast, open: new Map() }
+}

@@ -1,0 +1,56 @@
+/**
+ * Whether a payee begins a session, and on which terms.
+ * @see protocols/session/SPEC.md section hello
+ */
+import type { Amount } from '../amount.ts'
+import { type ChannelIn, isFrozen, bestAmount } from '../channel.ts'
+import type { OwnerAccount } from '../credit.ts'
+import type { ErrorCode } from '../errors.ts'
+import type { Address, Seconds } from '../ids.ts'
+import type { Offer } from '../offer.ts'
+import type { Terms } from '../terms.ts'
+import type { Hello } from './messages.ts'
+
+export interface HelloFacts {
+  readonly offer: Offer | undefined
+  /** undefined: the ledger knows no such channel */
+  readonly channel: ChannelIn | undefined
+  readonly live: number
+  readonly maxSessions: number
+  readonly banned: boolean
+  readonly nowS: Seconds
+  readonly marginS: number
+  readonly unreserved: Amount
+}
+
+/** The first demand that is not met (in the order of the spec), or undefined. */
+export function judgeHello(hello: Hello, facts: HelloFacts): ErrorCode | undefined {
+  const { offer, channel } = facts
+  if (facts.live >= facts.maxSessions) return 'BUSY'
+  if (facts.banned) return 'BANNED'
+  if (offer === undefined || offer.service !== hello.service) return 'SERVICE_UNKNOWN'
+  if (offer.token !== hello.token) return 'OFFER_FOREIGN'
+  if (channel === undefined) return 'CHANNEL_UNKNOWN'
+  if (isFrozen(channel, facts.nowS)) return 'CHANNEL_FROZEN'
+  // the payer's own record counts: what it may have signed already is not there to be spent again
+  const used = hello.signed > bestAmount(channel) ? hello.signed : bestAmount(channel)
+  const free = channel.facts.deposit + facts.unreserved - used
+  if (!hello.resume && (free <= 0n || free < offer.minReservation)) return 'RESERVATION_TOO_SMALL'
+  const demanded = hello.resume ? facts.marginS : Math.max(offer.minTimeToExpiry, facts.marginS)
+  if (channel.facts.expiry - demanded <= facts.nowS) return 'CHANNEL_EXPIRED'
+  return undefined
+}
+
+/** The terms of a new session: the current offer, pinned; what the owner owes from before comes first. */
+export function termsFor(
+  hello: Hello,
+  offer: Offer,
+  owner: OwnerAccount,
+  made: { signer: Address; content: Uint8Array; patienceMs: number; nowS: Seconds; lastS: number; arrearsTaken: boolean },
+): Terms {
+  return {
+    session: hello.session, owner: hello.owner, signer: made.signer, provider: offer.provider, token: hello.token, service: offer.service,
+    offerSequence: offer.sequence, price: offer.price, chunk: offer.chunk, arrears: made.arrearsTaken ? (0n as Amount) : owner.debt,
+    patienceMs: made.patienceMs, opened: made.nowS, expiry: (made.nowS + made.lastS) as Seconds, content: made.content,
+  } // biome-ignore format: a record
+}

@@ -1,0 +1,2 @@
+export type { ProgramLog } from './program.ts'
+export { type StreamInit, streamService } from './provider.ts'

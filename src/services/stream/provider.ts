@@ -1,0 +1,132 @@
+import { TallyError } from '../../core/errors.ts'
+import type { ServiceAdapter, ServiceAnswer, ServiceCall } from '../../ports/service.ts'
+import { abortError, refuseAborted, unlessAborted } from '../abort.ts'
+import { Program, type ProgramLog } from './program.ts'
+
+export interface StreamInit {
+  /** the program, by path or name; with `shell`, a line for the shell */
+  readonly command: string
+  readonly args?: readonly string[]
+  readonly cwd?: string
+  /** the whole environment of the program. @default this process's own, without TALLYSTICK_* (there may be a password in it) */
+  readonly env?: NodeJS.ProcessEnv
+  /** @default false */
+  readonly shell?: boolean
+  /** how long a program that was told to stop may take before it is killed. @default 2,000 */
+  readonly killGraceMs?: number
+  /** programs at the same time, over all sessions. @default 64 */
+  readonly maxPrograms?: number
+  /** what programs write to their standard error: at most 64 KiB of each, in lines of at most 1,024 characters */
+  readonly onLog?: (entry: ProgramLog) => void
+}
+
+const CONTENT = Uint8Array.of(1)
+
+/**
+ * Sells what a program writes to its standard output. Every data stream runs the program anew; it is stopped, with all that it
+ * started, when the stream ends. Nothing that a consumer sends reaches the program: no argument, no input.
+ *
+ * A program that exits with another code than 0 ends its stream with SERVICE_FAILED, after all that it wrote.
+ */
+export function streamService(init: StreamInit): ServiceAdapter {
+  return new StreamService(init)
+}
+
+class StreamService implements ServiceAdapter {
+  readonly kind = 'stream'
+  readonly inputs = 'nothing'
+  readonly outputs = 'the bytes that a program writes, from its start on, for each stream anew'
+  readonly #init: StreamInit
+  readonly #closing = new AbortController()
+  /** one for each program, from before its start until it is gone */
+  readonly #lives = new Set<Promise<unknown>>()
+
+  constructor(init: StreamInit) {
+    this.#init = init
+  }
+
+  async prepare(inputs: Uint8Array, signal: AbortSignal): Promise<Uint8Array> {
+    refuseAborted(signal)
+    refuseWords(inputs)
+    return CONTENT.slice()
+  }
+
+  async open(call: ServiceCall): Promise<ServiceAnswer> {
+    refuseWords(call.request)
+    const signal = AbortSignal.any([call.signal, this.#closing.signal])
+    refuseAborted(signal)
+    const program = await this.#start(signal)
+    return { info: new Uint8Array(), free: false, body: outputOf(program, signal, this.#graceMs) }
+  }
+
+  /** Resolves when every program is gone. */
+  async close(): Promise<void> {
+    this.#closing.abort(new TallyError('SHUTTING_DOWN'))
+    await Promise.allSettled(this.#lives)
+  }
+
+  get #graceMs(): number {
+    return this.#init.killGraceMs ?? 2_000
+  }
+
+  async #start(signal: AbortSignal): Promise<Program> {
+    const { command, args = [], cwd, env = ownEnvironment(), shell = false, maxPrograms = 64, onLog } = this.#init
+    if (this.#lives.size >= maxPrograms) {
+      throw new TallyError('BUSY', { message: `${maxPrograms} programs of this service are running already`, fields: { maxPrograms } })
+    }
+    const options = { ...(cwd !== undefined && { cwd }), ...(onLog && { onLog }) }
+    const starting = Program.start({ command, args, env, shell, killGraceMs: this.#graceMs, ...options })
+    const life = starting.then((program) => stopWith(signal, program))
+    this.#lives.add(life)
+    const over = () => this.#lives.delete(life)
+    life.then(over, over)
+    return starting
+  }
+}
+
+/** Stops the program when the signal says so; resolves when the program is gone. */
+async function stopWith(signal: AbortSignal, program: Program): Promise<void> {
+  const stop = () => program.stop()
+  signal.addEventListener('abort', stop, { once: true })
+  if (signal.aborted) stop()
+  await program.ended
+  signal.removeEventListener('abort', stop)
+}
+
+/** What the program writes, as fast as it is pulled; then how it ended. */
+async function* outputOf(program: Program, signal: AbortSignal, graceMs: number): AsyncGenerator<Uint8Array> {
+  try {
+    for await (const piece of program.output) yield piece as Uint8Array
+    const end = await endWithin(program, graceMs, signal)
+    if (end && end.code !== 0) throw failed(end.code === null ? `it was ended by ${end.signal}` : `its exit code was ${end.code}`)
+  } catch (thrown) {
+    if (signal.aborted) throw abortError(signal)
+    throw thrown instanceof TallyError ? thrown : failed('its output broke off', thrown)
+  } finally {
+    program.stop()
+  }
+}
+
+/** How the program ended; undefined if it closed its output and then went on living: it has nothing more to sell. */
+async function endWithin(program: Program, graceMs: number, signal: AbortSignal) {
+  const patience = Promise.withResolvers<undefined>()
+  const timer = setTimeout(patience.resolve, graceMs, undefined)
+  try {
+    return await unlessAborted(Promise.race([program.ended, patience.promise]), signal)
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+function failed(why: string, cause?: unknown): TallyError {
+  return new TallyError('SERVICE_FAILED', { message: `the program failed: ${why}`, cause })
+}
+
+function refuseWords(bytes: Uint8Array): void {
+  if (bytes.length === 0) return
+  throw new TallyError('REQUEST_INVALID', { message: 'this service takes no input: its program is always the same' })
+}
+
+function ownEnvironment(): NodeJS.ProcessEnv {
+  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('TALLYSTICK_')))
+}

@@ -1,0 +1,54 @@
+/** The signing and checking that the rules of one session need, bound to its channel, its peer and this node's key. */
+import type { Amount } from '../core/amount.ts'
+import type { Domain } from '../core/eip712.ts'
+import type { ChannelParties, Hash32 } from '../core/ids.ts'
+import { preparePromises } from '../core/promise.ts'
+import { type Receipt, receiptDigest, signReceipt } from '../core/receipt.ts'
+import { signTerms, type Terms, termsDigest } from '../core/terms.ts'
+import { recoverAddress, verify } from '../core/crypto/secp256k1.ts'
+import type { PayeeContext } from '../core/session/payee.ts'
+import type { PayerContext } from '../core/session/payer.ts'
+import type { Self } from './components.ts'
+
+type PayeeChecks = Pick<PayeeContext, 'verifyPromise' | 'verifyTerms' | 'verifyReceipt' | 'signReceipt'>
+export interface PayeeCrypto extends PayeeChecks {
+  readonly termsDigest: Hash32
+  readonly termsSignature: Uint8Array
+}
+export type PayerCrypto = Pick<
+  PayerContext,
+  'digestTerms' | 'verifyTerms' | 'signTerms' | 'verifyPromise' | 'signPromise' | 'verifyReceipt' | 'signReceipt'
+>
+
+/**
+ * The payer is known by its connection: its key is checked against, not recovered. Without a key (a session loaded from the disk) it
+ * is recovered.
+ */
+export function payeeCrypto(domain: Domain, self: Self, parties: ChannelParties, payerKey: Uint8Array | undefined, terms: Terms): PayeeCrypto {
+  const promises = preparePromises(domain, parties)
+  const digest = termsDigest(domain, terms)
+  const bySigner = (hash: Uint8Array, signature: Uint8Array): boolean =>
+    payerKey === undefined ? recoverAddress(hash, signature) === parties.signer : verify(hash, signature, payerKey)
+  return {
+    termsDigest: digest.hex,
+    termsSignature: self.sign(digest.bytes),
+    verifyPromise: promises.verify,
+    verifyTerms: (signature) => bySigner(digest.bytes, signature),
+    verifyReceipt: (receipt, signature) => bySigner(receiptDigest(domain, receipt), signature),
+    signReceipt: (receipt) => signReceipt(domain, receipt, self.sign),
+  }
+}
+
+/** The provider is known by its connection: terms and receipts must carry its key's signature. */
+export function payerCrypto(domain: Domain, self: Self, parties: ChannelParties, payeeKey: Uint8Array): PayerCrypto {
+  const promises = preparePromises(domain, parties)
+  return {
+    digestTerms: (terms: Terms) => termsDigest(domain, terms).hex,
+    verifyTerms: (terms, signature) => verify(termsDigest(domain, terms).bytes, signature, payeeKey),
+    signTerms: (terms) => signTerms(domain, terms, self.sign),
+    verifyPromise: promises.verify,
+    signPromise: (amount: Amount) => promises.sign(amount, [], self.sign),
+    verifyReceipt: (receipt: Receipt, signature) => verify(receiptDigest(domain, receipt), signature, payeeKey),
+    signReceipt: (receipt) => signReceipt(domain, receipt, self.sign),
+  }
+}

@@ -1,0 +1,208 @@
+/** How the desks' records look on disk. Every value is read back strictly: what does not decode is damage, not a default. */
+import { readAmount } from '../core/amount.ts'
+import { type ByteReader, ByteWriter } from '../core/bytes.ts'
+import type { ChannelFacts, ChannelIn, ChannelOut } from '../core/channel.ts'
+import type { OwnerAccount, Pool } from '../core/credit.ts'
+import { codeOfWire, TallyError } from '../core/errors.ts'
+import { type ChannelParties, channelId, readAddress, readHash32, readSeconds, readSessionId, writeAddress, writeHash32, writeSessionId } from '../core/ids.ts'
+import { readChunk, readPrice, writeChunk, writePrice } from '../core/price.ts'
+import { readPromise, type SignedPromise, writePromise } from '../core/promise.ts'
+import { decodeReceipt, encodeReceipt, RECEIPT_BYTES, type SignedReceipt } from '../core/receipt.ts'
+import { foldAll } from '../core/session/flow.ts'
+import { type PayeeSession, writtenMeter } from '../core/session/payee.ts'
+import { type PayerSession, usedMeter } from '../core/session/payer.ts'
+import type { Wish } from '../core/session/payer-terms.ts'
+import { decodeTerms, encodeTerms, MAX_TERMS_BYTES, type Terms } from '../core/terms.ts'
+
+/** A record's bytes, without version and checksum. */
+export interface RecordCodec<T> {
+  write(writer: ByteWriter, value: T): void
+  read(reader: ByteReader): T
+}
+
+const SIGNATURE = 65
+const flagged = (reader: ByteReader): boolean => {
+  const value = reader.u8()
+  if (value > 1) throw new TallyError('MALFORMED', { message: 'a flag that is neither 0 nor 1' })
+  return value === 1
+}
+function writeOptional<T>(writer: ByteWriter, value: T | undefined, write: (writer: ByteWriter, value: T) => unknown): void {
+  if (value === undefined) writer.u8(0)
+  else write(writer.u8(1), value)
+}
+const readOptional = <T>(reader: ByteReader, read: (reader: ByteReader) => T): T | undefined => (flagged(reader) ? read(reader) : undefined)
+const writeSignature = (writer: ByteWriter, value: Uint8Array): unknown => writer.bytes(value, SIGNATURE)
+const readSignature = (reader: ByteReader): Uint8Array => reader.bytes(SIGNATURE)
+
+function writeParties(writer: ByteWriter, parties: ChannelParties): void {
+  for (const one of [parties.owner, parties.signer, parties.target, parties.token]) writeAddress(writer, one)
+}
+function readParties(reader: ByteReader): ChannelParties {
+  return { owner: readAddress(reader), signer: readAddress(reader), target: readAddress(reader), token: readAddress(reader) }
+}
+
+function writeFacts(writer: ByteWriter, facts: ChannelFacts): void {
+  writer.u96(facts.deposit).u96(facts.settled).u40(facts.expiry).u24(facts.epoch)
+}
+function readFacts(reader: ByteReader): ChannelFacts {
+  return { deposit: readAmount(reader), settled: readAmount(reader), expiry: readSeconds(reader), epoch: reader.u24() }
+}
+
+export const channelInCodec: RecordCodec<ChannelIn> = {
+  write(writer, channel) {
+    writeParties(writer, channel.parties)
+    writeFacts(writer, channel.facts)
+    writeOptional<SignedPromise>(writer, channel.best, writePromise)
+    writeOptional(writer, channel.frozen, (to, frozen) => to.u40(frozen.until).u24(frozen.epoch))
+  },
+  read(reader) {
+    const parties = readParties(reader)
+    const facts = readFacts(reader)
+    const best = readOptional(reader, readPromise)
+    const frozen = readOptional(reader, (from) => ({ until: readSeconds(from), epoch: from.u24() }))
+    return { id: channelId(parties), parties, facts, best, frozen }
+  },
+}
+
+export const channelOutCodec: RecordCodec<ChannelOut> = {
+  write(writer, channel) {
+    writeParties(writer, channel.parties)
+    writeFacts(writer, channel.facts)
+    writer.u96(channel.reserved).u96(channel.at)
+    writeOptional<SignedPromise>(writer, channel.last, writePromise)
+  },
+  read(reader) {
+    const parties = readParties(reader)
+    const facts = readFacts(reader)
+    const reserved = readAmount(reader)
+    const at = readAmount(reader)
+    return { id: channelId(parties), parties, facts, reserved, at, last: readOptional(reader, readPromise) }
+  },
+}
+
+export const ownerCodec: RecordCodec<OwnerAccount> = {
+  write(writer, account) {
+    writeAddress(writer, account.owner)
+    writeAddress(writer, account.token)
+    writer.u96(account.paid).u96(account.debt).u96(account.burnt).u96(account.grant)
+  },
+  read(reader) {
+    const owner = readAddress(reader)
+    const token = readAddress(reader)
+    return { owner, token, paid: reader.u96(), debt: readAmount(reader), burnt: readAmount(reader), grant: readAmount(reader) }
+  },
+}
+
+export const poolCodec: RecordCodec<Pool> = {
+  write: (writer, pool) => void writer.u32(pool.hour).u96(pool.left),
+  read: (reader) => ({ hour: reader.u32(), left: readAmount(reader) }),
+}
+
+const writeTerms = (writer: ByteWriter, terms: Terms): unknown => writer.bytes16(encodeTerms(terms), MAX_TERMS_BYTES)
+const readTerms = (reader: ByteReader): Terms => decodeTerms(reader.bytes16(MAX_TERMS_BYTES))
+const writeSignedReceipt = (writer: ByteWriter, signed: SignedReceipt): unknown =>
+  writeSignature(writer.bytes(encodeReceipt(signed.receipt), RECEIPT_BYTES), signed.signature)
+const readSignedReceipt = (reader: ByteReader): SignedReceipt => ({ receipt: decodeReceipt(reader.bytes(RECEIPT_BYTES)), signature: readSignature(reader) })
+
+const PAYEE_STATES = ['offered', 'live', 'closing', 'cut', 'closed'] as const
+const PAYER_STATES = ['asked', 'starting', 'live', 'closing', 'cut', 'closed'] as const
+function stateOf<T extends string>(states: readonly T[], index: number): T {
+  const state = states[index]
+  if (state === undefined) throw new TallyError('MALFORMED', { message: `no state ${index}` })
+  return state
+}
+
+/** What the payee's session remembers. Byte counts are folded: streams do not outlive the process, what they had written does. */
+export const payeeSessionCodec: RecordCodec<PayeeSession> = {
+  write(writer, session) {
+    writer.u8(PAYEE_STATES.indexOf(session.status))
+    writeTerms(writer, session.terms)
+    writeHash32(writer, session.termsDigest)
+    writeSignature(writer, session.termsSignature)
+    writeOptional(writer, session.payerSignature, writeSignature)
+    writer.u96(session.total).u96(session.paid)
+    const written = writtenMeter(session)
+    writer.u64(foldAll(session.flow).done).u64(written.down).u64(session.ms).u64(session.ackedMs).u16(session.closeReason)
+    writeOptional(writer, session.receipt, writeSignedReceipt)
+    writeOptional(writer, session.countersignature, writeSignature)
+  },
+  read(reader) {
+    const status = stateOf(PAYEE_STATES, reader.u8())
+    const terms = readTerms(reader)
+    const termsDigest = readHash32(reader)
+    const termsSignature = readSignature(reader)
+    const payerSignature = readOptional(reader, readSignature)
+    const total = readAmount(reader)
+    const paid = readAmount(reader)
+    const done = reader.u64()
+    const written = reader.u64()
+    const lost = written > done ? written - done : 0n
+    // stream 0 is never used on the wire: it stands for what had been written and not acknowledged when the record was made
+    const open = new Map(lost > 0n ? [[0, { written: lost, acked: 0n }]] : [])
+    const ms = reader.u64()
+    const ackedMs = reader.u64()
+    const closeReason = reader.u16()
+    const receipt = readOptional(reader, readSignedReceipt)
+    const countersignature = readOptional(reader, readSignature)
+    return {
+      id: terms.session, status, terms, termsDigest, termsSignature, payerSignature, total, paid, flow: { done, open }, ms, ackedMs, paused: false,
+      waitingSince: undefined, at: 0, stopping: undefined, closeReason, receipt, countersignature,
+    } // biome-ignore format: a record
+  },
+}
+
+function writeWish(writer: ByteWriter, wish: Wish): void {
+  writer.str8(wish.service, 64).bytes16(wish.inputs, 1024)
+  for (const one of [wish.owner, wish.signer, wish.provider, wish.token]) writeAddress(writer, one)
+  writeChunk(writePrice(writer, wish.offered.price), wish.offered.chunk).u64(wish.offered.sequence)
+  writeOptional(writer, wish.maxPrice, writePrice)
+  writer.u96(wish.budget).u96(wish.limitAtRisk).u96(wish.owed)
+  writeOptional(writer, wish.expect, (to, expect) => to.u64(expect))
+}
+
+function readWish(reader: ByteReader): Wish {
+  const service = reader.str8(64)
+  const inputs = reader.bytes16(1024)
+  const [owner, signer, provider, token] = [readAddress(reader), readAddress(reader), readAddress(reader), readAddress(reader)]
+  const offered = { price: readPrice(reader), chunk: readChunk(reader), sequence: reader.u64() }
+  const maxPrice = readOptional(reader, readPrice)
+  const [budget, limitAtRisk, owed] = [readAmount(reader), readAmount(reader), readAmount(reader)]
+  return { service, inputs, owner, signer, provider, token, offered, maxPrice, budget, limitAtRisk, owed, expect: readOptional(reader, (from) => from.u64()) }
+}
+
+/** What the payer's session remembers. */
+export const payerSessionCodec: RecordCodec<PayerSession> = {
+  write(writer, session) {
+    writer.u8(PAYER_STATES.indexOf(session.status))
+    writeSessionId(writer, session.id)
+    writeWish(writer, session.wish)
+    writeOptional<Terms>(writer, session.terms, writeTerms)
+    writeOptional(writer, session.termsDigest, writeHash32)
+    writeOptional(writer, session.termsSignature, writeSignature)
+    const used = usedMeter(session)
+    writer.u96(session.total).u96(session.paid).u64(used.down).u64(used.ms).u96(session.credit)
+    writeOptional(writer, session.finishing, (to, reason) => to.u16(reason))
+    writeOptional(writer, session.receipt, writeSignedReceipt)
+    writeOptional(writer, session.failure, (to, code) => to.u16(new TallyError(code).wire))
+  },
+  read(reader) {
+    const status = stateOf(PAYER_STATES, reader.u8())
+    const id = readSessionId(reader)
+    const wish = readWish(reader)
+    const terms = readOptional(reader, readTerms)
+    const termsDigest = readOptional(reader, readHash32)
+    const termsSignature = readOptional(reader, readSignature)
+    const [total, paid] = [readAmount(reader), readAmount(reader)]
+    const flow = { done: reader.u64(), open: new Map() }
+    const ms = reader.u64()
+    const credit = readAmount(reader)
+    const finishing = readOptional(reader, (from) => from.u16())
+    const receipt = readOptional(reader, readSignedReceipt)
+    const failure = readOptional(reader, (from) => codeOfWire(from.u16()) ?? ('INTERNAL' as const))
+    return {
+      id, status, wish, terms, termsDigest, termsSignature, total, paid, flow, ms, at: 0, credit, paused: false, reserving: undefined, finishing,
+      receipt, failure,
+    } // biome-ignore format: a record
+  },
+}
+

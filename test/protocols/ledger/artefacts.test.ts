@@ -1,0 +1,17 @@
+import assert from 'node:assert/strict'
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { compileArtefacts, GENERATED } from '../../../protocols/ledger/compile.ts'
+
+test('every checked-in artefact is what its sources compile to with the pinned solc, and none is left over', () => {
+  const fresh = compileArtefacts()
+  const kept = readdirSync(GENERATED, { recursive: true, encoding: 'utf8' }).filter((path) => path.endsWith('.json'))
+  assert.deepEqual(kept.sort(), [...fresh.keys()].sort())
+  for (const [path, text] of fresh) assert.equal(readFileSync(join(GENERATED, path), 'utf8'), text, `${path} is stale: npm run contracts`)
+})
+
+test('the ledger fits the size limit of a contract', () => {
+  const { bytecode } = JSON.parse(readFileSync(join(GENERATED, 'TallyLedger.json'), 'utf8'))
+  assert.ok((bytecode.length - 2) / 2 < 24_576)
+})

@@ -1,0 +1,157 @@
+import assert from 'node:assert/strict'
+import { after, before, describe, test } from 'node:test'
+import { concat, getBytes, hexlify, Signature, toBeHex, ZeroAddress } from 'ethers'
+import { type Chain, newWallet, openChannel, type Parties, readBalance, readChannel, startChain, YEAR } from './fixture.ts'
+import { compact, DOMAIN, signPromise } from './messages.ts'
+
+const ORDER = 0xfffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141n
+
+describe('ledger settle', () => {
+  let chain: Chain
+  before(async () => {
+    chain = await startChain()
+  })
+  after(() => chain.stop())
+
+  const anyone = newWallet().address
+  const call = (p: Parties, amount: bigint, signature: string) =>
+    ['settle', p.owner.address, p.target.address, p.token, amount, '0x', signature] as const
+  const settle = async (p: Parties, amount: bigint) => chain.ledger.send(anyone, ...call(p, amount, await signPromise(p, amount)))
+  const refuse = async (p: Parties, amount: bigint, signature: string): Promise<string> =>
+    (await chain.ledger.fails(anyone, ...call(p, amount, signature))).name
+
+  test('anyone may settle a promise signed by ethers, and only the target is credited', async () => {
+    const p = await openChannel(chain, 100n)
+    const { events } = await settle(p, 40n)
+    const row = concat([p.id.slice(0, 42), toBeHex(40, 12)])
+    assert.deepEqual(events.map((e) => [e.name, ...e.args]), [['Settled', p.target.address, p.token, p.target.address, 40n, row]])
+    assert.equal(await readBalance(chain, p.target.address), 40n)
+    assert.equal(await readBalance(chain, anyone), 0n)
+    assert.equal((await readChannel(chain, p.id)).settled, 40n)
+  })
+
+  test('promises are cumulative: a newer one pays the difference, an older one nothing', async () => {
+    const p = await openChannel(chain, 100n)
+    await settle(p, 40n)
+    await settle(p, 65n)
+    assert.equal(await readBalance(chain, p.target.address), 65n)
+    const { name, args } = await chain.ledger.fails(anyone, ...call(p, 40n, await signPromise(p, 40n)))
+    assert.deepEqual([name, ...args], ['NothingToSettle', p.id, 65n])
+  })
+
+  test('the same promise twice pays once', async () => {
+    const p = await openChannel(chain, 100n)
+    await settle(p, 40n)
+    assert.equal(await refuse(p, 40n, await signPromise(p, 40n)), 'NothingToSettle')
+    assert.equal(await readBalance(chain, p.target.address), 40n)
+  })
+
+  test('a promise larger than the deposit pays what is there and stays good for the rest', async () => {
+    const p = await openChannel(chain, 100n)
+    await settle(p, 250n)
+    assert.equal(await readBalance(chain, p.target.address), 100n)
+    assert.equal(await refuse(p, 250n, await signPromise(p, 250n)), 'NothingToSettle')
+    await openChannel(chain, 80n, p)
+    await settle(p, 250n)
+    assert.equal(await readBalance(chain, p.target.address), 180n)
+    await openChannel(chain, 80n, p)
+    await settle(p, 250n)
+    assert.equal(await readBalance(chain, p.target.address), 250n)
+  })
+
+  test('a promise of the largest amount is capped by the deposit', async () => {
+    const p = await openChannel(chain, 100n)
+    await settle(p, 2n ** 96n - 1n)
+    assert.equal(await readBalance(chain, p.target.address), 100n)
+  })
+
+  test('a promise is good after the expiry until the owner reclaims, and again after re-opening', async () => {
+    const p = await openChannel(chain, 100n)
+    await chain.nextBlockAt((await readChannel(chain, p.id)).expiry + 5n)
+    await settle(p, 40n)
+    await chain.ledger.send(p.owner.address, 'reclaim', p.signer.address, p.target.address, p.token)
+    const earned = await signPromise(p, 70n)
+    assert.equal(await refuse(p, 70n, earned), 'NothingToSettle')
+    await chain.ledger.send(p.owner.address, 'open', p.signer.address, p.target.address, p.token, 60n, (await chain.now()) + YEAR)
+    await chain.ledger.send(anyone, ...call(p, 70n, earned))
+    assert.equal(await readBalance(chain, p.target.address), 70n)
+  })
+
+  test('a signer that is not the owner binds the channel, and the owner itself does not', async () => {
+    const p = await openChannel(chain, 100n)
+    assert.equal(await refuse(p, 40n, await signPromise(p, 40n, [], { by: p.owner })), 'UnknownChannel')
+    assert.equal(await refuse(p, 40n, await signPromise(p, 40n, [], { by: p.target })), 'UnknownChannel')
+  })
+
+  test('a promise that names no owner is about the channel of its signer', async () => {
+    const owner = newWallet()
+    const p = await openChannel(chain, 100n, { owner, signer: owner })
+    const signature = await signPromise(p, 40n, [], { owner: ZeroAddress })
+    assert.equal(await refuse(p, 40n, signature), 'UnknownChannel')
+    await chain.ledger.send(anyone, 'settle', ZeroAddress, p.target.address, p.token, 40n, '0x', signature)
+    await settle(p, 50n)
+    assert.equal(await readBalance(chain, p.target.address), 50n)
+    // and never about a channel that somebody else owns
+    const q = await openChannel(chain, 100n)
+    const nameless = await signPromise(q, 40n, [], { owner: ZeroAddress })
+    const { name } = await chain.ledger.fails(anyone, 'settle', ZeroAddress, q.target.address, q.token, 40n, '0x', nameless)
+    assert.equal(name, 'UnknownChannel')
+  })
+
+  test('a promise for another amount, target, token, owner, chain, contract, name or version is worth nothing', async () => {
+    const p = await openChannel(chain, 100n)
+    const q = await openChannel(chain, 100n, { owner: p.owner, signer: p.signer })
+    const token = (await chain.deploy('test/FeeToken')).address
+    assert.equal(await refuse(p, 41n, await signPromise(p, 40n)), 'UnknownChannel')
+    assert.equal(await refuse(q, 40n, await signPromise(p, 40n)), 'UnknownChannel')
+    assert.equal(await refuse({ ...p, token }, 40n, await signPromise(p, 40n)), 'UnknownChannel')
+    assert.equal(await refuse({ ...p, owner: newWallet() }, 40n, await signPromise(p, 40n)), 'UnknownChannel')
+    for (const other of [{ chainId: 1 }, { verifyingContract: anyone }, { name: 'Tallystock' }, { version: '2' }]) {
+      assert.equal(await refuse(p, 40n, await signPromise(p, 40n, [], { domain: { ...DOMAIN, ...other } })), 'UnknownChannel')
+    }
+  })
+
+  test('a signature has 65 bytes, or the 64 of EIP-2098', async () => {
+    const p = await openChannel(chain, 100n)
+    for (const amount of [10n, 20n, 30n, 40n]) {
+      // both parities of v, by trying several promises
+      await chain.ledger.send(anyone, ...call(p, amount, await signPromise(p, amount)))
+      await chain.ledger.send(anyone, ...call(p, amount + 5n, compact(await signPromise(p, amount + 5n))))
+    }
+    const whole = await signPromise(p, 90n)
+    const bytes = getBytes(whole)
+    for (const wrong of ['0x', hexlify(bytes.slice(0, 63)), concat([whole, '0x00']), concat([whole, whole])]) {
+      assert.equal(await refuse(p, 90n, wrong), 'InvalidSignature')
+    }
+  })
+
+  test('v is 27 or 28', async () => {
+    const p = await openChannel(chain, 100n)
+    const { r, s } = Signature.from(await signPromise(p, 40n))
+    for (const v of [0, 1, 2, 26, 29, 35, 255]) {
+      assert.equal(await refuse(p, 40n, concat([r, s, toBeHex(v, 1)])), 'InvalidSignature', `v = ${v}`)
+    }
+  })
+
+  test('the high-s twin of a signature is refused', async () => {
+    const p = await openChannel(chain, 100n)
+    const { r, s, v } = Signature.from(await signPromise(p, 40n))
+    const twin = concat([r, toBeHex(ORDER - BigInt(s), 32), toBeHex(v === 27 ? 28 : 27, 1)])
+    assert.equal(await refuse(p, 40n, twin), 'InvalidSignature')
+  })
+
+  test('garbage signatures name no channel: zero, all ones, an s just above half the order', async () => {
+    const p = await openChannel(chain, 100n)
+    const half = toBeHex(ORDER / 2n + 1n, 32)
+    for (const wrong of [`0x${'00'.repeat(64)}`, `0x${'ff'.repeat(64)}`, concat([toBeHex(1, 32), half])]) {
+      assert.equal(await refuse(p, 40n, wrong), 'UnknownChannel')
+    }
+  })
+
+  test('a channel of signer zero, which a failing recovery would name, cannot exist', async () => {
+    const p = await openChannel(chain, 100n)
+    const expiry = (await chain.now()) + 1000n
+    const { name } = await chain.ledger.fails(p.owner.address, 'open', ZeroAddress, p.target.address, p.token, 0n, expiry)
+    assert.equal(name, 'InvalidAddress')
+  })
+})
