@@ -14,14 +14,14 @@ export interface ProtocolComponents {
 }
 
 /** How long dialling and the choice of the protocol may take together, in milliseconds. */
-export const DIAL_TIMEOUT_MS = 15_000
+const DIAL_TIMEOUT_MS = 15_000
 
 /** Outgoing streams of one protocol on one connection; libp2p's own default of 64 is too few for data streams. */
 const MAX_OUTBOUND_STREAMS = 1000
 
-export interface DialOptions {
+interface DialOptions {
   readonly signal?: AbortSignal | undefined
-  /** @default DIAL_TIMEOUT_MS */
+  /** @default 15,000 */
   readonly dialTimeoutMs?: number | undefined
 }
 

@@ -1,6 +1,6 @@
 import { type RateLimit, type RateLimiter, rateLimiter } from './framing/rate-limiter.ts'
 
-export interface PeerGateInit extends RateLimit {
+interface PeerGateInit extends RateLimit {
   /** Streams of one peer that may be open at the same time. @default no limit */
   readonly maxOpen?: number
   /** Peers remembered at most; the one that was quiet for longest is forgotten first. @default 4096 */

@@ -14,7 +14,7 @@ export interface DataHeader {
 }
 
 /** The provider's yes. */
-export interface DataAccepted {
+interface DataAccepted {
   readonly status: 0
   /** the bytes of this stream are not metered */
   readonly free: boolean
@@ -23,7 +23,7 @@ export interface DataAccepted {
 }
 
 /** The provider's no: a registered error number, and nothing else. */
-export interface DataRefused {
+interface DataRefused {
   readonly status: number
 }
 

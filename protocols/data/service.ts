@@ -5,7 +5,7 @@ import { openStream, type ProtocolComponents } from '../dial.ts'
 import { type RawStream, rawStream } from '../framing/raw-stream.ts'
 import { PeerGate } from '../peer-gate.ts'
 import { type DataHeader, decodeAnswer, encodeHeader, isAccepted, refusalError } from './codec.ts'
-import { IncomingStream, type IncomingData } from './incoming.ts'
+import { type IncomingData, IncomingStream } from './incoming.ts'
 import { DATA_PROTOCOL, HEADER_TIMEOUT_MS, MAX_HEADER_BYTES, OPEN_RATE } from './protocol.ts'
 
 /** Data streams of one connection; the limits of session and peer are the narrower ones. */
@@ -77,7 +77,11 @@ class DataStreams implements DataService {
     const { onStream } = this.#init
     if (onStream === undefined) return
     const options = { maxInboundStreams: MAX_INBOUND_STREAMS }
-    await this.#components.registrar.handle(DATA_PROTOCOL, (stream, connection) => this.#serve(stream, connection, onStream), options)
+    await this.#components.registrar.handle(
+      DATA_PROTOCOL,
+      (stream, connection) => this.#serve(stream, connection, onStream),
+      options,
+    )
   }
 
   async stop(): Promise<void> {
@@ -95,7 +99,8 @@ class DataStreams implements DataService {
       return await within(this.#init.answerTimeoutMs ?? ANSWER_TIMEOUT_MS, late, options.signal, async (signal) => {
         await raw.writeFrame(request, { signal })
         const frame = await raw.readFrame({ signal })
-        if (frame === undefined) throw new TallyError('STREAM_CUT', { message: 'the provider closed the stream without an answer' })
+        if (frame === undefined)
+          throw new TallyError('STREAM_CUT', { message: 'the provider closed the stream without an answer' })
         const answer = decodeAnswer(frame)
         if (!isAccepted(answer)) throw refusalError(answer)
         return { free: answer.free, info: answer.info, bytes: raw }
@@ -106,13 +111,18 @@ class DataStreams implements DataService {
     }
   }
 
-  async #serve(stream: Stream, connection: Connection, onStream: (incoming: IncomingData) => void | Promise<void>): Promise<void> {
+  async #serve(
+    stream: Stream,
+    connection: Connection,
+    onStream: (incoming: IncomingData) => void | Promise<void>,
+  ): Promise<void> {
     const incoming = new IncomingStream(rawStream(stream, { maxFrameBytes: MAX_HEADER_BYTES }), connection.remotePeer)
     const peer = connection.remotePeer.toString()
     try {
       incoming.identify()
       const leave = this.#gate.enter(peer, this.#nowMs())
-      if (leave === undefined) throw new TallyError('RATE_EXCEEDED', { message: 'this peer opens too many data streams per second' })
+      if (leave === undefined)
+        throw new TallyError('RATE_EXCEEDED', { message: 'this peer opens too many data streams per second' })
       stream.addEventListener('close', leave, { once: true })
       await incoming.readHeader(this.#init.headerTimeoutMs ?? HEADER_TIMEOUT_MS)
       await onStream(incoming)

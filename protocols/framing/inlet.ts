@@ -10,6 +10,14 @@ export interface WaterMarks {
   readonly lowWaterBytes: number
 }
 
+/**
+ * The largest window that a node may grant on one stream (yamux `maxStreamWindowSize`), in bytes. A paused stream still receives
+ * what was granted before, and libp2p resets a stream that holds more than 4 MiB unread.
+ *
+ * @see SPEC.md section 4
+ */
+export const MAX_STREAM_WINDOW_BYTES = 1 << 20
+
 /** Water marks when nobody asks for others: stop above 1 MiB, go on at 256 KiB. */
 export const DEFAULT_WATER_MARKS = { highWaterBytes: 1 << 20, lowWaterBytes: 256 << 10 } as const
 
@@ -40,7 +48,6 @@ export class Inlet {
   readonly #marks: WaterMarks
   readonly #waiters = new WaitList()
   #paused = false
-  #resuming = false
   #discarding = false
   /** The peer has closed its writing half on purpose. */
   #fin = false
@@ -92,16 +99,14 @@ export class Inlet {
 
   /** To be called after bytes were taken from the queue: lets the peer go on below the low mark. */
   taken(): void {
-    if (!this.#paused || this.#resuming || this.queue.byteLength > this.#marks.lowWaterBytes) return
-    this.#resuming = true
+    if (!this.#paused || this.queue.byteLength > this.#marks.lowWaterBytes) return
     try {
       // resume() first delivers what libp2p has buffered, and only then opens the window again. A pause() from inside that
-      // delivery would be undone, so #onMessage holds back and the mark is checked again here.
+      // delivery would be undone, so #paused stays true until it has returned, and the mark is checked again here.
       this.#stream.resume()
     } catch {
       // The connection is gone; what libp2p still had was delivered before the throw, and settle() records the end.
     }
-    this.#resuming = false
     this.#paused = false
     this.#pauseIfFull()
     this.#settle()
@@ -138,7 +143,7 @@ export class Inlet {
   }
 
   #pauseIfFull(): void {
-    if (this.#paused || this.#resuming || this.queue.byteLength < this.#marks.highWaterBytes) return
+    if (this.#paused || this.queue.byteLength < this.#marks.highWaterBytes) return
     if (this.#stream.readStatus !== 'readable') return
     this.#paused = true
     this.#stream.pause()

@@ -16,7 +16,9 @@ interface Solc {
 
 interface SolcOutput {
   readonly errors?: readonly { severity: string; formattedMessage: string; sourceLocation?: { file: string } }[]
-  readonly contracts: Readonly<Record<string, Readonly<Record<string, { abi: unknown[]; evm: { bytecode: { object: string } } }>>>>
+  readonly contracts: Readonly<
+    Record<string, Readonly<Record<string, { abi: unknown[]; evm: { bytecode: { object: string } } }>>>
+  >
 }
 
 const require = createRequire(import.meta.url)
@@ -52,9 +54,13 @@ function runSolc(solc: Solc): SolcOutput {
     sources: Object.fromEntries(rootSources().map((path) => [path, { content: readSource(path) }])),
     settings: { ...SETTINGS, outputSelection: { '*': { '*': ['abi', 'evm.bytecode.object'] } } },
   }
-  const output = JSON.parse(solc.compile(JSON.stringify(input), { import: (path) => ({ contents: readSource(path) }) })) as SolcOutput
+  const output = JSON.parse(
+    solc.compile(JSON.stringify(input), { import: (path) => ({ contents: readSource(path) }) }),
+  ) as SolcOutput
   // a warning in our own sources is an error; what the library warns about is not ours to change
-  const failures = (output.errors ?? []).filter((error) => error.severity === 'error' || !error.sourceLocation?.file.startsWith('@'))
+  const failures = (output.errors ?? []).filter(
+    (error) => error.severity === 'error' || !error.sourceLocation?.file.startsWith('@'),
+  )
   if (failures.length > 0) throw new Error(failures.map((error) => error.formattedMessage).join('\n'))
   return output
 }
@@ -74,7 +80,10 @@ export function compileArtefacts(): Map<string, string> {
       const published = PUBLISHED.has(contractName)
       if (evm.bytecode.object === '' || !(published || source.startsWith(join('contracts', 'test')))) continue
       const artefact = { contractName, compiler: solc.version(), settings: SETTINGS, abi, bytecode: `0x${evm.bytecode.object}` }
-      artefacts.set(published ? `${contractName}.json` : join('test', `${contractName}.json`), `${JSON.stringify(artefact, null, 2)}\n`)
+      artefacts.set(
+        published ? `${contractName}.json` : join('test', `${contractName}.json`),
+        `${JSON.stringify(artefact, null, 2)}\n`,
+      )
     }
   }
   return artefacts

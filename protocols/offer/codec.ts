@@ -1,9 +1,7 @@
 import { ByteReader, ByteWriter } from '../../src/core/bytes.ts'
 import { TallyError } from '../../src/core/errors.ts'
-import { decodeSignedOffer, encodeSignedOffer, type SignedOffer } from '../../src/core/offer.ts'
-import { MAX_ANSWER_BYTES, MAX_OFFER_BYTES, MAX_OFFERS, MAX_REQUEST_BYTES, MAX_SERVICE_BYTES } from './protocol.ts'
-
-const SERVICE_NAME = /^[a-z0-9._-]{0,64}$/
+import { decodeSignedOffer, encodeSignedOffer, isServiceName, MAX_OFFER_BYTES, type SignedOffer } from '../../src/core/offer.ts'
+import { MAX_ANSWER_BYTES, MAX_OFFERS, MAX_REQUEST_BYTES, MAX_SERVICE_BYTES } from './protocol.ts'
 
 /** The request for the offers of one service; an empty name asks for all. @throws TallyError MALFORMED when it is no service name */
 export function encodeRequest(service: string): Uint8Array {
@@ -27,7 +25,7 @@ export function encodeOffers(offers: readonly SignedOffer[]): Uint8Array {
   return writer.finish()
 }
 
-/** Offers that are well-formed; whether they are true (O1) is for the caller to check. @throws TallyError MALFORMED, FRAME_TOO_LARGE, OFFER_INVALID */
+/** Offers that are well-formed; whether they are true (O1) is for the caller to check. @throws TallyError MALFORMED, FRAME_TOO_LARGE */
 export function decodeOffers(frame: Uint8Array): SignedOffer[] {
   checkSize(frame, MAX_ANSWER_BYTES)
   const reader = new ByteReader(frame)
@@ -40,12 +38,16 @@ export function decodeOffers(frame: Uint8Array): SignedOffer[] {
 }
 
 function checkName(service: string): string {
-  if (SERVICE_NAME.test(service)) return service
-  throw new TallyError('MALFORMED', { message: 'a service name has at most 64 of a-z 0-9 . _ -', fields: { length: service.length } })
+  if (service === '' || isServiceName(service)) return service
+  throw new TallyError('MALFORMED', {
+    message: 'a service name has at most 64 of a-z 0-9 . _ -',
+    fields: { length: service.length },
+  })
 }
 
 function checkCount(count: number): void {
-  if (count > MAX_OFFERS) throw new TallyError('MALFORMED', { message: `${count} offers in one answer`, fields: { count, max_offers: MAX_OFFERS } })
+  if (count > MAX_OFFERS)
+    throw new TallyError('MALFORMED', { message: `${count} offers in one answer`, fields: { count, max_offers: MAX_OFFERS } })
 }
 
 function checkSize(frame: Uint8Array, maxBytes: number): void {

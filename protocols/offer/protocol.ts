@@ -5,10 +5,9 @@ export const OFFER_PROTOCOL = '/tallystick/offer/1.0.0'
 export const MAX_REQUEST_BYTES = 66
 export const MAX_ANSWER_BYTES = 65_536
 
-/** Largest service name, in bytes; offers of one answer; bytes of one encoded offer with its signature. */
+/** Largest service name, in bytes; offers of one answer. */
 export const MAX_SERVICE_BYTES = 64
 export const MAX_OFFERS = 16
-export const MAX_OFFER_BYTES = 3900
 
 /** O3: requests per second of one peer, and how many of them at once. */
 export const REQUEST_RATE = { perSecond: 20, burst: 20 } as const

@@ -40,7 +40,7 @@ export interface OfferService extends Startable {
    * chain and token, and until when is for the caller.
    *
    * @throws TallyError PEER_UNREACHABLE (also when no answer comes in time), UNSUPPORTED, STREAM_CUT (also how a provider refuses),
-   * MALFORMED, FRAME_TOO_LARGE, OFFER_INVALID, ABORTED
+   * MALFORMED, FRAME_TOO_LARGE, ABORTED
    */
   fetchOffers(target: DialTarget, service: string, options?: FetchOptions): Promise<SignedOffer[]>
 }
@@ -107,9 +107,11 @@ class Offers implements OfferService {
     }
     // Read frames are held to the size of a request, although the answer may be longer.
     const raw = rawStream(stream, { maxFrameBytes: MAX_REQUEST_BYTES })
+    const gone = new AbortController()
+    stream.addEventListener('close', () => gone.abort(), { once: true })
     try {
       const late = (): TallyError => new TallyError('STREAM_CUT', { message: 'the exchange took too long' })
-      await within(this.#timeoutMs, late, undefined, async (signal) => {
+      await within(this.#timeoutMs, late, gone.signal, async (signal) => {
         const frame = await raw.readFrame({ signal })
         if (frame === undefined) return
         const offers = await offersFor(decodeRequest(frame), connection.remotePeer)

@@ -6,6 +6,25 @@ import * as payer from './from-payer.ts'
 import { MAX_SESSION_FRAME_BYTES, MESSAGES, type MessageKind, type Sender } from './protocol.ts'
 
 type Read<M> = (reader: ByteReader) => M
+type Writers = { readonly [T in Message['type']]: (writer: ByteWriter, message: Extract<Message, { type: T }>) => void }
+
+const WRITERS: Writers = {
+  hello: payer.writeHello,
+  terms: payee.writeTerms,
+  restate: payer.writeRestate,
+  accept: payer.writeSigned,
+  ready: payee.writeReady,
+  promise: payer.writePay,
+  ack: payer.writeAck,
+  meter: payee.writeReport,
+  close: payer.writeClose,
+  closing: payee.writeClosing,
+  receipt: payee.writeReceipt,
+  countersign: payer.writeSigned,
+  fault: payee.writeFault,
+  release: payer.writeRelease,
+  released: payee.writeReleased,
+}
 
 const PAYER_READERS: Readonly<Record<FromPayer['type'], Read<FromPayer>>> = {
   hello: payer.readHello,
@@ -50,7 +69,9 @@ const BY_PAYEE = typesFor(PAYEE_READERS)
 export function encodeMessage(message: Message): Uint8Array {
   const { type, maxBytes } = MESSAGES[message.type]
   const writer = new ByteWriter(Math.min(maxBytes, 128)).u8(type)
-  writeFields(writer, message)
+  // The key is the message's own type, which the compiler cannot follow through the look-up.
+  const write = WRITERS[message.type] as (writer: ByteWriter, message: Message) => void
+  write(writer, message)
   if (writer.length > maxBytes) throw tooLarge(message.type, writer.length, maxBytes)
   return writer.finish()
 }
@@ -102,38 +123,4 @@ function tooLarge(name: string, length: number, maxBytes: number): TallyError {
     message: `${name} of ${length} bytes; at most ${maxBytes}`,
     fields: { length, max_frame_bytes: maxBytes },
   })
-}
-
-function writeFields(writer: ByteWriter, message: Message): void {
-  switch (message.type) {
-    case 'hello':
-      return payer.writeHello(writer, message)
-    case 'terms':
-      return payee.writeTerms(writer, message)
-    case 'restate':
-      return payer.writeRestate(writer, message)
-    case 'accept':
-    case 'countersign':
-      return payer.writeSigned(writer, message)
-    case 'ready':
-      return payee.writeReady(writer, message)
-    case 'promise':
-      return payer.writePay(writer, message)
-    case 'ack':
-      return payer.writeAck(writer, message)
-    case 'meter':
-      return payee.writeReport(writer, message)
-    case 'close':
-      return payer.writeClose(writer, message)
-    case 'closing':
-      return payee.writeClosing(writer, message)
-    case 'receipt':
-      return payee.writeReceipt(writer, message)
-    case 'fault':
-      return payee.writeFault(writer, message)
-    case 'release':
-      return payer.writeRelease(writer, message)
-    case 'released':
-      return payee.writeReleased(writer, message)
-  }
 }

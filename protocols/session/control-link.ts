@@ -185,7 +185,7 @@ class Link<In extends Message, Out extends Message> implements ControlLink<In, O
 }
 
 /** A refusal as an error of this end. A number that this version does not know stays visible in the fields. */
-export function faultError(fault: Fault): TallyError {
+function faultError(fault: Fault): TallyError {
   return new TallyError(codeOfWire(fault.code) ?? 'PEER_REFUSED', { fields: { wire: fault.code } })
 }
 

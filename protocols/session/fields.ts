@@ -1,9 +1,7 @@
 import type { ByteReader, ByteWriter } from '../../src/core/bytes.ts'
 import { TallyError } from '../../src/core/errors.ts'
 import { readSessionId, type SessionId, writeSessionId } from '../../src/core/ids.ts'
-
-/** A signature as the ledger takes it: r | s | v. */
-export const SIGNATURE_BYTES = 65
+import { isServiceName } from '../../src/core/offer.ts'
 
 /** In a fault the id of no session: the whole stream is meant. Nobody may pick it. */
 const NO_SESSION = `0x${'0'.repeat(32)}`
@@ -42,6 +40,11 @@ export function writeFlag(writer: ByteWriter, flag: boolean): ByteWriter {
   return writer.u8(flag ? 1 : 0)
 }
 
+/** The name of a service. @throws TallyError MALFORMED unless it is 1 to 64 of a-z 0-9 . _ - */
+export function checkService(service: string): string {
+  if (!isServiceName(service)) throw malformed('a service is named by 1 to 64 of a-z 0-9 . _ -')
+  return service
+}
 
 function malformed(message: string): TallyError {
   return new TallyError('MALFORMED', { message })

@@ -1,18 +1,27 @@
 import { readAmount } from '../../src/core/amount.ts'
 import type { ByteReader, ByteWriter } from '../../src/core/bytes.ts'
-import { readChannelId, readSeconds, writeChannelId } from '../../src/core/ids.ts'
+import { SIGNATURE_BYTES } from '../../src/core/crypto/secp256k1.ts'
+import { TallyError } from '../../src/core/errors.ts'
+import { readChannelId, readSeconds, type SessionId, writeChannelId } from '../../src/core/ids.ts'
 import { readMeter, writeMeter } from '../../src/core/meter.ts'
 import { readPromise, writePromise } from '../../src/core/promise.ts'
-import { decodeReceipt, encodeReceipt } from '../../src/core/receipt.ts'
-import type { Closing, Fault, MeterReport, Ready, ReceiptSigned, Released, TermsOffered } from '../../src/core/session/messages.ts'
-import { decodeTerms, encodeTerms } from '../../src/core/terms.ts'
-import { readFlag, readSession, readSessionOrNone, SIGNATURE_BYTES, writeFlag, writeSession, writeSessionOrNone } from './fields.ts'
-import { MESSAGES } from './protocol.ts'
+import { decodeReceipt, encodeReceipt, RECEIPT_BYTES } from '../../src/core/receipt.ts'
+import type {
+  Closing,
+  Fault,
+  MeterReport,
+  Ready,
+  ReceiptSigned,
+  Released,
+  TermsOffered,
+} from '../../src/core/session/messages.ts'
+import { decodeTerms, encodeTerms, MAX_TERMS_BYTES } from '../../src/core/terms.ts'
+import { readFlag, readSession, readSessionOrNone, writeFlag, writeSession, writeSessionOrNone } from './fields.ts'
 
 /** The fields of each message that a payee sends, after the type byte, in the order of the table. @see SPEC.md section Messages */
 
 export function writeTerms(writer: ByteWriter, message: TermsOffered): void {
-  writer.bytes16(encodeTerms(message.terms), MESSAGES.terms.maxBytes).bytes(message.signature, SIGNATURE_BYTES)
+  writer.bytes16(encodeTerms(message.terms), MAX_TERMS_BYTES).bytes(message.signature, SIGNATURE_BYTES)
   writeFlag(writer, message.head !== undefined)
   if (message.head !== undefined) writePromise(writer, message.head)
   writeMeter(writer.u96(message.total), message.acked).u96(message.credit)
@@ -21,7 +30,7 @@ export function writeTerms(writer: ByteWriter, message: TermsOffered): void {
 export function readTerms(reader: ByteReader): TermsOffered {
   return {
     type: 'terms',
-    terms: decodeTerms(reader.bytes16(MESSAGES.terms.maxBytes)),
+    terms: decodeTerms(reader.bytes16(MAX_TERMS_BYTES)),
     signature: reader.bytes(SIGNATURE_BYTES),
     head: readFlag(reader) ? readPromise(reader) : undefined,
     total: readAmount(reader),
@@ -64,13 +73,20 @@ export function readClosing(reader: ByteReader): Closing {
 
 export function writeReceipt(writer: ByteWriter, message: ReceiptSigned): void {
   const { receipt, signature } = message.receipt
-  writeSession(writer, message.session).bytes16(encodeReceipt(receipt), MESSAGES.receipt.maxBytes).bytes(signature, SIGNATURE_BYTES)
+  checkSame(message.session, receipt.session)
+  writeSession(writer, message.session).bytes16(encodeReceipt(receipt), RECEIPT_BYTES).bytes(signature, SIGNATURE_BYTES)
 }
 
 export function readReceipt(reader: ByteReader): ReceiptSigned {
   const session = readSession(reader)
-  const receipt = decodeReceipt(reader.bytes16(MESSAGES.receipt.maxBytes))
+  const receipt = decodeReceipt(reader.bytes16(RECEIPT_BYTES))
+  checkSame(session, receipt.session)
   return { type: 'receipt', session, receipt: { receipt, signature: reader.bytes(SIGNATURE_BYTES) } }
+}
+
+/** The message names its session twice. @throws TallyError MALFORMED when the two differ */
+function checkSame(session: SessionId, signed: SessionId): void {
+  if (session !== signed) throw new TallyError('MALFORMED', { message: 'the receipt is of another session than its message' })
 }
 
 export function writeReleased(writer: ByteWriter, message: Released): void {

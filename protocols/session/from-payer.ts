@@ -1,10 +1,11 @@
 import { readAmount } from '../../src/core/amount.ts'
 import type { ByteReader, ByteWriter } from '../../src/core/bytes.ts'
+import { SIGNATURE_BYTES } from '../../src/core/crypto/secp256k1.ts'
 import { readAddress, writeAddress } from '../../src/core/ids.ts'
 import { readMeter, writeMeter } from '../../src/core/meter.ts'
 import { readPromise, writePromise } from '../../src/core/promise.ts'
 import type { Accept, Ack, Close, Countersign, Hello, Pay, Release, Restate } from '../../src/core/session/messages.ts'
-import { readFlag, readSession, SIGNATURE_BYTES, writeFlag, writeSession } from './fields.ts'
+import { checkService, readFlag, readSession, writeFlag, writeSession } from './fields.ts'
 import { MAX_INPUT_BYTES, MAX_SERVICE_BYTES } from './protocol.ts'
 
 /** The fields of each message that a payer sends, after the type byte, in the order of the table. @see SPEC.md section Messages */
@@ -12,7 +13,7 @@ import { MAX_INPUT_BYTES, MAX_SERVICE_BYTES } from './protocol.ts'
 export function writeHello(writer: ByteWriter, message: Hello): void {
   writeFlag(writeSession(writer, message.session), message.resume)
   writeAddress(writeAddress(writer, message.owner), message.token)
-  writer.str8(message.service, MAX_SERVICE_BYTES).bytes16(message.inputs, MAX_INPUT_BYTES).u96(message.signed)
+  writer.str8(checkService(message.service), MAX_SERVICE_BYTES).bytes16(message.inputs, MAX_INPUT_BYTES).u96(message.signed)
   writeMeter(writer, message.acked)
 }
 
@@ -23,7 +24,7 @@ export function readHello(reader: ByteReader): Hello {
     resume: readFlag(reader),
     owner: readAddress(reader),
     token: readAddress(reader),
-    service: reader.str8(MAX_SERVICE_BYTES),
+    service: checkService(reader.str8(MAX_SERVICE_BYTES)),
     inputs: reader.bytes16(MAX_INPUT_BYTES),
     signed: readAmount(reader),
     acked: readMeter(reader),

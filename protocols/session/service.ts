@@ -5,8 +5,8 @@ import { openStream, type ProtocolComponents } from '../dial.ts'
 import { type PeerIdentity, peerIdentity } from '../peer-identity.ts'
 import { decodeFromPayee, decodeFromPayer } from './codec.ts'
 import { controlLink, type LinkInit, type PayeeLink, type PayerLink } from './control-link.ts'
-import { refuseStream } from './refusal.ts'
 import { SESSION_PROTOCOL } from './protocol.ts'
+import { refuseStream } from './refusal.ts'
 
 /** How long a control stream may take to end in order, in milliseconds. */
 const LINGER_MS = 2000
@@ -62,10 +62,15 @@ class Sessions implements SessionService {
     const { onLink } = this.#init
     if (onLink === undefined) return
     const options = { maxInboundStreams: MAX_INBOUND_STREAMS }
-    await this.#components.registrar.handle(SESSION_PROTOCOL, (stream, connection) => this.#onStream(stream, connection, onLink), options)
+    await this.#components.registrar.handle(
+      SESSION_PROTOCOL,
+      (stream, connection) => this.#onStream(stream, connection, onLink),
+      options,
+    )
   }
 
-  async stop(): Promise<void> {
+  /** Before libp2p closes the connections: afterwards nobody can be told. */
+  async beforeStop(): Promise<void> {
     if (!this.#started) return
     this.#started = false
     if (this.#init.onLink !== undefined) await this.#components.registrar.unhandle(SESSION_PROTOCOL)
@@ -75,6 +80,10 @@ class Sessions implements SessionService {
         return link.close()
       }),
     )
+  }
+
+  async stop(): Promise<void> {
+    await this.beforeStop()
   }
 
   async connect(target: DialTarget, options: ConnectOptions = {}): Promise<PayerLink> {

@@ -59,7 +59,10 @@ const keystoreFile = z
  *
  * @throws TallyError USAGE for an empty password, KEY_INVALID for bytes that are no secp256k1 key
  */
-export async function createKeystore(password: string, options: CreateKeyOptions = {}): Promise<OpenKey & { readonly json: string }> {
+export async function createKeystore(
+  password: string,
+  options: CreateKeyOptions = {},
+): Promise<OpenKey & { readonly json: string }> {
   if (password === '') {
     throw new TallyError('USAGE', {
       message: 'an empty password protects nothing',
@@ -86,7 +89,8 @@ export async function openKeystore(json: string, password: string): Promise<Open
     const bytes = fromHex(privateKey, 32)
     return { privateKey: bytes, address: addressOfKey(bytes) }
   } catch (cause) {
-    if (!isError(cause, 'INVALID_ARGUMENT') || cause.argument !== 'password') throw keyInvalid('it does not hold the key that it names', cause)
+    if (!isError(cause, 'INVALID_ARGUMENT') || cause.argument !== 'password')
+      throw keyInvalid('it does not hold the key that it names', cause)
     throw new TallyError('PASSWORD_WRONG', {
       hint: 'Check TALLYSTICK_PASSWORD or the password file. If the password is right the key file is damaged: take it from your backup.',
       cause,

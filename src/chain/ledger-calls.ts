@@ -1,4 +1,5 @@
 import { concat, hexlify } from 'ethers'
+import { compactSignature } from '../core/crypto/secp256k1.ts'
 import { TallyError } from '../core/errors.ts'
 import { type Address, ZERO_ADDRESS } from '../core/ids.ts'
 import type { LedgerAction, SettleRow } from '../ports/chain.ts'
@@ -68,7 +69,7 @@ function ownerHex(row: SettleRow): Address {
  */
 export function encodeRow(row: SettleRow): Uint8Array {
   const locks = row.locks.length / LOCK_BYTES
-  const signature = compactSignature(row.signature)
+  const signature = row.signature.length === 64 ? row.signature : compactSignature(row.signature)
   if (!Number.isInteger(locks) || locks > MAX_LOCKS)
     throw malformed(`the locks of a batch row must be at most ${MAX_LOCKS} of ${LOCK_BYTES} bytes`)
   const flags = (row.owner === undefined ? 0 : 1) | (locks === 0 ? 0 : 2)
@@ -77,16 +78,6 @@ export function encodeRow(row: SettleRow): Uint8Array {
   head.set(Buffer.from(row.amount.toString(16).padStart(24, '0'), 'hex'), 1)
   const owner = row.owner === undefined ? [] : [Buffer.from(row.owner.slice(2), 'hex')]
   return Buffer.concat([head, signature, ...owner, ...(locks === 0 ? [] : [Uint8Array.of(locks), row.locks])])
-}
-
-/** r | s | v as r | vs (EIP-2098): s is in the lower half, so its top bit is free for the parity. */
-function compactSignature(signature: Uint8Array): Uint8Array {
-  if (signature.length === 64) return signature
-  const v = signature[64]
-  if (signature.length !== 65 || (v !== 27 && v !== 28)) throw malformed('the signature of a batch row must have 64 or 65 bytes')
-  const compact = signature.slice(0, 64)
-  compact[32] = (compact[32] ?? 0) | (v === 28 ? 0x80 : 0)
-  return compact
 }
 
 function malformed(message: string): TallyError {

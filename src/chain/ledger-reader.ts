@@ -7,7 +7,7 @@ import type { CallOptions, ChannelFacts } from '../ports/chain.ts'
 import { erc20Interface, ledgerInterface, toAddress } from './abi.ts'
 import { asUnreachable, type BlockTag, type Gateway, quantity } from './gateway.ts'
 import { readToken } from './permit.ts'
-import { boundedText } from './rpc-errors.ts'
+import { boundedText, RpcRefusal } from './rpc-errors.ts'
 
 /** Typed reads of the ledger, of tokens and of accounts. Errors as the port says. */
 export interface LedgerReader {
@@ -31,6 +31,8 @@ export function createLedgerReader(gateway: Gateway): LedgerReader {
   ): Promise<readonly unknown[] | undefined> {
     const data = ledgerInterface.encodeFunctionData(name, args)
     const result = await gateway.call(gateway.ledger, data, block, options).catch((error: unknown) => {
+      // No view of the ledger ever reverts.
+      if (error instanceof RpcRefusal && /revert/i.test(error.message)) throw notTheLedger(gateway.ledger, name, error)
       throw asUnreachable(gateway.name, error)
     })
     // No code at that block: the ledger was deployed later.
@@ -38,11 +40,7 @@ export function createLedgerReader(gateway: Gateway): LedgerReader {
     try {
       return ledgerInterface.decodeFunctionResult(name, result).toArray()
     } catch (cause) {
-      throw new TallyError('CONTRACT_MISSING', {
-        message: `the contract at ${gateway.ledger} is not the ledger: it does not answer ${name}`,
-        hint: 'check the ledger address in the configuration',
-        cause,
-      })
+      throw notTheLedger(gateway.ledger, name, cause)
     }
   }
 
@@ -110,6 +108,15 @@ async function readSymbol(gateway: Gateway, token: Address, options: CallOptions
 /** Nobody can reserve more than an Amount holds, so a larger balance is as good as the largest amount. */
 function capped(value: bigint): Amount {
   return isAmount(value) ? value : MAX_AMOUNT
+}
+
+function notTheLedger(ledger: Address, name: string, cause: unknown): TallyError {
+  return new TallyError('CONTRACT_MISSING', {
+    message: `the contract at ${ledger} is not the ledger: it does not answer ${name}`,
+    hint: 'check the ledger address in the configuration',
+    fields: { ledger },
+    cause,
+  })
 }
 
 function noToken(token: Address): TallyError {

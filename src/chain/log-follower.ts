@@ -25,7 +25,7 @@ export interface Trail {
   readonly untold: readonly string[]
   /** No mark was left on the chain: every slot that anybody watches must be told again. */
   readonly lost: boolean
-  /** Most blocks that one query asks for; halved when the RPC refuses, doubled when it answers. */
+  /** Most blocks that one query asks for; halved when the RPC refuses, an eighth more when it answers. */
   readonly span: number
   readonly maxSpan: number
   /** Blocks behind the newest mark that are remembered. A deeper reorganisation makes everything doubtful. */
@@ -58,6 +58,16 @@ export function newTrail(init: TrailInit): Trail {
 /** Last block that was read; one before the start when none was. */
 export function cursorOf(trail: Trail): number {
   return trail.marks.at(-1)?.number ?? trail.start - 1
+}
+
+/**
+ * Slots that are watched from now on. Their state so far may rest on any block up to the newest mark, so they are tied to that mark:
+ * a reorganisation that takes back such a block takes back the mark too.
+ */
+export function withWatched(trail: Trail, touches: readonly string[]): Trail {
+  const last = trail.marks.at(-1)
+  if (last === undefined) return trail
+  return { ...trail, marks: [...trail.marks.slice(0, -1), { ...last, touched: union(last.touched, touches) }] }
 }
 
 /** What a round asks for, and what it must be answered (in brackets). */
@@ -132,6 +142,9 @@ function* readRange(trail: Trail, safe: number): Generator<Ask, Trail | undefine
   // The hash is taken before the logs: should the chain change between the two, the mark is wrong and falls in the next round.
   const hash = yield { type: 'hash', number: to }
   if (typeof hash !== 'string') return undefined
+  // Both must be of one history: had the ground been replaced unseen, the blocks that replaced it would never be read.
+  const ground = trail.marks.at(-1)
+  if (ground !== undefined && (yield { type: 'hash', number: ground.number }) !== ground.hash) return undefined
   const touched = yield { type: 'logs', from, to }
   if (!Array.isArray(touched)) {
     if (from === to) throw new RefusedError(to)
@@ -159,7 +172,12 @@ function withMark(trail: Trail, mark: Mark): Trail {
   // The newest mark at or before the limit stays, as the ground on which the younger ones stand.
   const ground = all.findLastIndex((m) => m.number <= mark.number - trail.keep)
   const marks = ground > 0 ? all.slice(ground) : all
-  return { ...trail, marks, untold: union(trail.untold, mark.touched), span: Math.min(trail.maxSpan, trail.span * 2) }
+  return {
+    ...trail,
+    marks,
+    untold: union(trail.untold, mark.touched),
+    span: Math.min(trail.maxSpan, trail.span + Math.ceil(trail.span / 8)),
+  }
 }
 
 function revoked(touch: string): string {

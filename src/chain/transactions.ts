@@ -1,7 +1,7 @@
 import { asTallyError, TallyError } from '../core/errors.ts'
-import type { Address } from '../core/ids.ts'
 import type {
   CallOptions,
+  ChainNotice,
   ChainSigner,
   DryRun,
   Job,
@@ -11,13 +11,13 @@ import type {
   WaitOptions,
 } from '../ports/chain.ts'
 import type { Store } from '../ports/store.ts'
-import { asUnreachable, type Gateway, quantity } from './gateway.ts'
-import { encodeAction, needOf, summaryOf } from './ledger-calls.ts'
+import type { Gateway } from './gateway.ts'
+import { summaryOf } from './ledger-calls.ts'
 import type { LedgerReader } from './ledger-reader.ts'
 import { openTxBook, type TxBook } from './tx-book.ts'
+import { createLauncher, type Launcher, newRecord } from './tx-launcher.ts'
 import { createTxPlanner, type Plan } from './tx-planner.ts'
-import { failureOf, intentId, isFinished, jobOf, type TxRecord } from './tx-record.ts'
-import { signTransaction } from './tx-sender.ts'
+import { intentId, isFinished, jobOf, type TxRecord } from './tx-record.ts'
 import { createTracker, type Sight, type Tracker } from './tx-tracker.ts'
 import { createWaitingRoom } from './tx-waiting.ts'
 
@@ -42,11 +42,15 @@ export interface TxQueueInit {
 
 export const TX_DEFAULTS = { pollMs: 2_000, bumpAfterMs: 60_000, resendAfterMs: 15_000, maxFeeWei: 1_000_000_000_000n } as const
 
-/** Nodes keep few transactions of one account (geth 16 for sure), so no more are out at once. */
-const MAX_IN_FLIGHT = 16
 const FIRST_PAUSE_MS = 10
 /** Gas that a call is taken to need when it cannot be estimated before its approve is mined. */
 const GAS_AFTER_APPROVE = 200_000n
+
+interface Parts {
+  readonly book: TxBook
+  readonly tracker: Tracker
+  readonly launcher: Launcher
+}
 
 export interface TxQueue extends Transactions {
   /** Reads what is unfinished from the store and goes on with it. */
@@ -62,7 +66,7 @@ export interface TxQueue extends Transactions {
  */
 export function createTransactions(init: TxQueueInit): TxQueue {
   const { gateway, signer, store, confirmations } = init
-  const { pollMs, bumpAfterMs, resendAfterMs, maxFeeWei } = { ...TX_DEFAULTS, ...withoutUndefined(init) }
+  const { pollMs, bumpAfterMs, resendAfterMs, maxFeeWei } = { ...TX_DEFAULTS, ...init }
   const onNotice = init.onNotice ?? (() => {})
   const closing = new AbortController()
   const { signal } = closing
@@ -70,9 +74,10 @@ export function createTransactions(init: TxQueueInit): TxQueue {
   const planner = createTxPlanner({ gateway, reader: init.reader, signer })
   const waiting = createWaitingRoom(confirmations)
   const keys = new Map<string, Promise<unknown>>()
+  const observers = new Set<(job: Job) => void>()
 
   let book: TxBook | undefined
-  let opening: Promise<{ book: TxBook; tracker: Tracker }> | undefined
+  let opening: Promise<Parts> | undefined
   let running: Promise<void> | undefined
   let again = false
   let timer: NodeJS.Timeout | undefined
@@ -80,26 +85,36 @@ export function createTransactions(init: TxQueueInit): TxQueue {
   let trouble: TallyError | undefined
 
   function open() {
-    opening ??= openTxBook(store, onNotice).then((opened) => {
+    opening ??= openTxBook(store, changed).then((opened) => {
       book = opened
-      opened.observe((job) => waiting.changed(opened.get(job.id)))
-      return {
+      const tracker = createTracker({
+        gateway,
+        planner,
+        signer,
         book: opened,
-        tracker: createTracker({
-          gateway,
-          planner,
-          signer,
-          book: opened,
-          confirmations,
-          bumpAfterMs,
-          resendAfterMs,
-          maxFeeWei,
-          signal,
-          nowMs,
-        }),
-      }
+        confirmations,
+        bumpAfterMs,
+        resendAfterMs,
+        maxFeeWei,
+        signal,
+        nowMs,
+      })
+      const launcher = createLauncher({ gateway, planner, signer, book: opened, tracker, signal, onNotice })
+      return { book: opened, tracker, launcher }
     })
     return opening
+  }
+
+  function changed(record: TxRecord): void {
+    waiting.changed(record)
+    for (const observer of observers) {
+      try {
+        observer(jobOf(record))
+      } catch (error) {
+        // Observers look on: what one of them throws must not stop the queue.
+        onNotice('an observer of transactions failed', error)
+      }
+    }
   }
 
   function nudge(): void {
@@ -129,7 +144,9 @@ export function createTransactions(init: TxQueueInit): TxQueue {
       const parts = await open()
       do {
         again = false
-        if (await round(parts.book, parts.tracker)) again = true
+        if (!(await round(parts))) continue
+        again = true
+        pauseMs = FIRST_PAUSE_MS
       } while (again && !signal.aborted)
       trouble = undefined
     } catch (error) {
@@ -140,7 +157,7 @@ export function createTransactions(init: TxQueueInit): TxQueue {
     }
   }
 
-  async function round(book: TxBook, tracker: Tracker): Promise<boolean> {
+  async function round({ book, tracker, launcher }: Parts): Promise<boolean> {
     let progress = false
     let sight: Sight | undefined
     if (book.inFlight().length > 0 || !waiting.empty()) {
@@ -148,79 +165,9 @@ export function createTransactions(init: TxQueueInit): TxQueue {
       for (const record of book.inFlight()) progress = (await tracker.track(record, sight)) || progress
       waiting.seen(sight.head)
     }
-    for (const { id } of book.unfinished()) {
-      const record = book.get(id)
-      if (signal.aborted) return false
-      if (record?.state !== 'written' || isHeld(book, record)) continue
-      if (book.inFlight().filter(({ state }) => state !== 'mined').length >= MAX_IN_FLIGHT) break
-      progress = (await launch(book, tracker, record)) || progress
-    }
+    if (signal.aborted) return false
+    progress = (await launcher.launchAll()) || progress
     return progress
-  }
-
-  async function launch(book: TxBook, tracker: Tracker, record: TxRecord): Promise<boolean> {
-    const parent = record.after === undefined ? undefined : book.get(record.after)
-    if (parent?.state === 'failed' || parent?.state === 'replaced') {
-      await book.put({ ...record, state: 'failed', ...(parent.failure === undefined ? {} : { failure: parent.failure }) })
-      return true
-    }
-    const others = book.inFlight().some(({ state }) => state !== 'mined')
-    const ready = await prepare(record, others).catch(async (error: unknown) => {
-      if (!isDefinite(error)) throw error
-      // Something of ours is still on its way and may change the answer (a deposit that pays for this).
-      if (!others) await book.put({ ...record, state: 'failed', failure: failureOf(error) })
-      return others ? ('held' as const) : ('failed' as const)
-    })
-    if (ready === 'held' || ready === 'failed') return ready === 'failed'
-    if (ready.type === 'first') {
-      onNotice(`to ${record.summary} takes an approve first: ${ready.reason}`)
-      const child = newRecord(book, ready.action, intentId(undefined))
-      await book.put(child, { ...record, after: child.id })
-      return true
-    }
-    const nonce = await nextNonce(book)
-    const attempt = await signTransaction(gateway.chainId, signer, { ...ready, nonce })
-    const signed: TxRecord = { ...record, state: 'signed', nonce, attempts: [attempt] }
-    await book.put(signed)
-    await tracker.sendFirst(signed)
-    return true
-  }
-
-  async function prepare(record: TxRecord, others: boolean) {
-    const plan = await planner.plan(record.action, others ? 'pending' : 'latest', { signal })
-    if (plan.type === 'first') {
-      if (record.after === undefined) return plan
-      throw new TallyError('TX_REVERTED', {
-        message: `cannot ${record.summary}: the token still does not let the ledger take it after an approve`,
-      })
-    }
-    const fees = await planner.fees({ signal })
-    await planner.checkGas(record.summary, plan.gasLimit * fees.maxFee + plan.call.wei, { signal })
-    return { ...plan, fees }
-  }
-
-  async function nextNonce(book: TxBook): Promise<number> {
-    const pending = await gateway
-      .request('eth_getTransactionCount', [signer.address, 'pending'], { signal })
-      .catch((error: unknown) => {
-        throw asUnreachable(gateway.name, error)
-      })
-    const own = book.inFlight().map(({ nonce }) => (nonce ?? -1) + 1)
-    return Math.max(Number(quantity(pending, gateway.name)), ...own)
-  }
-
-  function newRecord(book: TxBook, action: LedgerAction, id: string): TxRecord {
-    const { to } = encodeAction(action, gateway.ledger)
-    return {
-      id,
-      seq: book.nextSeq(),
-      action,
-      summary: summaryOf(action),
-      from: signer.address,
-      to,
-      state: 'written',
-      attempts: [],
-    }
   }
 
   async function write(action: LedgerAction, id: string): Promise<Job> {
@@ -228,7 +175,7 @@ export function createTransactions(init: TxQueueInit): TxQueue {
     const known = book.get(id)
     const reusable = known === undefined || known.state === 'failed' || known.state === 'replaced'
     if (!reusable) return jobOf(known)
-    const record = newRecord(book, action, id)
+    const record = newRecord(book, action, id, signer.address, gateway.ledger)
     await book.put(record)
     nudge()
     return jobOf(record)
@@ -266,7 +213,6 @@ export function createTransactions(init: TxQueueInit): TxQueue {
       const id = typeof job === 'string' ? job : job.id
       const record = book.get(id)
       if (record === undefined) throw new TallyError('NOT_FOUND', { message: `this node has no transaction ${id}` })
-      if (signal.aborted) throw new TallyError('ABORTED', { message: 'the chain connection of this node is closed' })
       const promise = waiting.wait(record, options)
       nudge()
       return promise
@@ -286,15 +232,8 @@ export function createTransactions(init: TxQueueInit): TxQueue {
     },
     list: () => (book?.all() ?? []).map(shown),
     observe(listener) {
-      let stopped = false
-      let stop = () => {}
-      open().then(({ book }) => {
-        if (!stopped) stop = book.observe(listener)
-      }, onProblem)
-      return () => {
-        stopped = true
-        stop()
-      }
+      observers.add(listener)
+      return () => observers.delete(listener)
     },
     async close() {
       closing.abort()
@@ -309,33 +248,5 @@ export function createTransactions(init: TxQueueInit): TxQueue {
     if (plan.type === 'ready') return plan.gasLimit
     const approve = await planner.plan(plan.action, 'latest', options)
     return GAS_AFTER_APPROVE + (approve.type === 'ready' ? approve.gasLimit : 0n)
-  }
-}
-
-/** Not yet: its approve is not mined, or an earlier one pulls the same token out of the wallet (permits have nonces of their own). */
-function isHeld(book: TxBook, record: TxRecord): boolean {
-  const parent = record.after === undefined ? undefined : book.get(record.after)
-  if (parent !== undefined && !isFinished(parent.state) && !(parent.state === 'mined' && parent.reverted !== true)) return true
-  const token = pulledToken(record)
-  if (token === undefined) return false
-  return book.unfinished().some((other) => other.seq < record.seq && other.state !== 'mined' && pulledToken(other) === token)
-}
-
-function pulledToken(record: TxRecord): Address | undefined {
-  const need = needOf(record.action)
-  return need?.from === 'wallet' ? need.token : undefined
-}
-
-/** Whether trying the same again cannot help: the chain answered, and the answer is no. */
-function isDefinite(error: unknown): error is TallyError {
-  if (!(error instanceof TallyError)) return false
-  return (
-    error.code === 'TX_REVERTED' || error.code === 'FUNDS_LOW' || error.code === 'GAS_LOW' || error.code === 'CONTRACT_MISSING'
-  )
-}
-
-function withoutUndefined<T extends object>(object: T): { [K in keyof T]: Exclude<T[K], undefined> } {
-  return Object.fromEntries(Object.entries(object).filter(([, value]) => value !== undefined)) as {
-    [K in keyof T]: Exclude<T[K], undefined>
   }
 }

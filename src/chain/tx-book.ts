@@ -1,6 +1,5 @@
-import type { ChainNotice, Job } from '../ports/chain.ts'
 import type { Store } from '../ports/store.ts'
-import { decodeRecord, encodeRecord, isFinished, isInFlight, jobOf, type TxRecord } from './tx-record.ts'
+import { decodeRecord, encodeRecord, isFinished, isInFlight, type TxRecord } from './tx-record.ts'
 
 /**
  * All transactions of this node that the store knows. The authority for what was intended and signed: a change is on disk before
@@ -17,13 +16,11 @@ export interface TxBook {
   nextSeq(): number
   /** Writes the records, all or none; resolves when they are durable. On failure nothing has changed. */
   put(...records: readonly TxRecord[]): Promise<void>
-  observe(listener: (job: Job) => void): () => void
 }
 
-/** Reads the book from the store. Throws STORE_CORRUPT, STORE_NEWER, STORE_CLOSED. */
-export async function openTxBook(store: Store, onNotice: ChainNotice): Promise<TxBook> {
+/** Reads the book from the store; `onChange` hears of each change once it is durable. Throws STORE_CORRUPT, STORE_NEWER, STORE_CLOSED. */
+export async function openTxBook(store: Store, onChange: (record: TxRecord) => void): Promise<TxBook> {
   const records = new Map<string, TxRecord>()
-  const listeners = new Set<(job: Job) => void>()
   for await (const [, value] of store.list('tx')) {
     const record = decodeRecord(value)
     records.set(record.id, record)
@@ -57,21 +54,8 @@ export async function openTxBook(store: Store, onNotice: ChainNotice): Promise<T
       )
       for (const record of changed) {
         records.set(record.id, record)
-        for (const listener of listeners) notify(listener, jobOf(record), onNotice)
+        onChange(record)
       }
     },
-    observe(listener) {
-      listeners.add(listener)
-      return () => listeners.delete(listener)
-    },
-  }
-}
-
-/** Observers look on: what one of them throws must not stop the queue. */
-function notify(listener: (job: Job) => void, job: Job, onNotice: ChainNotice): void {
-  try {
-    listener(job)
-  } catch (error) {
-    onNotice('an observer of transactions failed', error)
   }
 }

@@ -23,6 +23,7 @@ interface Waiter {
 export function createWaitingRoom(enough: number): WaitingRoom {
   const waiters = new Set<Waiter>()
   let head = 0
+  let closed = false
 
   function check(waiter: Waiter): void {
     const outcome = outcomeOf(waiter.record, waiter.confirmations, enough, head)
@@ -42,7 +43,7 @@ export function createWaitingRoom(enough: number): WaitingRoom {
         reject(leftError(waiter.record))
       }
       waiters.add(waiter)
-      if (signal?.aborted === true) leave()
+      if (closed || signal?.aborted === true) leave()
       else check(waiter)
       signal?.addEventListener('abort', leave, { once: true })
       return promise.finally(() => signal?.removeEventListener('abort', leave))
@@ -61,6 +62,7 @@ export function createWaitingRoom(enough: number): WaitingRoom {
     },
     empty: () => waiters.size === 0,
     close() {
+      closed = true
       for (const waiter of [...waiters]) {
         waiters.delete(waiter)
         waiter.reject(leftError(waiter.record))

@@ -11,7 +11,7 @@ export interface Decimal {
 }
 
 /** The longest text that is looked at at all: numbers longer than this mean nothing and cost time. */
-export const MAX_TEXT = 256
+const MAX_TEXT = 256
 
 const QUANTITY = /^(\d+(?:_\d+)*)(?:\.(\d+))?(?:\s*([^\s\d.,_].*))?$/s
 const HEX = /^0x/i

@@ -17,8 +17,8 @@ export interface Domain {
 }
 
 /** The name and version that TallyLedger was made with. */
-export const DOMAIN_NAME = 'Tallystick'
-export const DOMAIN_VERSION = '1'
+const DOMAIN_NAME = 'Tallystick'
+const DOMAIN_VERSION = '1'
 
 /** One field of a struct as it is hashed: 32 bytes. Make one with the functions below. */
 export type Word = Uint8Array
@@ -30,7 +30,7 @@ export interface Digest {
 }
 
 /** Bytes of 0x1901 | separator | struct hash. */
-export const PREIMAGE_BYTES = 66
+const PREIMAGE_BYTES = 66
 
 const DOMAIN_TYPE = keccakText('EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)')
 

@@ -76,6 +76,7 @@ export const ERRORS = {
   STORE_CORRUPT: { who: 'operator', retry: false, exit: 1, text: 'the database is damaged' },
   STORE_EMPTIED: { who: 'operator', retry: false, exit: 1, text: 'the database was emptied or belongs to another node' },
   STORE_NEWER: { who: 'operator', retry: false, exit: 1, text: 'the database was written by a newer version' },
+  STORE_FAILED: { who: 'operator', retry: true, exit: 1, text: 'the disk does not take or give the data' },
   STORE_CLOSED: { who: 'nobody', retry: true, exit: 1, text: 'the database is closed' },
   // not for the wire: chain
   CHAIN_UNREACHABLE: { who: 'operator', retry: true, exit: 3, text: 'the chain RPC does not answer' },

@@ -16,7 +16,7 @@ import {
 } from './crypto/secp256k1.ts'
 import { type Domain, preimageOf, typeHash } from './eip712.ts'
 import { TallyError } from './errors.ts'
-import { type Address, addressToBytes, type ChannelParties, writeAddress, ZERO_ADDRESS } from './ids.ts'
+import { type Address, addressToBytes, type ChannelParties, type Hash32, writeAddress, ZERO_ADDRESS } from './ids.ts'
 import {
   LOCK_BYTES,
   type Lock,
@@ -24,10 +24,10 @@ import {
   MAX_LOCKS,
   packLocks,
   packShownLocks,
+  type Reveal,
   readLocks,
   SHOWN_LOCK_BYTES,
-  type ShownLock,
-  sameLocks,
+  showLocks,
 } from './lock.ts'
 
 export type { ChannelParties } from './ids.ts'
@@ -129,30 +129,34 @@ export interface SettleRow {
 }
 
 /**
- * A promise as it is settled. `shown` holds every lock of the promise, in its order, because the ledger rebuilds the signed list from it.
+ * A promise as it is settled, with what was revealed of its locks (by anchor). Every lock is shown, also an unopened one, because the
+ * ledger rebuilds the signed list from what it is shown.
  *
- * @throws TallyError LOCKS_REFUSED when `shown` is another list, MALFORMED when the signature is not canonical
+ * @throws TallyError LOCKS_REFUSED when a word does not open its lock or belongs to none, MALFORMED when the signature is not canonical
  */
-export function settleRow(channel: ChannelParties, promise: SignedPromise, shown: readonly ShownLock[] = []): SettleRow {
-  const list = shown.map(({ lock }) => lock)
-  if (!sameLocks(list, promise.locks))
-    throw new TallyError('LOCKS_REFUSED', { message: 'the locks that are shown are not those of the promise' })
-  const row = { amount: promise.amount, locks: packShownLocks(shown), signature: compactSignature(promise.signature) }
+export function settleRow(
+  channel: ChannelParties,
+  promise: SignedPromise,
+  reveals: ReadonlyMap<Hash32, Reveal> = NO_REVEALS,
+): SettleRow {
+  const locks = packShownLocks(showLocks(promise.locks, reveals))
+  const row = { amount: promise.amount, locks, signature: compactSignature(promise.signature) }
   return channel.owner === channel.signer ? row : { ...row, owner: channel.owner }
 }
 
+const NO_REVEALS: ReadonlyMap<Hash32, Reveal> = new Map()
 const HAS_OWNER = 1
 const HAS_LOCKS = 2
 
 /** Bytes of a row without owner and locks. */
-export const MIN_ROW_BYTES = 77
+const MIN_ROW_BYTES = 77
 
 /**
  * Appends a row of settleBatch: flags u8 | amount u96 | r 32 | vs 32 | [owner 20] | [count u8 | locks of 53 bytes].
  *
  * @throws TallyError MALFORMED for a signature that is not compact, or part of a lock
  */
-export function writeRow(writer: ByteWriter, { owner, amount, locks, signature }: SettleRow): ByteWriter {
+function writeRow(writer: ByteWriter, { owner, amount, locks, signature }: SettleRow): ByteWriter {
   const count = locks.length / SHOWN_LOCK_BYTES
   if (!Number.isInteger(count) || count > MAX_LOCKS) {
     throw new TallyError('MALFORMED', { message: `${locks.length} bytes of shown locks`, fields: { length: locks.length } })

@@ -35,7 +35,7 @@ export interface ReceiptFigures {
 }
 
 /** Written first in every document: which form this is. */
-export const RECEIPT_FORMAT = 'tallystick-receipt/1'
+const RECEIPT_FORMAT = 'tallystick-receipt/1'
 /** The longest document, in characters. */
 export const MAX_DOCUMENT_LENGTH = 16_384
 

@@ -18,7 +18,7 @@ export interface TokenAmount {
 }
 
 /** Written instead of a symbol: the amount is in base units. */
-export const BASE_WORD = 'base'
+const BASE_WORD = 'base'
 
 const MAX_DECIMALS = 36
 const SYMBOL = /^[A-Za-z][A-Za-z0-9._-]{0,15}$/

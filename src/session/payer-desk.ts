@@ -166,7 +166,7 @@ export class PayerDesk {
   #onMessage(line: ProviderLine, message: FromPayee): void {
     if (message.type === 'released') return this.#releases.get(message.channel)?.resolve(message)
     if (message.type === 'fault' && message.session === undefined) return this.#onStreamFault(line, message.code)
-    const id = 'session' in message ? message.session : undefined
+    const id = message.type === 'terms' ? message.terms.session : message.session
     const live = id === undefined ? undefined : this.#live.get(id)
     if (live === undefined || live.line !== line) return
     const input = inputOf(message)

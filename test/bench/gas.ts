@@ -48,7 +48,16 @@ async function usedChannel(chain: Chain, target = newWallet()): Promise<Parties>
 
 async function settle(chain: Chain, p: Parties, amount: bigint): Promise<number> {
   const signature = await signPromise(p, amount, [], { owner: ZeroAddress })
-  const done = await chain.ledger.send(p.target.address, 'settle', ZeroAddress, p.target.address, p.token, amount, '0x', signature)
+  const done = await chain.ledger.send(
+    p.target.address,
+    'settle',
+    ZeroAddress,
+    p.target.address,
+    p.token,
+    amount,
+    '0x',
+    signature,
+  )
   return done.gas
 }
 
@@ -75,7 +84,11 @@ async function measureSingles(chain: Chain): Promise<GasRow[]> {
   ]
 }
 
-async function measureBatches(chain: Chain, prefix: string, sign: (p: Parties, amount: bigint) => Promise<string>): Promise<GasRow[]> {
+async function measureBatches(
+  chain: Chain,
+  prefix: string,
+  sign: (p: Parties, amount: bigint) => Promise<string>,
+): Promise<GasRow[]> {
   const rows: GasRow[] = []
   const target = newWallet()
   const channels: Parties[] = []
@@ -111,13 +124,18 @@ async function measureEnds(chain: Chain): Promise<GasRow[]> {
 
 function printTable(machine: string, rows: readonly GasRow[]): void {
   process.stdout.write(`${machine}\n\n`)
-  for (const { id, value, unit } of rows) process.stdout.write(`${id.padEnd(16)} ${value.toLocaleString('en').padStart(8)} ${unit}\n`)
+  for (const { id, value, unit } of rows)
+    process.stdout.write(`${id.padEnd(16)} ${value.toLocaleString('en').padStart(8)} ${unit}\n`)
 }
 
 const json = process.argv.includes('--json')
 const chain = await startChain()
 try {
-  const rows = [...(await measureSingles(chain)), ...(await measureBatches(chain, 'batch', signedShortRow)), ...(await measureEnds(chain))]
+  const rows = [
+    ...(await measureSingles(chain)),
+    ...(await measureBatches(chain, 'batch', signedShortRow)),
+    ...(await measureEnds(chain)),
+  ]
   const machine = `${cpus().length} x ${cpus()[0]?.model ?? 'unknown'}, ${String(await chain.rpc('web3_clientVersion')).split('-')[0]}`
   if (json) process.stdout.write(`${JSON.stringify({ machine, rows }, null, 2)}\n`)
   else printTable(machine, [...rows, ...(await measureBatches(chain, 'other_key', signedRow))])

@@ -17,7 +17,12 @@ const FOREIGN = JSON.stringify({
     cipherparams: { iv: '6087dab2f9fdbbfaddc31a909735c1e6' },
     ciphertext: '5318b4d5bcd28de64ee5559e671353e16f075ecae9f99c7a79a38af5f869aa46',
     kdf: 'pbkdf2',
-    kdfparams: { c: 262144, dklen: 32, prf: 'hmac-sha256', salt: 'ae3cd4e7013836a3df6bd7241b12db061dbe2c6785853cce422d148a624ce0bd' },
+    kdfparams: {
+      c: 262144,
+      dklen: 32,
+      prf: 'hmac-sha256',
+      salt: 'ae3cd4e7013836a3df6bd7241b12db061dbe2c6785853cce422d148a624ce0bd',
+    },
     mac: '517ead924a9d0dc3124507e3393d175ce3ff7c1e96529c6c555ce9e51205e9b2',
   },
   id: '3198bc9c-6672-5ab3-d995-4942343ae5b6',
@@ -56,7 +61,10 @@ describe('keystore', () => {
   test('a wrong password is PASSWORD_WRONG, with a hint', async () => {
     const { json } = await createKeystore('right', { scryptN })
     for (const wrong of ['wrong', 'Right', 'right ', '']) {
-      await assert.rejects(openKeystore(json, wrong), (error: { code: string; hint: string }) => error.code === 'PASSWORD_WRONG' && /backup/.test(error.hint))
+      await assert.rejects(
+        openKeystore(json, wrong),
+        (error: { code: string; hint: string }) => error.code === 'PASSWORD_WRONG' && /backup/.test(error.hint),
+      )
     }
   })
 
@@ -74,7 +82,13 @@ describe('keystore', () => {
     const { json } = await createKeystore('x', { scryptN })
     const file = JSON.parse(json)
     const damaged: unknown[] = ['', '{', 'null', '[]', '{}', json.slice(0, -5), JSON.stringify({ ...file, version: 2 })]
-    for (const [key, value] of [['ciphertext', 'ab'], ['mac', 'zz'], ['cipher', 'aes-256'], ['kdf', 'none'], ['cipherparams', {}]] as const) {
+    for (const [key, value] of [
+      ['ciphertext', 'ab'],
+      ['mac', 'zz'],
+      ['cipher', 'aes-256'],
+      ['kdf', 'none'],
+      ['cipherparams', {}],
+    ] as const) {
       damaged.push(JSON.stringify({ ...file, Crypto: { ...file.Crypto, [key]: value } }))
     }
     damaged.push(JSON.stringify({ ...file, address: '00'.repeat(20) }))

@@ -114,43 +114,63 @@ class Lane {
   }
 }
 
+/** One connection through the proxy: two sockets, two lanes. */
+class Link {
+  readonly #sockets: readonly net.Socket[]
+  readonly #lanes: readonly Lane[]
+
+  constructor(
+    near: net.Socket,
+    port: number,
+    faults: Faults,
+    events: { onBytesIn(count: number): void; onGone(link: Link): void },
+  ) {
+    const far = net.connect({ port, host: '127.0.0.1', allowHalfOpen: true, noDelay: true })
+    this.#sockets = [near, far]
+    this.#lanes = [new Lane(near, far, faults, 'up', events.onBytesIn), new Lane(far, near, faults, 'down', () => {})]
+    const onClose = (other: net.Socket, hadError: boolean): void => {
+      if (faults.blackHole) return
+      if (hadError) other.resetAndDestroy()
+      if (near.destroyed && far.destroyed) events.onGone(this)
+    }
+    near.on('error', () => {}).on('close', (hadError) => onClose(far, hadError))
+    far.on('error', () => {}).on('close', (hadError) => onClose(near, hadError))
+  }
+
+  run(): void {
+    for (const lane of this.#lanes) lane.run()
+  }
+
+  stop(): void {
+    for (const lane of this.#lanes) lane.stop()
+  }
+
+  cut(how: (socket: net.Socket) => void): void {
+    for (const socket of this.#sockets) how(socket)
+    this.stop()
+  }
+}
+
 /** Starts a proxy on a free port of the loopback in front of `port`. Close it in `after`. */
 export async function faultProxy(port: number, initial: Faults = {}): Promise<FaultProxy> {
   const faults: Faults = { ...initial }
-  const links = new Set<{ sockets: net.Socket[]; lanes: Lane[] }>()
+  const links = new Set<Link>()
   let bytesIn = 0
-  const server = net.createServer({ allowHalfOpen: true, noDelay: true }, (near) => {
-    if (faults.refuse) {
-      near.resetAndDestroy()
-      return
-    }
-    const far = net.connect({ port, host: '127.0.0.1', allowHalfOpen: true, noDelay: true })
-    const lanes = [
-      new Lane(near, far, faults, 'up', (count) => {
-        bytesIn += count
-      }),
-      new Lane(far, near, faults, 'down', () => {}),
-    ]
-    const link = { sockets: [near, far], lanes }
-    links.add(link)
-    const onGone = (other: net.Socket, hadError: boolean): void => {
-      if (faults.blackHole) return
-      if (hadError) other.resetAndDestroy()
-      if (near.destroyed && far.destroyed) drop(link)
-    }
-    near.on('error', () => {}).on('close', (hadError) => onGone(far, hadError))
-    far.on('error', () => {}).on('close', (hadError) => onGone(near, hadError))
-  })
-  const drop = (link: { sockets: net.Socket[]; lanes: Lane[] }): void => {
-    for (const lane of link.lanes) lane.stop()
+  const onBytesIn = (count: number): void => {
+    bytesIn += count
+  }
+  const onGone = (link: Link): void => {
+    link.stop()
     links.delete(link)
   }
-  const cutAll = (cut: (socket: net.Socket) => void): void => {
-    for (const link of [...links]) {
-      for (const socket of link.sockets) cut(socket)
-      drop(link)
-    }
+  const cutAll = (how: (socket: net.Socket) => void): void => {
+    for (const link of links) link.cut(how)
+    links.clear()
   }
+  const server = net.createServer({ allowHalfOpen: true, noDelay: true }, (near) => {
+    if (faults.refuse) near.resetAndDestroy()
+    else links.add(new Link(near, port, faults, { onBytesIn, onGone }))
+  })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const address = server.address()
   if (address === null || typeof address === 'string') throw new Error('the proxy has no port')
@@ -164,7 +184,7 @@ export async function faultProxy(port: number, initial: Faults = {}): Promise<Fa
     },
     set(change) {
       Object.assign(faults, change)
-      for (const link of links) for (const lane of link.lanes) lane.run()
+      for (const link of links) link.run()
     },
     reset: () => cutAll((socket) => socket.resetAndDestroy()),
     async close() {

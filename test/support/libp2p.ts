@@ -5,6 +5,7 @@ import type { Libp2p, PrivateKey, ServiceMap, Stream } from '@libp2p/interface'
 import { tcp } from '@libp2p/tcp'
 import { type Multiaddr, multiaddr } from '@multiformats/multiaddr'
 import { createLibp2p, type ServiceFactoryMap } from 'libp2p'
+import { MAX_STREAM_WINDOW_BYTES } from '../../protocols/framing/inlet.ts'
 
 export interface TestNodeOptions<T extends ServiceMap = ServiceMap> {
   /** False: dials only. @default true */
@@ -28,7 +29,7 @@ export async function testNode<T extends ServiceMap = ServiceMap>(options: TestN
       yamux({
         maxInboundStreams: 10_000,
         maxOutboundStreams: 10_000,
-        streamOptions: { maxStreamWindowSize: options.windowBytes ?? 1 << 20 },
+        streamOptions: { maxStreamWindowSize: options.windowBytes ?? MAX_STREAM_WINDOW_BYTES },
       }),
     ],
     connectionManager: { maxConnections: 2000, inboundConnectionThreshold: 1_000_000, maxIncomingPendingConnections: 1000 },

@@ -2,15 +2,9 @@
 pragma solidity ^0.8.24;
 
 import {ERC2771Context} from "@openzeppelin/contracts/metatx/ERC2771Context.sol";
-import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
-import {IERC20Permit} from "@openzeppelin/contracts/token/ERC20/extensions/IERC20Permit.sol";
-import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
-import {Context} from "@openzeppelin/contracts/utils/Context.sol";
-import {Multicall} from "@openzeppelin/contracts/utils/Multicall.sol";
-import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
-import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
 import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
 import {ITallyLedger} from "./ITallyLedger.sol";
+import {Payouts} from "./Payouts.sol";
 import {Channel, Channels} from "./lib/Channels.sol";
 import {Locks} from "./lib/Locks.sol";
 import {Promises, Scratch} from "./lib/Promises.sol";
@@ -18,64 +12,20 @@ import {Rows} from "./lib/Rows.sol";
 
 /// The ledger of Tallystick. What each function promises, the events and the errors stand in ITallyLedger; SPEC.md has the whole.
 ///
-/// Read it in this order: Channel, _open, _take, _end, _creditPayout; all else is who may call them.
-contract TallyLedger is ITallyLedger, ERC2771Context, Multicall, EIP712, ReentrancyGuardTransient {
-    using SafeERC20 for IERC20;
-
+/// Balances holds what accounts have, Payouts says who is credited for a target, and here are the channels between the two:
+/// read lib/Channels, then _open, _take, _end. All else is who may call them.
+contract TallyLedger is Payouts {
     /// Only a struct can be held by reference, which spares the hash of the mapping's key at each use.
     struct Slot {
         Channel channel;
     }
 
-    struct Payout {
-        address current; // zero: the target itself
-        address proposed;
-        uint256 nonce;
-    }
-
     bytes32 private constant CLOSE_TYPEHASH = keccak256("Close(bytes32 channel,uint96 amount,uint40 deadline,uint24 epoch)");
-    bytes32 private constant PAYOUT_TYPEHASH = keccak256("Payout(address target,address payout,uint256 nonce,uint40 deadline)");
     uint256 private constant MAX_TERM = 2 * 365 days;
 
     mapping(bytes32 id => Slot) private _channels;
-    mapping(address account => mapping(address token => uint256)) private _balances;
-    mapping(address target => Payout) private _payouts;
-    mapping(address payout => mapping(address target => mapping(address token => uint96))) private _maxRelayFees;
 
     constructor(address trustedForwarder) ERC2771Context(trustedForwarder) EIP712("Tallystick", "1") {}
-
-    // ------------------------------------------------------------------------------------------------ balances
-
-    /// @inheritdoc ITallyLedger
-    function deposit(address token, address account, uint256 amount) public {
-        if (account == address(0)) revert InvalidAddress(account);
-        uint256 received = _pull(token, account, amount);
-        _balances[account][token] += received;
-    }
-
-    /// @inheritdoc ITallyLedger
-    function depositWithPermit(address token, address account, uint256 amount, uint256 deadline, uint8 v, bytes32 r, bytes32 s) external {
-        _tryPermit(token, amount, deadline, v, r, s);
-        deposit(token, account, amount);
-    }
-
-    /// @inheritdoc ITallyLedger
-    function withdraw(address token, address to, uint256 amount) external {
-        if (to == address(0) || to == address(this)) revert InvalidAddress(to);
-        address account = _msgSender();
-        _debit(account, token, amount);
-        emit Withdrawn(token, account, to, amount);
-        IERC20(token).safeTransfer(to, amount);
-    }
-
-    /// @inheritdoc ITallyLedger
-    function transfer(address token, address to, uint256 amount) external {
-        if (to == address(0)) revert InvalidAddress(to);
-        address account = _msgSender();
-        _debit(account, token, amount);
-        _balances[to][token] += amount;
-        emit Transferred(token, account, to, amount);
-    }
 
     // ------------------------------------------------------------------------------------------------ channels
 
@@ -195,66 +145,7 @@ contract TallyLedger is ITallyLedger, ERC2771Context, Multicall, EIP712, Reentra
         if (paid != 0) _creditPayout(target, token, paid, Rows.pack(entries, count));
     }
 
-    // ------------------------------------------------------------------------------------------------ payout
-
-    /// @inheritdoc ITallyLedger
-    function proposePayout(address payout) external {
-        proposePayoutFor(_msgSender(), payout);
-    }
-
-    /// @inheritdoc ITallyLedger
-    function proposePayoutFor(address target, address payout) public {
-        _requirePayout(target);
-        _payouts[target].proposed = payout;
-        emit PayoutProposed(target, payout);
-    }
-
-    /// @inheritdoc ITallyLedger
-    function acceptPayout(address target) external {
-        _acceptPayout(target, _msgSender());
-    }
-
-    /// @inheritdoc ITallyLedger
-    function acceptPayoutWithSignature(address target, address payout, uint40 deadline, bytes calldata signature) external {
-        if (block.timestamp > deadline) revert DeadlinePassed(deadline);
-        _requireSigner(payout, keccak256(abi.encode(PAYOUT_TYPEHASH, target, payout, _payouts[target].nonce, deadline)), signature);
-        _acceptPayout(target, payout);
-    }
-
-    /// @inheritdoc ITallyLedger
-    function setMaxRelayFee(address target, address token, uint96 amount) external {
-        address payout = _requirePayout(target);
-        _maxRelayFees[payout][target][token] = amount;
-        emit MaxRelayFeeSet(target, token, payout, amount);
-    }
-
     // ------------------------------------------------------------------------------------------------ views
-
-    /// @inheritdoc ITallyLedger
-    function balanceOf(address account, address token) external view returns (uint256) {
-        return _balances[account][token];
-    }
-
-    /// @inheritdoc ITallyLedger
-    function payoutOf(address target) public view returns (address) {
-        address payout = _payouts[target].current;
-        return payout == address(0) ? target : payout;
-    }
-
-    /// @inheritdoc ITallyLedger
-    function proposedPayoutOf(address target) external view returns (address) {
-        return _payouts[target].proposed;
-    }
-
-    /// @inheritdoc ITallyLedger
-    function payoutNonce(address target) external view returns (uint256) {
-        return _payouts[target].nonce;
-    }
-
-    /// @inheritdoc ITallyLedger
-    function maxRelayFee(address target, address token) external view returns (uint96) {
-        return _maxRelayFees[payoutOf(target)][target][token];
-    }
 
     /// @inheritdoc ITallyLedger
     function channel(bytes32 id) external view returns (uint96, uint96, uint40, uint24) {
@@ -272,32 +163,7 @@ contract TallyLedger is ITallyLedger, ERC2771Context, Multicall, EIP712, Reentra
         return _domainSeparatorV4();
     }
 
-    // ------------------------------------------------------------------------------------------------ inside: tokens and balances
-
-    /// Takes tokens from the caller, and from nobody else, and answers what arrived.
-    /// This is the one place where tokens move before the state is written, since what arrives decides what is written. Hence the
-    /// guard: a token that calls out while it moves could else count an inner deposit a second time in the outer difference.
-    function _pull(address token, address account, uint256 amount) private nonReentrant returns (uint256 received) {
-        uint256 before = IERC20(token).balanceOf(address(this));
-        IERC20(token).safeTransferFrom(_msgSender(), address(this), amount);
-        received = IERC20(token).balanceOf(address(this)) - before;
-        emit Deposited(token, account, received);
-    }
-
-    /// A permit that fails is no failure: somebody may have handed it in first, and then the allowance is there.
-    function _tryPermit(address token, uint256 amount, uint256 deadline, uint8 v, bytes32 r, bytes32 s) private {
-        try IERC20Permit(token).permit(_msgSender(), address(this), amount, deadline, v, r, s) {} catch {}
-    }
-
-    function _debit(address account, address token, uint256 amount) private {
-        uint256 balance = _balances[account][token];
-        if (balance < amount) revert InsufficientBalance(account, token, balance, amount);
-        unchecked {
-            _balances[account][token] = balance - amount; // checked just above
-        }
-    }
-
-    // ------------------------------------------------------------------------------------------------ inside: channels
+    // ------------------------------------------------------------------------------------------------ inside
 
     function _open(address owner, address signer, address target, address token, uint256 amount, uint40 expiry) private {
         if (signer == address(0) || target == address(0)) revert InvalidAddress(address(0));
@@ -325,7 +191,7 @@ contract TallyLedger is ITallyLedger, ERC2771Context, Multicall, EIP712, Reentra
         refund = c.deposit() - settled;
         epoch = c.epoch() + 1; // cannot overflow: a channel whose epochs are used up is not opened
         _channels[id].channel = Channels.pack(settled, settled, 0, epoch);
-        _balances[owner][token] += refund;
+        _credit(owner, token, refund);
     }
 
     /// Raises a channel's settled amount to what the promise is worth; `paid` is zero when it is worth nothing, and _reasonOf(id)
@@ -353,57 +219,5 @@ contract TallyLedger is ITallyLedger, ERC2771Context, Multicall, EIP712, Reentra
     function _reasonOf(bytes32 id) private view returns (SkipReason) {
         if (id == 0) return SkipReason.BadLocks;
         return _channels[id].channel.isNew() ? SkipReason.UnknownChannel : SkipReason.NothingNew;
-    }
-
-    // ------------------------------------------------------------------------------------------------ inside: payout
-
-    /// Credits what was paid to the target's payout, less what the payout lets the target keep for a relay.
-    function _creditPayout(address target, address token, uint256 paid, bytes memory rows) private {
-        address payout = payoutOf(target);
-        uint256 rest = paid;
-        if (payout != target) {
-            uint256 fee = _maxRelayFees[payout][target][token];
-            if (fee != 0) {
-                if (fee > paid) fee = paid;
-                _balances[target][token] += fee;
-                rest -= fee;
-            }
-        }
-        _balances[payout][token] += rest;
-        emit Settled(target, token, payout, paid, rows);
-    }
-
-    function _acceptPayout(address target, address payout) private {
-        Payout storage p = _payouts[target];
-        if (payout == address(0) || p.proposed != payout) revert NotProposed(target, payout);
-        (p.current, p.proposed) = (payout, address(0));
-        ++p.nonce;
-        emit PayoutAccepted(target, payout);
-    }
-
-    function _requirePayout(address target) private view returns (address payout) {
-        payout = payoutOf(target);
-        if (_msgSender() != payout) revert NotThePayout(_msgSender(), target);
-    }
-
-    function _requireSigner(address expected, bytes32 structHash, bytes calldata signature) private view {
-        (bool ok, bytes32 r, bytes32 vs) = Promises.compact(signature);
-        if (!ok) revert InvalidSignature();
-        (address signer, ECDSA.RecoverError err,) = ECDSA.tryRecover(_hashTypedDataV4(structHash), r, vs);
-        if (err != ECDSA.RecoverError.NoError || signer != expected) revert InvalidSignature();
-    }
-
-    // ------------------------------------------------------------------------------------------------ who calls (EIP-2771)
-
-    function _msgSender() internal view override(Context, ERC2771Context) returns (address) {
-        return ERC2771Context._msgSender();
-    }
-
-    function _msgData() internal view override(Context, ERC2771Context) returns (bytes calldata) {
-        return ERC2771Context._msgData();
-    }
-
-    function _contextSuffixLength() internal view override(Context, ERC2771Context) returns (uint256) {
-        return ERC2771Context._contextSuffixLength();
     }
 }

@@ -6,9 +6,6 @@ const hasher = await createKeccak(256)
 
 const utf8 = new TextEncoder()
 
-/** Bytes of a hash. */
-export const HASH_BYTES = 32
-
 /** keccak-256 as Ethereum uses it (not SHA3-256): 32 new bytes that nobody else holds. */
 export function keccak256(bytes: Uint8Array): Uint8Array {
   return hasher.init().update(bytes).digest('binary')

@@ -11,7 +11,7 @@ const native = createRequire(import.meta.url)('secp256k1/bindings.js') as typeof
 /** Signs a 32-byte digest: 65 bytes `r | s | v`. How the rest of the core sees a private key. */
 export type Sign = (digest: Uint8Array) => Uint8Array
 
-export const PRIVATE_KEY_BYTES = 32
+const PRIVATE_KEY_BYTES = 32
 /** Bytes of a compressed public key. */
 export const PUBLIC_KEY_BYTES = 33
 /** Bytes of a signature: r 32 | s 32 | v 1, v is 27 or 28. */
@@ -125,7 +125,7 @@ function recover(digest: Uint8Array, signature: Uint8Array, into: Uint8Array): b
  * Whether the signature is by this compressed public key, and the ledger would find the same signer.
  *
  * It recovers the key and compares: a plain check does not look at v, so a signature with the wrong v would pass here and be worth
- * nothing on the ledger. Costs 7 % more than the plain check.
+ * nothing on the ledger. Costs about a tenth more than the plain check.
  *
  * @throws TallyError MALFORMED for a digest that has not 32 bytes
  */

@@ -30,17 +30,18 @@ export class ExactReader {
     return block
   }
 
-  /** Waits for the end of the source, but not for ever: everything wanted is here. What comes too much is thrown away. */
-  async end(patienceMs: number): Promise<void> {
-    if (this.#rest.length > 0) return
-    const enough = Promise.withResolvers<void>()
-    const timer = setTimeout(enough.resolve, patienceMs)
+  /** Waits for the end of the source, but not for ever: everything wanted is here. False if it did not come to its end. */
+  async end(patienceMs: number): Promise<boolean> {
+    if (this.#rest.length > 0) return false
+    const enough = Promise.withResolvers<boolean>()
+    const timer = setTimeout(enough.resolve, patienceMs, false)
     const ended = this.#pull().then(
-      () => undefined,
-      () => undefined,
+      (next) => next.done === true,
+      () => false,
     )
-    await Promise.race([ended, enough.promise])
+    const clean = await Promise.race([ended, enough.promise])
     clearTimeout(timer)
+    return clean
   }
 
   /** Lets go of the source. Does not wait for a source that is in the middle of something: its own abort must end that. */

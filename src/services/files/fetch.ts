@@ -173,7 +173,7 @@ export async function* fetchChunks(
       yield chunk
       stream.acknowledge(chunk.length)
     }
-    await source.end(END_PATIENCE_MS)
+    if (!(await source.end(END_PATIENCE_MS))) stream.abort(new TallyError('STREAM_CUT'))
   } catch (thrown) {
     throw failStream(stream, thrown, options)
   } finally {
@@ -183,10 +183,7 @@ export async function* fetchChunks(
 
 async function openStream(session: PaidSession, request: Uint8Array, { signal }: FetchOptions): Promise<PaidStream> {
   refuseAborted(signal)
-  const stream = await session.open(request, signal ? { signal } : {})
-  // the buyer's half says nothing more; the provider may let go of it
-  await stream.closeWrite()
-  return stream
+  return session.open(request, signal ? { signal } : {})
 }
 
 function failStream(stream: PaidStream, thrown: unknown, { signal }: FetchOptions): unknown {

@@ -146,7 +146,10 @@ async function* inPieces(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
 async function* readRange(file: CatalogFile, offset: number, length: number, signal: AbortSignal): AsyncGenerator<Uint8Array> {
   refuseAborted(signal)
   const handle = await openReal(file.real, file.path)
-  const letGo = () => void handle.close().catch(() => undefined)
+  // a second close() of a handle does not wait for the first
+  let closed: Promise<void> | undefined
+  const close = () => (closed ??= handle.close())
+  const letGo = () => void close().catch(() => undefined)
   signal.addEventListener('abort', letGo, { once: true })
   try {
     for (let at = offset; at < offset + length; ) {
@@ -161,6 +164,6 @@ async function* readRange(file: CatalogFile, offset: number, length: number, sig
     throw signal.aborted ? abortError(signal) : asServiceError(thrown, file.path)
   } finally {
     signal.removeEventListener('abort', letGo)
-    await handle.close()
+    await close()
   }
 }

@@ -72,7 +72,10 @@ class StreamService implements ServiceAdapter {
   async #start(signal: AbortSignal): Promise<Program> {
     const { command, args = [], cwd, env = ownEnvironment(), shell = false, maxPrograms = 64, onLog } = this.#init
     if (this.#lives.size >= maxPrograms) {
-      throw new TallyError('BUSY', { message: `${maxPrograms} programs of this service are running already`, fields: { maxPrograms } })
+      throw new TallyError('BUSY', {
+        message: `${maxPrograms} programs of this service are running already`,
+        fields: { maxPrograms },
+      })
     }
     const options = { ...(cwd !== undefined && { cwd }), ...(onLog && { onLog }) }
     const starting = Program.start({ command, args, env, shell, killGraceMs: this.#graceMs, ...options })

@@ -124,10 +124,21 @@ describe('end of a stream', () => {
     far.stream.abort(new Error('libp2p gives up'))
     await assert.rejects(
       async () => {
-        for await (const _ of far) continue
+        for await (const _ of far);
       },
       { code: 'STREAM_CUT' },
     )
+  })
+
+  test('frames that our own abort threw away are never taken for a clean end', async () => {
+    const { near, far } = await open()
+    const sender = framed(near, limits)
+    sender.send(Buffer.from('unread'))
+    await sender.closeWrite()
+    await until(() => far.stream.readableEnded)
+    await turn()
+    far.abort(new Error('enough'))
+    await assert.rejects(far.read(), { code: 'STREAM_CUT' })
   })
 
   test('a declared end inside a frame is STREAM_CUT', async () => {

@@ -116,13 +116,18 @@ describe('frame decoder', () => {
 
   test('any bytes give frames or a typed refusal, never another error', () => {
     fc.assert(
-      fc.property(fc.array(fc.oneof({ weight: 3, arbitrary: fc.constant(0) }, fc.nat({ max: 255 })), { maxLength: 200, size: 'max' }), cuts, fc.integer({ min: 1, max: 300 }), (numbers, places, max) => {
-        const bytes = Uint8Array.from(numbers)
-        const { frames, error } = receive(split(bytes, places), max)
-        for (const frame of frames) assert.ok(frame.length > 0 && frame.length / 2 <= max)
-        assert.ok([undefined, 'MALFORMED', 'FRAME_TOO_LARGE', 'STREAM_CUT'].includes(error), String(error))
-        assert.deepEqual(receive([bytes], max), { frames, error })
-      }),
+      fc.property(
+        fc.array(fc.oneof({ weight: 3, arbitrary: fc.constant(0) }, fc.nat({ max: 255 })), { maxLength: 200, size: 'max' }),
+        cuts,
+        fc.integer({ min: 1, max: 300 }),
+        (numbers, places, max) => {
+          const bytes = Uint8Array.from(numbers)
+          const { frames, error } = receive(split(bytes, places), max)
+          for (const frame of frames) assert.ok(frame.length > 0 && frame.length / 2 <= max)
+          assert.ok([undefined, 'MALFORMED', 'FRAME_TOO_LARGE', 'STREAM_CUT'].includes(error), String(error))
+          assert.deepEqual(receive([bytes], max), { frames, error })
+        },
+      ),
       { numRuns: 1000 },
     )
   })

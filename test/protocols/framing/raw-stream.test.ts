@@ -85,7 +85,11 @@ describe('raw stream', () => {
   })
 
   test('header and raw bytes that arrive in one run, or in single bytes, are told apart', async () => {
-    const bytes = Buffer.concat([encodeFrame(Buffer.from('one'), 99), encodeFrame(Buffer.from('two'), 99), Buffer.from('raw bytes')])
+    const bytes = Buffer.concat([
+      encodeFrame(Buffer.from('one'), 99),
+      encodeFrame(Buffer.from('two'), 99),
+      Buffer.from('raw bytes'),
+    ])
     for (const size of [bytes.byteLength, 1]) {
       const { near, far } = await openHostile()
       for await (const chunk of inChunks(bytes, size)) near.send(chunk)
@@ -229,9 +233,13 @@ describe('raw stream in it-pipe', () => {
   test('a stream can stand at the start, in the middle and at the end of a pipe', async () => {
     const { near, far } = await open()
     const echo = pipe(far, far)
-    const answer = await pipe([Buffer.from('there '), new Uint8ArrayList(Buffer.from('and '), Buffer.from('back'))], near, (source) => {
-      return collect(source as AsyncIterable<Uint8Array>)
-    })
+    const answer = await pipe(
+      [Buffer.from('there '), new Uint8ArrayList(Buffer.from('and '), Buffer.from('back'))],
+      near,
+      (source) => {
+        return collect(source as AsyncIterable<Uint8Array>)
+      },
+    )
     await echo
     assert.equal(answer.toString(), 'there and back')
   })

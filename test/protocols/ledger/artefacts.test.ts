@@ -8,10 +8,29 @@ test('every checked-in artefact is what its sources compile to with the pinned s
   const fresh = compileArtefacts()
   const kept = readdirSync(GENERATED, { recursive: true, encoding: 'utf8' }).filter((path) => path.endsWith('.json'))
   assert.deepEqual(kept.sort(), [...fresh.keys()].sort())
-  for (const [path, text] of fresh) assert.equal(readFileSync(join(GENERATED, path), 'utf8'), text, `${path} is stale: npm run contracts`)
+  for (const [path, text] of fresh)
+    assert.equal(readFileSync(join(GENERATED, path), 'utf8'), text, `${path} is stale: npm run contracts`)
 })
 
 test('the ledger fits the size limit of a contract', () => {
   const { bytecode } = JSON.parse(readFileSync(join(GENERATED, 'TallyLedger.json'), 'utf8'))
   assert.ok((bytecode.length - 2) / 2 < 24_576)
+})
+
+test('SPEC.md names every function, event and error of the ledger', () => {
+  const spec = readFileSync(join(GENERATED, '..', 'SPEC.md'), 'utf8')
+  const { abi }: { abi: { type: string; name?: string }[] } = JSON.parse(
+    readFileSync(join(GENERATED, 'TallyLedger.json'), 'utf8'),
+  )
+  const missing = abi.flatMap(({ name }) => (name === undefined || spec.includes(name) ? [] : [name]))
+  // what OpenZeppelin adds, and its own documents describe
+  const inherited = [
+    'AddressEmptyCode',
+    'EIP712DomainChanged',
+    'FailedCall',
+    'InvalidShortString',
+    'ReentrancyGuardReentrantCall',
+  ]
+  inherited.push('SafeERC20FailedOperation', 'StringTooLong', 'isTrustedForwarder')
+  assert.deepEqual(missing.sort(), inherited.sort())
 })

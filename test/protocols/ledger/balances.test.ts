@@ -17,14 +17,19 @@ describe('ledger balances', () => {
     const names = ['owner', 'spender', 'value', 'nonce', 'deadline']
     const types = { Permit: names.map((name, i) => ({ name, type: i < 2 ? 'address' : 'uint256' })) }
     const [nonce] = await chain.token.read('nonces', owner.address)
-    return Signature.from(await owner.signTypedData(domain, types, { owner: owner.address, spender: LEDGER, value, nonce, deadline }))
+    return Signature.from(
+      await owner.signTypedData(domain, types, { owner: owner.address, spender: LEDGER, value, nonce, deadline }),
+    )
   }
 
   test('deposit credits the caller or another account, from the tokens of the caller', async () => {
     const [alice, bob] = [newWallet().address, newWallet().address]
     await fundWallet(chain, alice, 100n)
     const { events } = await chain.ledger.send(alice, 'deposit', chain.token.address, alice, 60n)
-    assert.deepEqual(events.map((e) => [e.name, ...e.args]), [['Deposited', chain.token.address, alice, 60n]])
+    assert.deepEqual(
+      events.map((e) => [e.name, ...e.args]),
+      [['Deposited', chain.token.address, alice, 60n]],
+    )
     await chain.ledger.send(alice, 'deposit', chain.token.address, bob, 40n)
     assert.deepEqual([await readBalance(chain, alice), await readBalance(chain, bob), await tokensOf(alice)], [60n, 40n, 0n])
   })
@@ -50,7 +55,10 @@ describe('ledger balances', () => {
     const { name, args } = await chain.ledger.fails(alice, 'withdraw', chain.token.address, bob, 101n)
     assert.deepEqual([name, ...args], ['InsufficientBalance', alice, chain.token.address, 100n, 101n])
     const { events } = await chain.ledger.send(alice, 'withdraw', chain.token.address, bob, 70n)
-    assert.deepEqual(events.map((e) => [e.name, ...e.args]), [['Withdrawn', chain.token.address, alice, bob, 70n]])
+    assert.deepEqual(
+      events.map((e) => [e.name, ...e.args]),
+      [['Withdrawn', chain.token.address, alice, bob, 70n]],
+    )
     assert.deepEqual([await readBalance(chain, alice), await tokensOf(bob)], [30n, 70n])
   })
 
@@ -66,7 +74,10 @@ describe('ledger balances', () => {
     const [alice, bob] = [newWallet().address, newWallet().address]
     await fundBalance(chain, alice, 100n)
     const { events } = await chain.ledger.send(alice, 'transfer', chain.token.address, bob, 70n)
-    assert.deepEqual(events.map((e) => [e.name, ...e.args]), [['Transferred', chain.token.address, alice, bob, 70n]])
+    assert.deepEqual(
+      events.map((e) => [e.name, ...e.args]),
+      [['Transferred', chain.token.address, alice, bob, 70n]],
+    )
     await chain.ledger.send(alice, 'transfer', chain.token.address, alice, 30n)
     assert.deepEqual([await readBalance(chain, alice), await readBalance(chain, bob)], [30n, 70n])
     assert.equal((await chain.ledger.fails(alice, 'transfer', chain.token.address, bob, 31n)).name, 'InsufficientBalance')

@@ -33,14 +33,18 @@ describe('ledger batches', () => {
 
   const settle = (p: Parties, ...rows: string[]): Promise<Done> =>
     chain.ledger.send(anyone, 'settleBatch', p.target.address, p.token, concat(rows))
-  const skipped = (done: Done): bigint[][] => done.events.filter((e) => e.name === 'RowSkipped').map((e) => [e.args['index'], e.args['reason']])
+  const skipped = (done: Done): bigint[][] =>
+    done.events.filter((e) => e.name === 'RowSkipped').map((e) => [e.args.index, e.args.reason])
   const logged = (p: Parties, settled: bigint): string => concat([dataSlice(p.id, 0, 20), toBeHex(settled, 12)])
 
   test('promises of many owners to one target are paid in one transaction, with one log', async () => {
     const [a, b, c] = (await openMany(3)) as [Parties, Parties, Parties]
     const done = await settle(a, await signedRow(a, 10n), await signedRow(b, 20n), await signedRow(c, 30n))
     const rows = concat([logged(a, 10n), logged(b, 20n), logged(c, 30n)])
-    assert.deepEqual(done.events.map((e) => [e.name, ...e.args]), [['Settled', a.target.address, a.token, a.target.address, 60n, rows]])
+    assert.deepEqual(
+      done.events.map((e) => [e.name, ...e.args]),
+      [['Settled', a.target.address, a.token, a.target.address, 60n, rows]],
+    )
     assert.equal(await readBalance(chain, a.target.address), 60n)
   })
 
@@ -77,14 +81,25 @@ describe('ledger batches', () => {
       forged,
       await signedRow(e, 10n, [long]),
       await signedRow(e, 10n, [over]),
-      await signedRow(f, 10n, Array.from({ length: 65 }, () => ({ ...long, steps: 1 }))),
+      await signedRow(
+        f,
+        10n,
+        Array.from({ length: 65 }, () => ({ ...long, steps: 1 })),
+      ),
       encodeRow(10n, concat([toBeHex(1, 32), toBeHex(1, 32), '0x1b']), { owner: e.owner.address }),
       await signedRow(c, 30n),
     )
-    const reasons = [[1n, NOTHING_NEW], [2n, UNKNOWN], [3n, BAD_LOCKS], [4n, BAD_LOCKS], [5n, BAD_LOCKS], [6n, UNKNOWN]]
+    const reasons = [
+      [1n, NOTHING_NEW],
+      [2n, UNKNOWN],
+      [3n, BAD_LOCKS],
+      [4n, BAD_LOCKS],
+      [5n, BAD_LOCKS],
+      [6n, UNKNOWN],
+    ]
     assert.deepEqual(skipped(done), reasons)
     const settled = done.events.at(-1)
-    assert.deepEqual([settled?.args['paid'], settled?.args['rows']], [40n, concat([logged(a, 10n), logged(c, 30n)])])
+    assert.deepEqual([settled?.args.paid, settled?.args.rows], [40n, concat([logged(a, 10n), logged(c, 30n)])])
     assert.equal(await readBalance(chain, a.target.address), 60n)
   })
 
@@ -130,7 +145,10 @@ describe('ledger batches', () => {
     const [a] = (await openMany(1)) as [Parties]
     assert.deepEqual((await settle(a)).events, [])
     const done = await settle(a, encodeRow(10n, await signPromise(a, 11n), { owner: a.owner.address }))
-    assert.deepEqual(done.events.map((e) => e.name), ['RowSkipped'])
+    assert.deepEqual(
+      done.events.map((e) => e.name),
+      ['RowSkipped'],
+    )
   })
 
   test('rows that end early revert, wherever they are cut', async () => {
@@ -147,6 +165,14 @@ describe('ledger batches', () => {
       const { name, args } = await chain.ledger.fails(anyone, 'settleBatch', a.target.address, a.token, cut)
       assert.deepEqual([name, ...args], ['MalformedRows', 1n], `cut after ${length} bytes`)
     }
+    // a cut that the zeros after the argument would complete to a good signature
+    const owner = newWallet()
+    const p = await openChannel(chain, 100n, { owner, signer: owner })
+    let amount = 1n
+    let row = await signedShortRow(p, amount)
+    while (!row.endsWith('00')) row = await signedShortRow(p, ++amount)
+    const call = ['settleBatch', p.target.address, p.token, dataSlice(row, 0, 76)] as const
+    assert.equal((await chain.ledger.fails(anyone, ...call)).name, 'MalformedRows')
     assert.equal(await readBalance(chain, a.target.address), 0n)
   })
 
@@ -163,7 +189,13 @@ describe('ledger batches', () => {
     const [a] = (await openMany(1)) as [Parties]
     const row = await signedRow(a, 10n)
     for (const flags of [4, 5, 8, 128, 255]) {
-      const { name } = await chain.ledger.fails(anyone, 'settleBatch', a.target.address, a.token, concat([toBeHex(flags, 1), dataSlice(row, 1)]))
+      const { name } = await chain.ledger.fails(
+        anyone,
+        'settleBatch',
+        a.target.address,
+        a.token,
+        concat([toBeHex(flags, 1), dataSlice(row, 1)]),
+      )
       assert.equal(name, 'MalformedRows')
     }
   })
@@ -190,7 +222,9 @@ describe('ledger batches', () => {
         const rows = input instanceof Uint8Array ? hexlify(input) : flip(good, input)
         if (rows === good) return
         const data = chain.ledger.data('settleBatch', a.target.address, a.token, rows)
-        const paid = await chain.rpc('eth_call', { to: chain.ledger.address, data }, 'latest').then(BigInt as (v: unknown) => bigint, () => 0n)
+        const paid = await chain
+          .rpc('eth_call', { to: chain.ledger.address, data }, 'latest')
+          .then(BigInt as (v: unknown) => bigint, () => 0n)
         assert.equal(paid, 0n)
       }),
       { numRuns: 150, seed: 7 },

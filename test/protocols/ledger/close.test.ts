@@ -1,7 +1,18 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { concat, dataSlice, toBeHex } from 'ethers'
-import { type Chain, type Done, newWallet, openChannel, type Parties, type Revert, readBalance, readChannel, startChain, YEAR } from './fixture.ts'
+import {
+  type Chain,
+  type Done,
+  newWallet,
+  openChannel,
+  type Parties,
+  type Revert,
+  readBalance,
+  readChannel,
+  startChain,
+  YEAR,
+} from './fixture.ts'
 import { compact, signClose, signPromise } from './messages.ts'
 
 describe('ledger close', () => {
@@ -30,10 +41,13 @@ describe('ledger close', () => {
     const deadline = await soon()
     const { events } = await close(p, 70n, deadline, await signClose(p, 70n, deadline, 0n))
     const row = concat([dataSlice(p.id, 0, 20), toBeHex(70, 12)])
-    assert.deepEqual(events.map((e) => [e.name, ...e.args]), [
-      ['Settled', p.target.address, p.token, p.target.address, 50n, row],
-      ['Closed', p.id, 70n, 30n, 1n],
-    ])
+    assert.deepEqual(
+      events.map((e) => [e.name, ...e.args]),
+      [
+        ['Settled', p.target.address, p.token, p.target.address, 50n, row],
+        ['Closed', p.id, 70n, 30n, 1n],
+      ],
+    )
     assert.deepEqual(await readChannel(chain, p.id), { deposit: 70n, settled: 70n, expiry: 0n, epoch: 1n })
     assert.deepEqual([await readBalance(chain, p.target.address), await readBalance(chain, p.owner.address)], [70n, 30n])
   })
@@ -43,7 +57,10 @@ describe('ledger close', () => {
     await settle(p, 20n)
     const deadline = await soon()
     const { events } = await close(p, 20n, deadline, compact(await signClose(p, 20n, deadline, 0n)))
-    assert.deepEqual(events.map((e) => e.name), ['Closed'])
+    assert.deepEqual(
+      events.map((e) => e.name),
+      ['Closed'],
+    )
     assert.equal(await readBalance(chain, p.owner.address), 80n)
   })
 

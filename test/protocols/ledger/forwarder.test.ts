@@ -1,7 +1,17 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { concat, type Wallet } from 'ethers'
-import { type Chain, fundBalance, newParties, newWallet, openChannel, readBalance, readChannel, startChain, YEAR } from './fixture.ts'
+import {
+  type Chain,
+  fundBalance,
+  newParties,
+  newWallet,
+  openChannel,
+  readBalance,
+  readChannel,
+  startChain,
+  YEAR,
+} from './fixture.ts'
 import { signedRow } from './messages.ts'
 
 describe('ledger through multicall and the forwarder', () => {
@@ -15,8 +25,18 @@ describe('ledger through multicall and the forwarder', () => {
 
   /** What a relay hands to the forwarder: the signer's own call, signed. */
   async function forwardRequest(from: Wallet, data: string): Promise<unknown[]> {
-    const fields = ['from address', 'to address', 'value uint256', 'gas uint256', 'nonce uint256', 'deadline uint48', 'data bytes']
-    const types = { ForwardRequest: fields.map((field) => ({ name: field.split(' ')[0] ?? '', type: field.split(' ')[1] ?? '' })) }
+    const fields = [
+      'from address',
+      'to address',
+      'value uint256',
+      'gas uint256',
+      'nonce uint256',
+      'deadline uint48',
+      'data bytes',
+    ]
+    const types = {
+      ForwardRequest: fields.map((field) => ({ name: field.split(' ')[0] ?? '', type: field.split(' ')[1] ?? '' })),
+    }
     const [nonce] = await chain.forwarder.read('nonces', from.address)
     const deadline = (await chain.now()) + 3600n
     const request = { from: from.address, to: chain.ledger.address, value: 0n, gas: 1_000_000n, nonce, deadline, data }

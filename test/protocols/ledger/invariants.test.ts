@@ -18,8 +18,20 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   fc.record({ kind: fc.constant('transfer' as const), owner, to: owner, amount }),
   { weight: 3, arbitrary: fc.record({ kind: fc.constant('open' as const), owner, target, amount, term: fc.bigInt(0n, 300n) }) },
   fc.record({ kind: fc.constant('topUp' as const), owner, target, by: owner, amount }),
-  { weight: 4, arbitrary: fc.record({ kind: fc.constantFrom('settle' as const, 'close' as const), owner, target, amount: fc.bigInt(0n, 200n) }) },
-  fc.record({ kind: fc.constant('batch' as const), target, amounts: fc.array(fc.bigInt(0n, 200n), { minLength: OWNERS, maxLength: OWNERS }) }),
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      kind: fc.constantFrom('settle' as const, 'close' as const),
+      owner,
+      target,
+      amount: fc.bigInt(0n, 200n),
+    }),
+  },
+  fc.record({
+    kind: fc.constant('batch' as const),
+    target,
+    amounts: fc.array(fc.bigInt(0n, 200n), { minLength: OWNERS, maxLength: OWNERS }),
+  }),
   { weight: 2, arbitrary: fc.record({ kind: fc.constant('reclaim' as const), owner, target }) },
   fc.record({ kind: fc.constant('wait' as const), seconds: fc.bigInt(1n, 200n) }),
 )
@@ -66,11 +78,18 @@ describe('ledger invariants', () => {
   }
 
   async function compare(owners: readonly Wallet[], targets: readonly Wallet[], token: string, model: Model): Promise<void> {
-    for (const [i, { address }] of owners.entries()) assert.equal(await readBalance(chain, address, token), model.balance(`o${i}`))
-    for (const [i, { address }] of targets.entries()) assert.equal(await readBalance(chain, address, token), model.balance(`t${i}`))
+    for (const [i, { address }] of owners.entries())
+      assert.equal(await readBalance(chain, address, token), model.balance(`o${i}`))
+    for (const [i, { address }] of targets.entries())
+      assert.equal(await readBalance(chain, address, token), model.balance(`t${i}`))
     for (const [key, channel] of model.channels) {
       const [o = 0, t = 0] = key.split('>').map(Number)
-      const parties = await newParties(chain, { owner: pick(owners, o), signer: pick(owners, o), target: pick(targets, t), token })
+      const parties = await newParties(chain, {
+        owner: pick(owners, o),
+        signer: pick(owners, o),
+        target: pick(targets, t),
+        token,
+      })
       assert.deepEqual(await readChannel(chain, parties.id), channel)
     }
   }

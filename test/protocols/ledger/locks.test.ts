@@ -126,6 +126,13 @@ describe('ledger locks', () => {
     const p = await openChannel(chain, 1_000_000n)
     const word = hexlify(randomBytes(32))
     const lock: ShownLock = { anchor: walk(word, 1024), unit: 1n, steps: 1024, expiry: 0n, word, k: 1024 }
-    assert.equal(await settle(p, 0n, Array.from({ length: 64 }, () => lock)), 65_536n)
+    assert.equal(
+      await settle(
+        p,
+        0n,
+        Array.from({ length: 64 }, () => lock),
+      ),
+      65_536n,
+    )
   })
 })

@@ -1,5 +1,15 @@
 /** What the contract reads, written a second time and only after SPEC.md: typed data by ethers, rows and locks by concatenation. */
-import { concat, keccak256, Signature, type TypedDataDomain, toBeHex, type Wallet, ZeroAddress, ZeroHash } from 'ethers'
+import {
+  concat,
+  keccak256,
+  Signature,
+  type TypedDataDomain,
+  TypedDataEncoder,
+  toBeHex,
+  type Wallet,
+  ZeroAddress,
+  ZeroHash,
+} from 'ethers'
 import { LEDGER, type Parties } from './fixture.ts'
 
 export const DOMAIN: TypedDataDomain = { name: 'Tallystick', version: '1', chainId: 31337, verifyingContract: LEDGER }
@@ -68,7 +78,11 @@ export function signPromise(
   parties: Parties,
   amount: bigint,
   locks: readonly Lock[] = [],
-  { by = parties.signer, owner = parties.owner.address, domain = DOMAIN }: { by?: Wallet; owner?: string; domain?: TypedDataDomain } = {},
+  {
+    by = parties.signer,
+    owner = parties.owner.address,
+    domain = DOMAIN,
+  }: { by?: Wallet; owner?: string; domain?: TypedDataDomain } = {},
 ): Promise<string> {
   return by.signTypedData(domain, PROMISE, {
     owner,
@@ -79,8 +93,20 @@ export function signPromise(
   })
 }
 
+/** What the signer of a promise without locks signs. */
+export function hashPromise({ owner, target, token }: Pick<Parties, 'owner' | 'target' | 'token'>, amount: bigint): string {
+  const value = { owner: owner.address, target: target.address, token, amount, locks: ZeroHash }
+  return TypedDataEncoder.hash(DOMAIN, PROMISE, value)
+}
+
 /** The target's signature on the end of a channel's epoch. */
-export function signClose(parties: Parties, amount: bigint, deadline: bigint, epoch: bigint, by = parties.target): Promise<string> {
+export function signClose(
+  parties: Parties,
+  amount: bigint,
+  deadline: bigint,
+  epoch: bigint,
+  by = parties.target,
+): Promise<string> {
   return by.signTypedData(DOMAIN, CLOSE, { channel: parties.id, amount, deadline, epoch })
 }
 
@@ -95,7 +121,11 @@ export function compact(signature: string): string {
 }
 
 /** A row of a batch. Without `owner` the promise must name none. */
-export function encodeRow(amount: bigint, signature: string, { owner, locks }: { owner?: string; locks?: readonly ShownLock[] } = {}): string {
+export function encodeRow(
+  amount: bigint,
+  signature: string,
+  { owner, locks }: { owner?: string; locks?: readonly ShownLock[] } = {},
+): string {
   const flags = (owner === undefined ? 0 : 1) | (locks === undefined ? 0 : 2)
   return concat([
     toBeHex(flags, 1),

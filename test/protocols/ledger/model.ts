@@ -55,7 +55,12 @@ export class Model {
         return this.open(step.owner, step.target, step.amount, now + step.term, now)
       case 'topUp': {
         const c = this.channel(step.owner, step.target)
-        return c.expiry > now && this.debit(step.by, step.amount, () => void (c.deposit += step.amount))
+        return (
+          c.expiry > now &&
+          this.debit(step.by, step.amount, () => {
+            c.deposit += step.amount
+          })
+        )
       }
       case 'settle':
         return this.settle(step.owner, step.target, step.amount) > 0n

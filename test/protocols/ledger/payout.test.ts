@@ -27,11 +27,17 @@ describe('ledger payout', () => {
     const [target, payout] = [newWallet(), newWallet()]
     assert.equal(await payoutOf(target), target.address)
     const proposed = await chain.ledger.send(target.address, 'proposePayout', payout.address)
-    assert.deepEqual(proposed.events.map((e) => [e.name, ...e.args]), [['PayoutProposed', target.address, payout.address]])
+    assert.deepEqual(
+      proposed.events.map((e) => [e.name, ...e.args]),
+      [['PayoutProposed', target.address, payout.address]],
+    )
     assert.equal(await payoutOf(target), target.address)
     assert.equal((await chain.ledger.read('proposedPayoutOf', target.address))[0], payout.address)
     const accepted = await chain.ledger.send(payout.address, 'acceptPayout', target.address)
-    assert.deepEqual(accepted.events.map((e) => [e.name, ...e.args]), [['PayoutAccepted', target.address, payout.address]])
+    assert.deepEqual(
+      accepted.events.map((e) => [e.name, ...e.args]),
+      [['PayoutAccepted', target.address, payout.address]],
+    )
     assert.equal(await payoutOf(target), payout.address)
   })
 
@@ -55,7 +61,10 @@ describe('ledger payout', () => {
     await chain.ledger.send(payout.address, 'proposePayoutFor', target.address, next.address)
     await chain.ledger.send(next.address, 'acceptPayout', target.address)
     assert.equal(await payoutOf(target), next.address)
-    assert.equal((await chain.ledger.fails(payout.address, 'proposePayoutFor', target.address, payout.address)).name, 'NotThePayout')
+    assert.equal(
+      (await chain.ledger.fails(payout.address, 'proposePayoutFor', target.address, payout.address)).name,
+      'NotThePayout',
+    )
   })
 
   test('a payout may hand the target its own earnings back', async () => {
@@ -144,7 +153,10 @@ describe('ledger payout', () => {
     const payout = newWallet()
     await setPayout(p.target, payout)
     const { events } = await chain.ledger.send(payout.address, 'setMaxRelayFee', p.target.address, p.token, 3n)
-    assert.deepEqual(events.map((e) => [e.name, ...e.args]), [['MaxRelayFeeSet', p.target.address, p.token, payout.address, 3n]])
+    assert.deepEqual(
+      events.map((e) => [e.name, ...e.args]),
+      [['MaxRelayFeeSet', p.target.address, p.token, payout.address, 3n]],
+    )
     await settle(p, 10n)
     await settle(p, 12n)
     assert.deepEqual([await readBalance(chain, payout.address), await readBalance(chain, p.target.address)], [7n, 5n])

@@ -1,8 +1,18 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
-import { concat, getBytes, hexlify, Signature, toBeHex, ZeroAddress } from 'ethers'
-import { type Chain, newWallet, openChannel, type Parties, readBalance, readChannel, startChain, YEAR } from './fixture.ts'
-import { compact, DOMAIN, signPromise } from './messages.ts'
+import { concat, dataSlice, getBytes, hexlify, Signature, toBeHex, ZeroAddress } from 'ethers'
+import {
+  type Chain,
+  fundBalance,
+  newWallet,
+  openChannel,
+  type Parties,
+  readBalance,
+  readChannel,
+  startChain,
+  YEAR,
+} from './fixture.ts'
+import { compact, DOMAIN, hashPromise, signPromise } from './messages.ts'
 
 const ORDER = 0xfffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141n
 
@@ -24,7 +34,10 @@ describe('ledger settle', () => {
     const p = await openChannel(chain, 100n)
     const { events } = await settle(p, 40n)
     const row = concat([p.id.slice(0, 42), toBeHex(40, 12)])
-    assert.deepEqual(events.map((e) => [e.name, ...e.args]), [['Settled', p.target.address, p.token, p.target.address, 40n, row]])
+    assert.deepEqual(
+      events.map((e) => [e.name, ...e.args]),
+      [['Settled', p.target.address, p.token, p.target.address, 40n, row]],
+    )
     assert.equal(await readBalance(chain, p.target.address), 40n)
     assert.equal(await readBalance(chain, anyone), 0n)
     assert.equal((await readChannel(chain, p.id)).settled, 40n)
@@ -146,6 +159,26 @@ describe('ledger settle', () => {
     for (const wrong of [`0x${'00'.repeat(64)}`, `0x${'ff'.repeat(64)}`, concat([toBeHex(1, 32), half])]) {
       assert.equal(await refuse(p, 40n, wrong), 'UnknownChannel')
     }
+  })
+
+  test('an s above half the order is refused also where the compact form can hold it', async () => {
+    const [owner, target] = [newWallet(), newWallet()]
+    const token = chain.token.address
+    const digest = hashPromise({ owner, target, token }, 40n)
+    await fundBalance(chain, owner.address, 200n)
+    for (const [s, good] of [
+      [ORDER / 2n, true],
+      [ORDER / 2n + 1n, false],
+    ] as const) {
+      // any r and s are the signature of some key: the precompile says whose, and that key is made the signer of a channel
+      const data = concat([digest, toBeHex(27, 32), toBeHex(1, 32), toBeHex(s, 32)])
+      const signer = dataSlice((await chain.rpc('eth_call', { to: toBeHex(1, 20), data }, 'latest')) as string, 12)
+      await chain.ledger.send(owner.address, 'open', signer, target.address, token, 100n, (await chain.now()) + YEAR)
+      const args = [owner.address, target.address, token, 40n, '0x', concat([toBeHex(1, 32), toBeHex(s, 32)])]
+      if (good) await chain.ledger.send(anyone, 'settle', ...args)
+      else assert.equal((await chain.ledger.fails(anyone, 'settle', ...args)).name, 'UnknownChannel')
+    }
+    assert.equal(await readBalance(chain, target.address), 40n)
   })
 
   test('a channel of signer zero, which a failing recovery would name, cannot exist', async () => {

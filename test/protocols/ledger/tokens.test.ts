@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
-import { Wallet } from 'ethers'
+import type { Wallet } from 'ethers'
 import {
   type Chain,
   type Contract,
@@ -120,7 +120,12 @@ describe('ledger and the tokens there are', () => {
 
     test('a withdrawal inside a withdrawal finds the balance already gone', async () => {
       await newAttacker(1000n)
-      await attacker.send(newWallet().address, 'attack', chain.ledger.data('deposit', token.address, attacker.address, 1000n), '0x')
+      await attacker.send(
+        newWallet().address,
+        'attack',
+        chain.ledger.data('deposit', token.address, attacker.address, 1000n),
+        '0x',
+      )
       const withdraw = chain.ledger.data('withdraw', token.address, attacker.address, 990n)
       assert.equal((await attack(withdraw, withdraw)).innerWorked, false)
       assert.equal(await wealth(), 981n)
@@ -128,7 +133,12 @@ describe('ledger and the tokens there are', () => {
 
     test('a withdrawal inside a deposit only makes less arrive', async () => {
       await newAttacker(2000n)
-      await attacker.send(newWallet().address, 'attack', chain.ledger.data('deposit', token.address, attacker.address, 1000n), '0x')
+      await attacker.send(
+        newWallet().address,
+        'attack',
+        chain.ledger.data('deposit', token.address, attacker.address, 1000n),
+        '0x',
+      )
       const before = await wealth()
       const withdraw = chain.ledger.data('withdraw', token.address, attacker.address, 500n)
       await attack(chain.ledger.data('deposit', token.address, attacker.address, 1000n), withdraw)

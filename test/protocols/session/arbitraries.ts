@@ -109,7 +109,11 @@ export const fromPayee: fc.Arbitrary<FromPayee> = fc.oneof(
   record({ type: fc.constant('ready' as const), session, credit: amount }),
   record({ type: fc.constant('meter' as const), session, written: meter, paid: amount, credit: amount, paused: fc.boolean() }),
   record({ type: fc.constant('closing' as const), session, reason: u16 }),
-  record({ type: fc.constant('receipt' as const), session, receipt: record({ receipt, signature }) }),
+  record({ receipt, signature }).map((signed) => ({
+    type: 'receipt' as const,
+    session: signed.receipt.session,
+    receipt: signed,
+  })),
   record({ type: fc.constant('released' as const), channel, amount, deadline: seconds, epoch: u24, signature }),
   fault,
 )

@@ -85,7 +85,10 @@ describe('every message', () => {
   })
 
   test('is refused when it is cut short anywhere, and when a byte follows', () => {
-    for (const [by, samples] of [['payer', PAYER_SAMPLES], ['payee', PAYEE_SAMPLES]] as const) {
+    for (const [by, samples] of [
+      ['payer', PAYER_SAMPLES],
+      ['payee', PAYEE_SAMPLES],
+    ] as const) {
       for (const { message, comment } of samples) {
         const frame = encodeMessage(message)
         for (let length = 0; length < frame.length; length += length < 100 ? 1 : 97) {
@@ -111,7 +114,11 @@ describe('every message', () => {
     const zeros = `0x${'0'.repeat(32)}` as SessionId
     assert.throws(() => encodeMessage({ type: 'closing', session: zeros, reason: 0 }), { code: 'MALFORMED' })
     assert.throws(() => decodeFromPayee(Uint8Array.of(20, ...new Uint8Array(18))), { code: 'MALFORMED' })
-    assert.deepEqual(decodeFromPayee(Uint8Array.of(26, ...new Uint8Array(16), 0, 5)), { type: 'fault', session: undefined, code: 5 })
+    assert.deepEqual(decodeFromPayee(Uint8Array.of(26, ...new Uint8Array(16), 0, 5)), {
+      type: 'fault',
+      session: undefined,
+      code: 5,
+    })
   })
 })
 
@@ -176,7 +183,9 @@ describe('hostile bytes', () => {
   const types = [...Object.values(MESSAGES).map((kind) => kind.type), 1, 32]
 
   test('give a message or a TallyError with a number, never anything else', () => {
-    const frame = fc.tuple(fc.constantFrom(...types), fc.uint8Array({ maxLength: 400 })).map(([type, rest]) => Uint8Array.of(type, ...rest))
+    const frame = fc
+      .tuple(fc.constantFrom(...types), fc.uint8Array({ maxLength: 400 }))
+      .map(([type, rest]) => Uint8Array.of(type, ...rest))
     fc.assert(
       fc.property(fc.oneof(frame, fc.uint8Array({ maxLength: 400 })), (hostile) => {
         judge(decodeFromPayer, hostile)

@@ -175,6 +175,18 @@ describe('fetching a file', () => {
     await assert.rejects(fetchFile(await twin(), { path: 'f' }, { signal: abort.signal }), { code: 'ABORTED' })
   })
 
+  test('a provider that has sent everything and does not end its stream is cut off, and everything is there and paid', async (t) => {
+    t.mock.timers.enable({ apis: ['setTimeout'] })
+    const { twin, bytes } = shop(t, 100)
+    const session = await twin()
+    const lingering = overStream(session, (stream) =>
+      stream.free ? stream : { ...stream, unacknowledged: neverEnding(stream.unacknowledged, () => t.mock.timers.tick(60_000)) },
+    )
+    assert.deepEqual(await all(await fetchFile(lingering, { path: 'f' })), bytes)
+    assert.equal(session.acknowledged(), 100)
+    assert.equal(session.aborted().length, 1)
+  })
+
   test('an offset beyond the end or a negative length is refused', async (t) => {
     const { twin } = shop(t, 100)
     for (const wrong of [{ offset: 101 }, { offset: -1 }, { offset: 0.5 }, { length: -1 }, { length: Number.NaN }]) {
@@ -183,6 +195,13 @@ describe('fetching a file', () => {
     assert.equal((await all(await fetchFile(await twin(), { path: 'f', offset: 100 }))).length, 0)
   })
 })
+
+/** The same pieces, but where they end it says nothing more; `onSilence` is called then, a turn later. */
+async function* neverEnding(pieces: AsyncIterable<Uint8Array>, onSilence: () => void): AsyncGenerator<Uint8Array> {
+  yield* pieces
+  setImmediate(onSilence)
+  await new Promise<never>(() => {})
+}
 
 function overStream(session: Twin, change: (stream: PaidStream) => PaidStream): Twin {
   return { ...session, open: async (request, options) => change(await session.open(request, options)) }

@@ -102,7 +102,10 @@ describe('stream service', () => {
   })
 
   test('an exit code that is not 0, or a crash, is SERVICE_FAILED after all that was written', async (t) => {
-    for (const [end, why] of [['exit 3', /exit code was 3/], ['kill -9 $$', /SIGKILL/]] as const) {
+    for (const [end, why] of [
+      ['exit 3', /exit code was 3/],
+      ['kill -9 $$', /SIGKILL/],
+    ] as const) {
       const body = await shop(t, `echo before; ${end}`).open()
       assert.equal(Buffer.from((await body.next()).value ?? none).toString(), 'before\n')
       await assert.rejects(async () => body.next(), { code: 'SERVICE_FAILED', message: why })
@@ -143,7 +146,10 @@ describe('stream service', () => {
   })
 
   test('an abort ends the program and all that it started, also what does not listen to TERM', async (t) => {
-    const { open } = shop(t, 'trap "" TERM; sleep 1000 & echo $!; sh -c \'trap "" TERM; echo $$; sleep 1000 & echo $!; wait\' & echo $$; wait')
+    const { open } = shop(
+      t,
+      'trap "" TERM; sleep 1000 & echo $!; sh -c \'trap "" TERM; echo $$; sleep 1000 & echo $!; wait\' & echo $$; wait',
+    )
     const abort = new AbortController()
     const body = await open(abort.signal)
     const pids = await numbers(body, 4)
@@ -205,7 +211,8 @@ describe('stream service', () => {
 
   test('passes on what the program says on its standard error, up to a limit, and never stalls on it', async (t) => {
     const log: ProgramLog[] = []
-    const flood = 'i=0; while [ $i -lt 2000 ]; do echo "line $i: $(printf %0900d 0)" >&2; i=$((i+1)); done; printf %05000d 0 >&2; echo done'
+    const flood =
+      'i=0; while [ $i -lt 2000 ]; do echo "line $i: $(printf %0900d 0)" >&2; i=$((i+1)); done; printf %05000d 0 >&2; echo done'
     const { open } = shop(t, flood.replaceAll('$(printf %0900d 0)', 'x'.repeat(900)), { onLog: (entry) => log.push(entry) })
     assert.equal(await text(await open()), 'done\n')
     assert.match(log[0]?.line ?? '', /^line 0: x+$/)

@@ -1,0 +1,268 @@
+import { asTallyError, type TallyError } from '../core/errors.ts'
+import type { Address, ChannelId, Seconds } from '../core/ids.ts'
+import type { ChainFact, ChainListener, ChainNotice, ChainStatus, ChannelCause, Unfollow } from '../ports/chain.ts'
+import type { Store } from '../ports/store.ts'
+import type { Gateway, Header } from './gateway.ts'
+import { FOLLOWED_TOPICS, newWatchList, parseTouch, touchesOf } from './ledger-logs.ts'
+import type { LedgerReader } from './ledger-reader.ts'
+import { type Answer, type Ask, cursorOf, followRound, newTrail, REORGANISED, type Trail, withWatched } from './log-follower.ts'
+import { HttpRefusal, RpcRefusal, unreachable } from './rpc-errors.ts'
+import { createTrailStore } from './trail-store.ts'
+
+export interface WatcherInit {
+  readonly gateway: Gateway
+  readonly reader: LedgerReader
+  readonly store: Store
+  /** Blocks on top of a block before its facts count. */
+  readonly confirmations: number
+  /** Channels with one of these as owner, signer or target are watched by themselves, and their balances too. */
+  readonly accounts: readonly Address[]
+  /** First block that is read when the store knows none. @default the newest confirmed block at the first start */
+  readonly startBlock?: number
+  /** Pause between two looks. @default 4_000 */
+  readonly pollMs?: number
+  /** Most blocks that one query asks for. @default 2_000 */
+  readonly maxSpan?: number
+  readonly onNotice?: ChainNotice
+}
+
+export const WATCHER_DEFAULTS = { pollMs: 4_000, maxSpan: 2_000, keepBlocks: 256 } as const
+
+/** Slots that are read at once. */
+const READS_AT_ONCE = 40
+
+export interface Watcher {
+  start(): Promise<void>
+  status(): ChainStatus
+  follow(listener: ChainListener): Unfollow
+  watch(channels: readonly ChannelId[]): void
+  /** Looks at once instead of after the pause. */
+  nudge(): void
+  close(): Promise<void>
+}
+
+/**
+ * Follows the ledger by asking for its logs. No subscription and no filter, so neither a restart of the RPC nor a reorganisation can
+ * make it deaf: each round starts from what is on disk. What to ask is decided by `followRound`; this asks it.
+ */
+export function createWatcher(init: WatcherInit): Watcher {
+  const { gateway, reader, confirmations } = init
+  const pollMs = init.pollMs ?? WATCHER_DEFAULTS.pollMs
+  const limits = {
+    maxSpan: init.maxSpan ?? WATCHER_DEFAULTS.maxSpan,
+    keep: Math.max(WATCHER_DEFAULTS.keepBlocks, confirmations * 2),
+  }
+  const accounts = new Set(init.accounts)
+  const watched = newWatchList()
+  const trails = createTrailStore(init.store)
+  const listeners = new Set<ChainListener>()
+  const closing = new AbortController()
+  const { signal } = closing
+  const told = new Map<string, string>()
+
+  let trail: Trail | undefined
+  let head: Header | undefined
+  let toldHead: string | undefined
+  let failure: TallyError | undefined
+  let started = false
+  let newlyWatched: string[] = []
+  let held: ChainFact[] = []
+  let running: Promise<void> | undefined
+  let timer: NodeJS.Timeout | undefined
+  let again = false
+
+  async function readHead(): Promise<Header> {
+    const found = await gateway.header('latest', { signal })
+    if (found === undefined) throw unreachable(gateway.name, new Error('the chain has no blocks'))
+    head = found
+    return found
+  }
+
+  async function round(): Promise<void> {
+    trail ??=
+      (await trails.load(limits)) ??
+      newTrail({ start: init.startBlock ?? Math.max(0, (await readHead()).number - confirmations), ...limits })
+    if (newlyWatched.length > 0) {
+      trail = withWatched(trail, newlyWatched)
+      newlyWatched = []
+    }
+    const steps = followRound(trail)
+    let step = steps.next()
+    while (step.done !== true) step = steps.next(await answer(step.value))
+    await tellHead()
+  }
+
+  async function answer(ask: Ask): Promise<Answer> {
+    switch (ask.type) {
+      case 'safe':
+        return (await readHead()).number - confirmations
+      case 'hash':
+        return (await gateway.header(ask.number, { signal }))?.hash
+      case 'logs':
+        return readLogs(ask.from, ask.to)
+      case 'slots':
+        held = await readSlots(ask.lost ? [...ask.touched, ...everything()] : ask.touched, ask.at)
+        return undefined
+      case 'tell':
+        await tell(held)
+        for (const fact of held) told.set(slotOf(fact), contentOf(fact))
+        held = []
+        return undefined
+      case 'save':
+        await trails.save(ask.trail)
+        trail = ask.trail
+        return undefined
+    }
+  }
+
+  function everything(): string[] {
+    return [...watched.all()].map((id) => `${REORGANISED} channel ${id}`)
+  }
+
+  async function readLogs(from: number, to: number): Promise<readonly string[] | undefined> {
+    const filter = { address: gateway.ledger, fromBlock: hex(from), toBlock: hex(to), topics: [FOLLOWED_TOPICS] }
+    try {
+      return touchesOf(await gateway.request('eth_getLogs', [filter], { signal }), gateway.ledger, accounts, watched)
+    } catch (error) {
+      if (error instanceof RpcRefusal || error instanceof HttpRefusal) return undefined
+      // A range that is too large may also show as an answer that is too long or never comes: ask for less next time.
+      if (trail !== undefined) trail = { ...trail, span: Math.max(1, Math.ceil((to - from + 1) / 2)) }
+      throw unreachable(gateway.name, error)
+    }
+  }
+
+  async function readSlots(touched: readonly string[], at: number): Promise<ChainFact[]> {
+    const facts: ChainFact[] = []
+    const slots = [...grouped(touched).values()]
+    for (let i = 0; i < slots.length; i += READS_AT_ONCE) {
+      facts.push(...(await Promise.all(slots.slice(i, i + READS_AT_ONCE).map((slot) => readSlot(slot, at)))))
+    }
+    // After a reorganisation most slots are what they were.
+    return facts.filter((fact) => told.get(slotOf(fact)) !== contentOf(fact))
+  }
+
+  async function readSlot(slot: Slot, at: number): Promise<ChainFact> {
+    if (slot.type === 'balance') {
+      const amount = await reader.ledgerBalance(slot.token, slot.account, Math.max(at, 0), { signal })
+      return { type: 'balance', account: slot.account, token: slot.token, amount, block: at }
+    }
+    const { id, causes, parties } = slot
+    const facts = at < 0 ? undefined : await reader.channel(id, at, { signal })
+    return {
+      type: 'channel',
+      id,
+      causes,
+      ...(facts === undefined ? {} : { facts }),
+      ...(parties === undefined ? {} : { parties }),
+    }
+  }
+
+  async function tell(facts: readonly ChainFact[]): Promise<void> {
+    if (facts.length === 0) return
+    for (const listener of listeners) await listener(facts)
+  }
+
+  async function tellHead(): Promise<void> {
+    if (head === undefined || trail === undefined || head.hash === toldHead) return
+    await tell([{ type: 'head', head: head.number, confirmed: cursorOf(trail), time: head.timeS as Seconds }])
+    toldHead = head.hash
+  }
+
+  async function run(): Promise<void> {
+    try {
+      do {
+        again = false
+        await round()
+      } while (again && !signal.aborted)
+      failure = undefined
+    } catch (error) {
+      if (signal.aborted) return
+      failure = asTallyError(error)
+      init.onNotice?.('the chain cannot be followed for now', error)
+    }
+  }
+
+  function nudge(): void {
+    if (signal.aborted || !started) return
+    clearTimeout(timer)
+    again = true
+    running ??= run().finally(() => {
+      running = undefined
+      if (!signal.aborted) timer = setTimeout(nudge, pollMs)
+    })
+  }
+
+  return {
+    async start() {
+      started = true
+      nudge()
+    },
+    status() {
+      const { code, message, hint } = failure ?? {}
+      const error =
+        code === undefined || message === undefined ? undefined : hint === undefined ? { code, message } : { code, message, hint }
+      return {
+        reachable: head !== undefined && failure === undefined,
+        ...(head === undefined ? {} : { head: head.number, time: head.timeS as Seconds }),
+        ...(trail === undefined || cursorOf(trail) < 0 ? {} : { confirmed: cursorOf(trail) }),
+        ...(error === undefined ? {} : { error }),
+      }
+    },
+    follow(listener) {
+      listeners.add(listener)
+      return () => listeners.delete(listener)
+    },
+    watch(channels) {
+      for (const id of channels) {
+        if (watched.has(id)) continue
+        watched.add(id)
+        if (started) newlyWatched.push(`${REORGANISED} channel ${id}`)
+      }
+    },
+    nudge,
+    async close() {
+      closing.abort()
+      clearTimeout(timer)
+      await running
+      clearTimeout(timer)
+    },
+  }
+}
+
+type Slot =
+  | { readonly type: 'balance'; readonly account: Address; readonly token: Address }
+  | { type: 'channel'; id: ChannelId; causes: ChannelCause[]; parties?: Extract<ChainFact, { type: 'channel' }>['parties'] }
+
+/** One slot for all touches of it, in the order of the first touch, with all causes in their order. */
+function grouped(touched: readonly string[]): Map<string, Slot> {
+  const slots = new Map<string, Slot>()
+  for (const touch of touched.map(parseTouch)) {
+    if (touch.slot === 'balance') {
+      slots.set(`${touch.account} ${touch.token}`, { type: 'balance', account: touch.account, token: touch.token })
+      continue
+    }
+    const known = slots.get(touch.id)
+    const slot = known?.type === 'channel' ? known : { type: 'channel' as const, id: touch.id, causes: [] }
+    if (!slot.causes.includes(touch.cause)) slot.causes.push(touch.cause)
+    if (touch.parties !== undefined) slot.parties = touch.parties
+    slots.set(touch.id, slot)
+  }
+  return slots
+}
+
+function slotOf(fact: ChainFact): string {
+  if (fact.type === 'channel') return fact.id
+  return fact.type === 'balance' ? `${fact.account} ${fact.token}` : 'head'
+}
+
+/** What a fact says, without the block at which it was read. */
+function contentOf(fact: ChainFact): string {
+  if (fact.type === 'balance') return String(fact.amount)
+  if (fact.type === 'head' || fact.facts === undefined) return 'none'
+  const { deposit, settled, expiry, epoch } = fact.facts
+  return `${deposit} ${settled} ${expiry} ${epoch}`
+}
+
+function hex(block: number): string {
+  return `0x${block.toString(16)}`
+}

@@ -1,0 +1,190 @@
+/**
+ * Finding and being found: providers announce their services on the DHT, consumers ask the providers they find for signed offers.
+ * A record of the DHT proves nothing; only the signed offer counts.
+ * @see protocols/offer/SPEC.md
+ */
+import type { ContentRouting, Libp2p, PeerId } from '@libp2p/interface'
+import type { OfferService } from '../../protocols/offer/service.ts'
+import { addressOfPeer } from '../../protocols/peer-identity.ts'
+import type { Domain } from '../core/eip712.ts'
+import { asTallyError, TallyError } from '../core/errors.ts'
+import type { Address } from '../core/ids.ts'
+import { checkOffer, type Offer, type SignedOffer } from '../core/offer.ts'
+import type { Clock } from '../ports/clock.ts'
+import { discoveryCid } from './service-cid.ts'
+
+export interface Found {
+  readonly peer: PeerId
+  readonly provider: Address
+  readonly offer: Offer
+  /** how long the provider took to answer, ms */
+  readonly tookMs: number
+}
+
+export interface MarketComponents {
+  readonly routing: Pick<ContentRouting, 'provide' | 'findProviders'>
+  readonly peers: Libp2p['peerStore']
+  readonly self: PeerId
+  readonly offers: OfferService
+  readonly clock: Clock
+  readonly log: { debug(fields: object, text: string): void; info(fields: object, text: string): void }
+}
+
+export interface MarketInit {
+  readonly domain: Domain
+  /** the tokens that this node pays with: an offer can only choose among them */
+  readonly tokens: readonly Address[]
+}
+
+interface Options {
+  readonly signal?: AbortSignal
+}
+
+/** how long one provider may take to answer with its offers, ms */
+const ASK_MS = 5_000
+/** at most this many providers of one name are asked */
+const MAX_ASKED = 20
+/** how long a failed announcement waits before the next try, ms */
+const RETRY_MS = 2_000
+/** providers announce again this often, ms; records of the DHT last 48 h */
+const AGAIN_MS = 3_600_000
+
+export class Market {
+  readonly #components: MarketComponents
+  readonly #init: MarketInit
+  readonly #announcements = new Map<string, AbortController>()
+
+  constructor(components: MarketComponents, init: MarketInit) {
+    this.#components = components
+    this.#init = init
+  }
+
+  /** Announces a service, and keeps on announcing it until it is withdrawn. Never throws: a DHT without peers is tried again. */
+  announce(offer: Pick<Offer, 'service' | 'kind'>): void {
+    if (this.#announcements.has(offer.service)) return
+    const stop = new AbortController()
+    this.#announcements.set(offer.service, stop)
+    void this.#announceLoop('service', offer.service, stop.signal)
+    void this.#announceLoop('kind', offer.kind, stop.signal)
+  }
+
+  withdraw(service: string): void {
+    this.#announcements.get(service)?.abort()
+    this.#announcements.delete(service)
+  }
+
+  stop(): void {
+    for (const service of [...this.#announcements.keys()]) this.withdraw(service)
+  }
+
+  /**
+   * The checked offers of whoever the DHT names, in the order in which the providers answer. Providers that do not answer, or not
+   * properly, are left out. Ends when the DHT knows no more; stop iterating to end it earlier.
+   */
+  async *find(what: 'service' | 'kind', name: string, options: Options = {}): AsyncGenerator<Found> {
+    const stop = new AbortController()
+    const signal = options.signal === undefined ? stop.signal : AbortSignal.any([stop.signal, options.signal])
+    const answers: Found[] = []
+    let news = Promise.withResolvers<void>()
+    let searching = true
+    const search = this.#search(what, name, signal, (found) => {
+      answers.push(...found)
+      news.resolve()
+    }).finally(() => {
+      searching = false
+      news.resolve()
+    })
+    try {
+      while (searching || answers.length > 0) {
+        const next = answers.shift()
+        if (next !== undefined) yield next
+        else await news.promise.then(() => (news = Promise.withResolvers<void>()))
+      }
+    } finally {
+      stop.abort()
+      await search
+    }
+  }
+
+  async #search(what: 'service' | 'kind', name: string, signal: AbortSignal, tell: (found: readonly Found[]) => void): Promise<void> {
+    const asked = new Map<string, Promise<void>>()
+    try {
+      for await (const { id, multiaddrs } of this.#components.routing.findProviders(await discoveryCid(what, name), { signal })) {
+        if (asked.has(id.toString()) || id.equals(this.#components.self)) continue
+        if (asked.size >= MAX_ASKED) break
+        if (multiaddrs.length > 0) await this.#components.peers.merge(id, { multiaddrs })
+        const kind = what === 'kind' ? name : undefined
+        asked.set(id.toString(), this.#ask(id, what === 'service' ? name : '', kind, { signal }).then(tell))
+      }
+    } catch (thrown) {
+      this.#components.log.debug({ err: asTallyError(thrown).message }, 'the search of the DHT ended early')
+    }
+    await Promise.all(asked.values())
+  }
+
+  /** One provider's checked offers. @throws PEER_UNREACHABLE, UNSUPPORTED, OFFER_*; those that do not check are left out unless all of them */
+  async offersOf(peer: PeerId, service: string, options: Options = {}): Promise<Found[]> {
+    const started = this.#components.clock.nowMs()
+    const signed = await this.#components.offers.fetchOffers(peer, service, options)
+    const provider = addressOfPeer(peer)
+    const tookMs = this.#components.clock.nowMs() - started
+    const found: Found[] = []
+    let flaw: TallyError | undefined
+    for (const one of signed) {
+      try {
+        found.push({ peer, provider, offer: this.#check(one, provider), tookMs })
+      } catch (thrown) {
+        flaw = asTallyError(thrown)
+      }
+    }
+    if (found.length === 0 && flaw !== undefined) throw flaw
+    return found
+  }
+
+  #check(signed: SignedOffer, provider: Address): Offer {
+    checkOffer(this.#init.domain, signed, { provider, now: this.#components.clock.nowS(), token: this.#init.tokens })
+    return signed.offer
+  }
+
+  async #ask(peer: PeerId, service: string, kind: string | undefined, options: Options): Promise<readonly Found[]> {
+    try {
+      const signals = [AbortSignal.timeout(ASK_MS), ...(options.signal === undefined ? [] : [options.signal])]
+      const found = await this.offersOf(peer, service, { signal: AbortSignal.any(signals) })
+      return kind === undefined ? found : found.filter(({ offer }) => offer.kind === kind)
+    } catch (thrown) {
+      this.#components.log.debug({ peer: peer.toString(), err: asTallyError(thrown).code }, 'a provider gave no offer')
+      return []
+    }
+  }
+
+  async #announceLoop(what: 'service' | 'kind', name: string, signal: AbortSignal): Promise<void> {
+    const cid = await discoveryCid(what, name)
+    while (!signal.aborted) {
+      let wait = AGAIN_MS
+      try {
+        await this.#components.routing.provide(cid, { signal })
+        this.#components.log.info({ [what]: name }, 'announced on the DHT')
+      } catch (thrown) {
+        this.#components.log.debug({ [what]: name, err: String(thrown) }, 'not announced yet')
+        wait = RETRY_MS
+      }
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, wait)
+        signal.addEventListener('abort', () => (clearTimeout(timer), resolve()), { once: true })
+      })
+    }
+  }
+}
+
+/** Cheapest first for what a chunk costs a byte; equal prices by latency. */
+export function rank(found: readonly Found[], compare: (a: Offer, b: Offer) => number): Found[] {
+  return [...found].sort((a, b) => compare(a.offer, b.offer) || a.tookMs - b.tookMs)
+}
+
+export function noOffer(name: string): TallyError {
+  return new TallyError('OFFER_NOT_FOUND', {
+    message: `no provider of "${name}" was found`,
+    hint: 'check the name and the bootstrap address; a new provider needs a few seconds to be seen',
+    fields: { service: name },
+  })
+}

@@ -1,0 +1,80 @@
+/** One control stream per provider, opened when it is first needed and again when it is gone. */
+import type { PeerId } from '@libp2p/interface'
+import { type Multiaddr, multiaddr } from '@multiformats/multiaddr'
+import { peerIdFromString } from '@libp2p/peer-id'
+import { addressOfPeer } from '../../protocols/peer-identity.ts'
+import { asTallyError, TallyError } from '../core/errors.ts'
+import type { Address } from '../core/ids.ts'
+import type { PayerDesk, ProviderLine } from '../session/payer-desk.ts'
+import type { Log } from '../session/components.ts'
+import type { Network } from './libp2p.ts'
+
+interface Options {
+  readonly signal?: AbortSignal
+}
+
+/** A provider as a person names it: a peer id, or a multiaddr that ends in one. @throws USAGE */
+export function parsePeer(text: string): { readonly peer: PeerId; readonly via: Multiaddr | undefined } {
+  try {
+    if (!text.startsWith('/')) return { peer: peerIdFromString(text), via: undefined }
+    const via = multiaddr(text)
+    const id = via.getComponents().findLast(({ name }) => name === 'p2p')?.value
+    if (id === undefined) throw new TallyError('USAGE', { message: `the address ${text} names no peer`, hint: 'end it with /p2p/<peer id>' })
+    return { peer: peerIdFromString(id), via }
+  } catch (cause) {
+    if (cause instanceof TallyError) throw cause
+    throw new TallyError('USAGE', { message: `"${text}" is neither a peer id nor a multiaddr`, hint: 'it looks like 16Uiu2HA… or /ip4/…/tcp/…/p2p/16Uiu2HA…', cause })
+  }
+}
+
+export class Lines {
+  readonly #network: Network
+  readonly #desk: PayerDesk
+  readonly #onBroken: (thrown: unknown) => void
+  readonly #open = new Map<Address, Promise<ProviderLine>>()
+
+  constructor(network: Network, desk: PayerDesk, log: Log) {
+    this.#network = network
+    this.#desk = desk
+    this.#onBroken = (thrown) => {
+      const error = asTallyError(thrown)
+      if (error.code === 'INTERNAL') log.error({ err: error.cause }, 'a control stream ended by an error of this program')
+      else log.debug({ err: error.code }, 'a control stream ended')
+    }
+  }
+
+  /** Remembers where a peer can be dialled. */
+  async learn(peer: PeerId, via: Multiaddr | undefined): Promise<void> {
+    if (via !== undefined) await this.#network.peerStore.merge(peer, { multiaddrs: [via] })
+  }
+
+  /** @throws PEER_UNREACHABLE, UNSUPPORTED, ABORTED */
+  async to(peer: PeerId, options: Options = {}): Promise<ProviderLine> {
+    const address = addressOfPeer(peer)
+    const known = this.#open.get(address)
+    if (known !== undefined) return await known
+    const opening = this.#connect(peer, options)
+    this.#open.set(address, opening)
+    const forget = (): boolean => this.#open.get(address) === opening && this.#open.delete(address)
+    try {
+      const line = await opening
+      // the desk reads the stream until it ends; then the next session needs a new one
+      void this.#desk.attach(line).catch(this.#onBroken).finally(forget)
+      return line
+    } catch (thrown) {
+      forget()
+      throw thrown
+    }
+  }
+
+  async #connect(peer: PeerId, options: Options): Promise<ProviderLine> {
+    const { session, data } = this.#network.services
+    const link = await session.connect(peer, options)
+    return { link, openData: async (header, how) => await data.openData(peer, header, how) }
+  }
+
+  async close(): Promise<void> {
+    const lines = await Promise.allSettled(this.#open.values())
+    await Promise.allSettled(lines.map((line) => (line.status === 'fulfilled' ? line.value.link.close() : undefined)))
+  }
+}

@@ -1,0 +1,169 @@
+/** What a node does with money on the ledger, and the one view of it to which every screen sums. */
+import type { Amount } from '../core/amount.ts'
+import { bestAmount, type ChannelIn, type ChannelOut } from '../core/channel.ts'
+import { type ChannelBooks, channelBooks } from '../core/books.ts'
+import { TallyError } from '../core/errors.ts'
+import { type Address, type ChannelId, type ChannelParties, channelId, type Seconds } from '../core/ids.ts'
+import { formatAmount, type TokenInfo } from '../core/token.ts'
+import type { Chain, DryRun, Job, LedgerAction } from '../ports/chain.ts'
+import type { Clock } from '../ports/clock.ts'
+import type { PayeeDesk } from '../session/payee-desk.ts'
+import type { PayerDesk, ProviderLine } from '../session/payer-desk.ts'
+import type { Settler } from '../settlement/settler.ts'
+
+interface Options {
+  readonly signal?: AbortSignal
+}
+
+/** One channel as it is shown: what the ledger says and what was promised. Amounts in base units. */
+export interface ChannelEntry extends ChannelBooks {
+  readonly id: ChannelId
+  readonly role: 'payer' | 'payee'
+  readonly parties: ChannelParties
+  readonly expiry: Seconds
+  readonly epoch: number
+  /** the payer's durable mark: nothing above it was ever signed; the payee's best promise otherwise */
+  readonly reserved: Amount
+}
+
+export interface Balances {
+  readonly token: TokenInfo
+  /** in the wallet of the node's account */
+  readonly wallet: Amount
+  /** in the ledger, not in any channel; withdrawable at any time */
+  readonly ledger: Amount
+  /** deposits of channels that nothing promised uses */
+  readonly reserved: Amount
+  /** promised to this node and not yet settled */
+  readonly unsettled: Amount
+  /** gas coin, wei */
+  readonly gasWei: bigint
+}
+
+export interface MoneyComponents {
+  readonly chain: Chain
+  readonly clock: Clock
+  readonly payer: PayerDesk
+  readonly payee: PayeeDesk
+  readonly settler: Settler
+  readonly self: Address
+  readonly token: TokenInfo
+}
+
+export class Money {
+  readonly #of: MoneyComponents
+
+  constructor(components: MoneyComponents) {
+    this.#of = components
+  }
+
+  get token(): TokenInfo {
+    return this.#of.token
+  }
+
+  channels(): ChannelEntry[] {
+    const entry = (channel: ChannelIn | ChannelOut, role: 'payer' | 'payee', signed: Amount, reserved: Amount): ChannelEntry => ({
+      id: channel.id, role, parties: channel.parties, expiry: channel.facts.expiry, epoch: channel.facts.epoch, reserved, ...channelBooks(channel.facts, signed),
+    }) // biome-ignore format: a record
+    const out = [...this.#of.payer.channels()].map((channel) => entry(channel, 'payer', channel.last?.amount ?? (0n as Amount), channel.reserved))
+    const incoming = [...this.#of.payee.channels()].map((channel) => entry(channel, 'payee', bestAmount(channel), bestAmount(channel)))
+    return [...out, ...incoming]
+  }
+
+  /** @throws CHANNEL_UNKNOWN */
+  channel(id: ChannelId): ChannelEntry {
+    const found = this.channels().find((channel) => channel.id === id)
+    if (found === undefined) throw new TallyError('CHANNEL_UNKNOWN', { message: `this node has no channel ${id}`, hint: '`tallystick channel list` shows them' })
+    return found
+  }
+
+  /** @throws CHAIN_UNREACHABLE */
+  async balances(options: Options = {}): Promise<Balances> {
+    const { chain, self, token } = this.#of
+    const [wallet, ledger, gasWei] = await Promise.all([
+      chain.walletBalance(token.address, self, options),
+      chain.ledgerBalance(token.address, self, options),
+      chain.gasBalance(self, options),
+    ])
+    const sum = (role: 'payer' | 'payee', what: 'free' | 'unsettled'): Amount =>
+      this.channels().filter((one) => one.role === role).reduce((all, one) => all + one[what], 0n) as Amount
+    return { token, wallet, ledger, reserved: sum('payer', 'free'), unsettled: sum('payee', 'unsettled'), gasWei }
+  }
+
+  depositAction(amount: Amount): LedgerAction {
+    return { kind: 'deposit', token: this.#of.token.address, account: this.#of.self, amount }
+  }
+
+  withdrawAction(to: Address, amount: Amount): LedgerAction {
+    return { kind: 'withdraw', token: this.#of.token.address, to, amount }
+  }
+
+  /** Reserves for one provider: out of the ledger balance when that suffices, else out of the wallet. */
+  async openAction(provider: Address, amount: Amount, expiry: Seconds, options: Options = {}): Promise<LedgerAction> {
+    const { chain, self, token } = this.#of
+    const balance = await chain.ledgerBalance(token.address, self, options)
+    if (balance < amount) {
+      const wallet = await chain.walletBalance(token.address, self, options)
+      if (wallet < amount) {
+        throw new TallyError('FUNDS_LOW', {
+          message: `${formatAmount(amount, token)} are wanted; the ledger balance is ${formatAmount(balance, token)} and the wallet has ${formatAmount(wallet, token)}`,
+          hint: `send ${token.symbol} to ${self}, or reserve less`,
+          fields: { wanted: amount, balance, wallet, account: self },
+        })
+      }
+    }
+    return { kind: 'open', signer: self, target: provider, token: token.address, amount, expiry, from: balance < amount ? 'wallet' : 'balance' }
+  }
+
+  /** Sends an action and waits until it is mined; the records of `touched` are read again. @throws TX_REVERTED, TX_UNKNOWN, FUNDS_LOW, GAS_LOW, CHAIN_UNREACHABLE */
+  async send(action: LedgerAction, options: Options & { key?: string; provider?: Address } = {}): Promise<Job> {
+    const { chain, payer } = this.#of
+    const job = await chain.transactions.submit(action, options)
+    const mined = await chain.transactions.wait(job, options)
+    if (options.provider !== undefined) await payer.channel(this.parties(options.provider), { ...options, fresh: true })
+    return mined
+  }
+
+  async dryRun(action: LedgerAction, options: Options = {}): Promise<DryRun> {
+    return await this.#of.chain.transactions.dryRun(action, options)
+  }
+
+  /** The channel in which this node pays that provider. */
+  parties(provider: Address): ChannelParties {
+    const { self, token } = this.#of
+    return { owner: self, signer: self, target: provider, token: token.address }
+  }
+
+  /** The record of that channel with fresh facts. @throws CHANNEL_UNKNOWN, CHAIN_UNREACHABLE */
+  async channelTo(provider: Address, options: Options = {}): Promise<ChannelOut> {
+    return await this.#of.payer.channel(this.parties(provider), { ...options, fresh: true })
+  }
+
+  /** Settles the promises of these channels now, all of a token in one transaction. @returns the jobs; none when nothing is unsettled */
+  async settle(ids: readonly ChannelId[], options: Options = {}): Promise<Job[]> {
+    return await this.#of.settler.settle(ids, options)
+  }
+
+  settleActions(ids: readonly ChannelId[]): LedgerAction[] {
+    const wanted = new Set(ids)
+    const due = [...this.#of.payee.channels()].filter((channel) => wanted.has(channel.id) && bestAmount(channel) > channel.facts.settled)
+    return this.#of.settler.actions(due).map(({ action }) => action)
+  }
+
+  /** Ends the channel at once, with the provider's signature; what is left goes to the ledger balance. @throws CHANNEL_IN_USE, HEAD_DISAGREES, PEER_UNREACHABLE */
+  async closeAction(line: ProviderLine, provider: Address, options: Options = {}): Promise<LedgerAction> {
+    const { payer, self, token } = this.#of
+    const { amount, deadline, signature } = await payer.release(line, this.parties(provider), options)
+    return { kind: 'close', signer: self, target: provider, token: token.address, amount, deadline, signature }
+  }
+
+  /** After the expiry: takes back what is left without the provider. */
+  reclaimAction(provider: Address): LedgerAction {
+    return { kind: 'reclaim', signer: this.#of.self, target: provider, token: this.#of.token.address }
+  }
+
+  idOf(provider: Address): ChannelId {
+    return channelId(this.parties(provider))
+  }
+}
+

@@ -1,0 +1,267 @@
+/** A running node: sells, finds, buys. Made by createNode. */
+import { randomBytes } from 'node:crypto'
+import type { EventEmitter } from 'node:events'
+import type { PeerId } from '@libp2p/interface'
+import { addressOfPeer } from '../../protocols/peer-identity.ts'
+import type { Domain } from '../core/eip712.ts'
+import { TallyError } from '../core/errors.ts'
+import { type Address, type SessionId, sessionIdFromBytes } from '../core/ids.ts'
+import type { SignedOffer } from '../core/offer.ts'
+import type { Chunk, Price } from '../core/price.ts'
+import { parseChunk, parsePrice } from '../core/price-text.ts'
+import type { PayerSession } from '../core/session/payer.ts'
+import type { Wish } from '../core/session/payer-terms.ts'
+import type { TokenInfo } from '../core/token.ts'
+import { type Found, type Market, noOffer } from '../discovery/market.ts'
+import type { Chain, Unfollow } from '../ports/chain.ts'
+import type { Clock } from '../ports/clock.ts'
+import type { ServiceAdapter } from '../ports/service.ts'
+import type { Store } from '../ports/store.ts'
+import type { Log, Self, SessionEvents } from '../session/components.ts'
+import type { PayeeDesk } from '../session/payee-desk.ts'
+import type { PayerDesk, ProviderLine } from '../session/payer-desk.ts'
+import type { Settler } from '../settlement/settler.ts'
+import type { Network } from './libp2p.ts'
+import { type Lines, parsePeer } from './lines.ts'
+import type { Money } from './money.ts'
+import { NodeSession } from './node-session.ts'
+import { type AmountLike, type providerPolicy, toAmount } from './options.ts'
+import type { Shelf } from './shelf.ts'
+
+export interface NodeParts {
+  readonly self: Self
+  readonly domain: Domain
+  readonly token: TokenInfo
+  readonly store: Store
+  readonly chain: Chain
+  readonly clock: Clock
+  readonly log: Log
+  readonly events: EventEmitter<SessionEvents>
+  readonly payer: PayerDesk
+  readonly payee: PayeeDesk
+  readonly settler: Settler
+  readonly network: Network
+  readonly shelf: Shelf
+  readonly market: Market
+  readonly lines: Lines
+  readonly money: Money
+  readonly policy: ReturnType<typeof providerPolicy>
+  readonly unfollow: Unfollow
+}
+
+export interface ServeOptions {
+  /** 1 to 64 of a-z 0-9 . _ - */
+  readonly name: string
+  readonly service: ServiceAdapter
+  /** such as '0.01 USDC/MiB', '0.001/s', '0.1/GiB+0.0001/s', 'free' */
+  readonly price: string | Price
+  /** after how much a payment is due, such as '64 KiB' or '1 s'. @default 64 KiB, or 1 s where only time is priced */
+  readonly chunk?: string | Chunk
+  readonly description?: string
+  readonly minReservation?: AmountLike
+  readonly minTimeToExpiryS?: number
+}
+
+export interface OpenOptions {
+  /** the name of the service, or what `find` found */
+  readonly service: string | Found
+  /** a peer id or multiaddr: buy from this provider and no other */
+  readonly provider?: string
+  /** what is wanted of the service; a text is sent as UTF-8 */
+  readonly inputs?: string | Uint8Array
+  /** never sign more than this for the session */
+  readonly budget: AmountLike
+  /** such as '0.02/MiB' */
+  readonly maxPrice?: string | Price
+  /** never be further ahead of the delivery than this. @default '0.05 token' */
+  readonly limitAtRisk?: AmountLike
+  /** how many bytes will be bought at most, if known: nothing beyond is prepaid */
+  readonly expectBytes?: bigint
+  readonly signal?: AbortSignal
+}
+
+export interface ResumeOptions {
+  /** bytes of the session that the caller durably kept */
+  readonly usedBytes?: bigint
+  readonly signal?: AbortSignal
+}
+
+interface Options {
+  readonly signal?: AbortSignal
+}
+
+export class TallyNode {
+  readonly #parts: NodeParts
+  #stopping: Promise<void> | undefined
+
+  constructor(parts: NodeParts) {
+    this.#parts = parts
+  }
+
+  get address(): Address {
+    return this.#parts.self.address
+  }
+  get peerId(): PeerId {
+    return this.#parts.network.peerId
+  }
+  get token(): TokenInfo {
+    return this.#parts.token
+  }
+  get money(): Money {
+    return this.#parts.money
+  }
+  get chain(): Chain {
+    return this.#parts.chain
+  }
+  /** For observers: nothing in the node listens to these. */
+  get events(): EventEmitter<SessionEvents> {
+    return this.#parts.events
+  }
+  /** Where this node can be dialled, peer id included. */
+  get addresses(): string[] {
+    return this.#parts.network.getMultiaddrs().map(String)
+  }
+  get peers(): number {
+    return this.#parts.network.getPeers().length
+  }
+  /** what is on sale, as signed */
+  get offers(): SignedOffer[] {
+    return [...this.#parts.shelf.all()]
+  }
+  /** live and resumable sessions in which this node is paid */
+  get selling(): ReturnType<PayeeDesk['sessions']> {
+    return this.#parts.payee.sessions()
+  }
+  /** live sessions in which this node pays */
+  get buying(): Iterable<PayerSession> {
+    return this.#parts.payer.liveSessions()
+  }
+  /** sessions in which this node pays that were cut and may be resumed */
+  get resumable(): Iterable<PayerSession> {
+    return this.#parts.payer.cutSessions()
+  }
+
+  /** Puts a service on sale and announces it. A change of price is a new `serve` of the same name: it counts for new sessions only. @throws PRICE_INVALID, OFFER_INVALID */
+  async serve(options: ServeOptions): Promise<SignedOffer> {
+    const { token, shelf, payee, market, policy } = this.#parts
+    const price = typeof options.price === 'string' ? parsePrice(options.price, token) : options.price
+    const chunk = typeof options.chunk === 'object' ? options.chunk : parseChunk(options.chunk ?? usualChunk(price), price)
+    const item = await shelf.put({
+      service: options.name, adapter: options.service, description: options.description ?? '', price, chunk,
+      minReservation: options.minReservation === undefined ? policy.minReservation : toAmount('minReservation', options.minReservation, '', token),
+      minTimeToExpiry: options.minTimeToExpiryS ?? policy.minTimeToExpiryS,
+    }) // biome-ignore format: a record
+    payee.sell(item)
+    market.announce(item.signed.offer)
+    return item.signed
+  }
+
+  /** Providers of a service with their checked offers, as they answer. @see Market.find */
+  find(name: string, options: Options & { what?: 'service' | 'kind' } = {}): AsyncGenerator<Found> {
+    return this.#parts.market.find(options.what ?? 'service', name, options)
+  }
+
+  /** The offer of one provider for one service. @throws PEER_UNREACHABLE, OFFER_*, USAGE */
+  async offerOf(provider: string, service: string, options: Options = {}): Promise<Found> {
+    const { peer, via } = parsePeer(provider)
+    await this.#parts.lines.learn(peer, via)
+    const found = (await this.#parts.market.offersOf(peer, service, options)).find(({ offer }) => offer.service === service)
+    if (found === undefined) throw noOffer(service)
+    return found
+  }
+
+  /** Opens a paid session. @throws every code with which either end may refuse; nothing was paid then */
+  async open(options: OpenOptions): Promise<NodeSession> {
+    const { payer, lines, domain, self } = this.#parts
+    const found = await this.#choose(options)
+    const line = await lines.to(found.peer, options)
+    const id = sessionIdFromBytes(randomBytes(16))
+    const live = await payer.open(line, await this.#wish(options, found), id, options)
+    return new NodeSession(live, found.offer, domain, self)
+  }
+
+  /** Goes on with a session that was cut: same session, same totals. @throws SESSION_UNKNOWN when either end has forgotten it */
+  async resume(id: SessionId, found: Found, options: ResumeOptions = {}): Promise<NodeSession> {
+    const { payer, lines, domain, self } = this.#parts
+    const line = await lines.to(found.peer, options)
+    const live = await payer.resume(line, id, options.usedBytes ?? 0n, options)
+    return new NodeSession(live, found.offer, domain, self)
+  }
+
+  async forget(id: SessionId): Promise<void> {
+    await this.#parts.payer.forget(id)
+  }
+
+  /** The control stream to a provider, for what is not a session. @throws PEER_UNREACHABLE */
+  async lineTo(provider: string, options: Options = {}): Promise<{ readonly line: ProviderLine; readonly address: Address }> {
+    const { peer, via } = parsePeer(provider)
+    await this.#parts.lines.learn(peer, via)
+    return { line: await this.#parts.lines.to(peer, options), address: addressOfPeer(peer) }
+  }
+
+  /** Dials a peer, so that it is known. @throws PEER_UNREACHABLE, USAGE */
+  async connect(peer: string, options: Options = {}): Promise<void> {
+    const { via, peer: id } = parsePeer(peer)
+    await this.#parts.network.dial(via ?? id, options).catch((cause: unknown) => {
+      throw new TallyError('PEER_UNREACHABLE', { message: `the peer ${peer} does not answer`, cause })
+    })
+  }
+
+  /** Ends in order: sessions are closed and paid, receipts exchanged, what is being settled is waited for. Idempotent. */
+  async stop(options: Options = {}): Promise<void> {
+    this.#stopping ??= this.#stop(options)
+    await this.#stopping
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop()
+  }
+
+  async #stop(options: Options): Promise<void> {
+    const { market, payer, payee, settler, lines, network, shelf, chain, store, unfollow } = this.#parts
+    market.stop()
+    await payer.stop()
+    await payee.stop(options.signal)
+    await settler.idle()
+    await lines.close()
+    await network.stop()
+    await shelf.close()
+    unfollow()
+    await chain.close()
+    await store.close()
+  }
+
+  async #choose({ service, provider, signal }: OpenOptions): Promise<Found> {
+    if (typeof service !== 'string') return service
+    const options = signal === undefined ? {} : { signal }
+    if (provider !== undefined) return await this.offerOf(provider, service, options)
+    for await (const found of this.find(service, options)) return found
+    throw noOffer(service)
+  }
+
+  async #wish(options: OpenOptions, { offer, provider }: Found): Promise<Wish> {
+    const { token, self, payer, money } = this.#parts
+    const { inputs, maxPrice } = options
+    return {
+      service: offer.service,
+      inputs: typeof inputs === 'string' ? new TextEncoder().encode(inputs) : (inputs ?? new Uint8Array(0)),
+      owner: self.address,
+      signer: self.address,
+      provider,
+      token: token.address,
+      offered: { price: offer.price, chunk: offer.chunk, sequence: offer.sequence },
+      maxPrice: typeof maxPrice === 'string' ? parsePrice(maxPrice, token) : maxPrice,
+      budget: toAmount('budget', options.budget, '', token),
+      limitAtRisk: toAmount('limitAtRisk', options.limitAtRisk, '0.05 token', token),
+      owed: await payer.owedTo(money.parties(provider)),
+      expect: options.expectBytes,
+    }
+  }
+}
+
+/** 64 KiB, or a second where only time is priced. */
+function usualChunk(price: Price): string {
+  const kinds = price.rates.map((rate) => rate.kind)
+  if (kinds.length === 0 || kinds.includes('down') || kinds.includes('up')) return '64 KiB'
+  return kinds.includes('ms') ? '1 s' : '1 call'
+}

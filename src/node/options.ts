@@ -1,0 +1,84 @@
+/** What a program gives to make a node. Amounts may be texts such as '0.5 USDC'; what is left out has a safe default. */
+import type { Amount } from '../core/amount.ts'
+import type { Address } from '../core/ids.ts'
+import type { TokenInfo } from '../core/token.ts'
+import type { Store } from '../ports/store.ts'
+import type { Log } from '../session/components.ts'
+import { configAmount, DEFAULTS } from './config-schema.ts'
+
+/** Base units, or a text with its token: '0.5 USDC', or '0.5 token' for whatever the node's token is. */
+export type AmountLike = Amount | string
+
+export interface ProviderOptions {
+  /** credit for all new owners together, per hour. @default '1 token' */
+  readonly poolPerHour?: AmountLike
+  /** credit an owner earns, in millionths of what it has paid. @default 100_000 */
+  readonly creditSharePpm?: number
+  /** the most one owner may owe, in chunks of the dearest service. @default 64 */
+  readonly maxCreditChunks?: number
+  /** how long to wait for a payment before the session is closed. @default 20_000 */
+  readonly patienceMs?: number
+  /** stop serving and settle this long before a reservation expires. @default 600 */
+  readonly expiryMarginS?: number
+  /** demands of the offers. @default '0 token', 3_600 */
+  readonly minReservation?: AmountLike
+  readonly minTimeToExpiryS?: number
+  /** settle a channel when this much is unsettled. @default '10 token' */
+  readonly settleAt?: AmountLike
+  /** settle whenever a session ends. @default false */
+  readonly settleOnClose?: boolean
+  /** sessions at the same time. @default 256 */
+  readonly maxSessions?: number
+  /** how long a session that was cut may be resumed. @default 600_000 */
+  readonly resumeMs?: number
+}
+
+export interface NodeOptions {
+  /** 32 bytes: the peer id, the account, and the signer of promises and offers */
+  readonly privateKey: Uint8Array
+  /** a folder for the database, or 'memory' (everything is forgotten at the end), or a store of one's own */
+  readonly store: { readonly path: string } | 'memory' | Store
+  readonly chain: {
+    readonly rpcUrl: string
+    readonly chainId: number
+    readonly ledger: Address
+    /** @default 3; 0 only on a local chain */
+    readonly confirmations?: number
+  }
+  /** the ERC-20 token that is paid in */
+  readonly token: Address
+  /** multiaddrs to listen on; none = only buying. @default [] */
+  readonly listen?: readonly string[]
+  /** the first nodes of the network to ask. @default [] */
+  readonly bootstrap?: readonly string[]
+  readonly provider?: ProviderOptions
+  readonly log?: Log
+  readonly signal?: AbortSignal
+}
+
+export const SILENT: Log = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined }
+
+/** @throws CONFIG_INVALID naming the setting */
+export function toAmount(key: string, value: AmountLike | undefined, otherwise: string, token: TokenInfo): Amount {
+  if (typeof value === 'bigint') return value
+  return configAmount(key, value ?? otherwise, token)
+}
+
+/** The provider's settings with their amounts known. */
+export function providerPolicy(options: ProviderOptions | undefined, token: TokenInfo) {
+  const given = options ?? {}
+  const { provider } = DEFAULTS
+  return {
+    poolPerHour: toAmount('provider.poolPerHour', given.poolPerHour, provider.poolPerHour, token),
+    sharePpm: BigInt(given.creditSharePpm ?? provider.creditSharePpm),
+    maxCreditChunks: BigInt(given.maxCreditChunks ?? provider.maxCreditChunks),
+    patienceMs: given.patienceMs ?? provider.patienceMs,
+    marginS: given.expiryMarginS ?? provider.expiryMarginS,
+    minReservation: toAmount('provider.minReservation', given.minReservation, provider.minReservation, token),
+    minTimeToExpiryS: given.minTimeToExpiryS ?? provider.minTimeToExpiryS,
+    settleAt: toAmount('provider.settleAt', given.settleAt, provider.settleAt, token),
+    settleOnClose: given.settleOnClose ?? provider.settleOnClose,
+    maxSessions: given.maxSessions ?? provider.maxSessions,
+    resumeMs: given.resumeMs ?? 600_000,
+  }
+}
