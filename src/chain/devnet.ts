@@ -192,11 +192,10 @@ async function deploy(rpc: Rpc, contracts: Contracts): Promise<void> {
     forwarderArtefact.bytecode + abi.encode(['string'], [FORWARDER_NAME]).slice(2),
     tokenArtefact.bytecode,
   ]
-  await Promise.all(
-    codes.map((data, nonce) =>
-      transact(rpc, { from: contracts.deployer, data, nonce: `0x${nonce.toString(16)}`, gas: '0x989680' }),
-    ),
-  )
+  // One after the other: anvil may leave a transaction unmined that came before the one with the nonce below it.
+  for (const [nonce, data] of codes.entries()) {
+    await transact(rpc, { from: contracts.deployer, data, nonce: `0x${nonce.toString(16)}`, gas: '0x989680' })
+  }
 }
 
 /** Sends from an account that anvil signs for, and waits until it is mined. */

@@ -173,10 +173,8 @@ export async function abortable<T>(promise: Promise<T>, signals: readonly (Abort
   promise.catch(() => {})
   const { promise: stopped, reject } = Promise.withResolvers<never>()
   const stop = () => reject(closedError())
-  for (const signal of live) {
-    if (signal.aborted) throw closedError()
-    signal.addEventListener('abort', stop, { once: true })
-  }
+  if (live.some((signal) => signal.aborted)) throw closedError()
+  for (const signal of live) signal.addEventListener('abort', stop, { once: true })
   try {
     return await Promise.race([promise, stopped])
   } finally {

@@ -1,8 +1,7 @@
-import { concat, hexlify } from 'ethers'
-import { compactSignature } from '../core/crypto/secp256k1.ts'
-import { TallyError } from '../core/errors.ts'
+import { hexlify } from 'ethers'
 import { type Address, ZERO_ADDRESS } from '../core/ids.ts'
-import type { LedgerAction, SettleRow } from '../ports/chain.ts'
+import { encodeRows } from '../core/promise.ts'
+import type { LedgerAction } from '../ports/chain.ts'
 import { ledgerInterface } from './abi.ts'
 import type { PermitSignature } from './permit.ts'
 
@@ -12,10 +11,6 @@ export interface Call {
   readonly data: string
   readonly wei: bigint
 }
-
-/** Bytes of one lock of a shown lock list. */
-const LOCK_BYTES = 53
-const MAX_LOCKS = 64
 
 /** The action as a transaction. `permit` is used where the action pulls tokens out of the wallet; without it an allowance must be there. */
 export function encodeAction(action: LedgerAction, ledger: Address, permit?: PermitSignature): Call {
@@ -51,37 +46,13 @@ function ledgerCall(action: LedgerCallAction, permit: PermitSignature | undefine
       return ['close', [action.signer, action.target, token, amount, deadline, hexlify(signature)]]
     }
     case 'settle':
-      return ['settle', [ownerHex(action), action.target, token, action.amount, hexlify(action.locks), hexlify(action.signature)]]
+      return [
+        'settle',
+        [action.owner ?? ZERO_ADDRESS, action.target, token, action.amount, hexlify(action.locks), hexlify(action.signature)],
+      ]
     case 'settle-batch':
-      return ['settleBatch', [action.target, token, concat(action.rows.map(encodeRow))]]
+      return ['settleBatch', [action.target, token, hexlify(encodeRows(action.rows))]]
   }
-}
-
-function ownerHex(row: SettleRow): Address {
-  return row.owner ?? ZERO_ADDRESS
-}
-
-/**
- * One row of a batch: flags 1 | amount 12 | r 32 | vs 32 | [owner 20] | [count 1 | locks of 53 bytes].
- *
- * Throws MALFORMED when signature or locks have another length than the ledger reads.
- * @see protocols/ledger/SPEC.md
- */
-export function encodeRow(row: SettleRow): Uint8Array {
-  const locks = row.locks.length / LOCK_BYTES
-  const signature = row.signature.length === 64 ? row.signature : compactSignature(row.signature)
-  if (!Number.isInteger(locks) || locks > MAX_LOCKS)
-    throw malformed(`the locks of a batch row must be at most ${MAX_LOCKS} of ${LOCK_BYTES} bytes`)
-  const flags = (row.owner === undefined ? 0 : 1) | (locks === 0 ? 0 : 2)
-  const head = Buffer.alloc(13)
-  head[0] = flags
-  head.set(Buffer.from(row.amount.toString(16).padStart(24, '0'), 'hex'), 1)
-  const owner = row.owner === undefined ? [] : [Buffer.from(row.owner.slice(2), 'hex')]
-  return Buffer.concat([head, signature, ...owner, ...(locks === 0 ? [] : [Uint8Array.of(locks), row.locks])])
-}
-
-function malformed(message: string): TallyError {
-  return new TallyError('MALFORMED', { message })
 }
 
 export interface Need {

@@ -61,13 +61,13 @@ export function cursorOf(trail: Trail): number {
 }
 
 /**
- * Slots that are watched from now on. Their state so far may rest on any block up to the newest mark, so they are tied to that mark:
- * a reorganisation that takes back such a block takes back the mark too.
+ * Slots that are watched from now on, and told in the next round. Their state so far may rest on any block up to the newest mark, so
+ * they are tied to that mark: a reorganisation that takes back such a block takes back the mark too.
  */
 export function withWatched(trail: Trail, touches: readonly string[]): Trail {
   const last = trail.marks.at(-1)
-  if (last === undefined) return trail
-  return { ...trail, marks: [...trail.marks.slice(0, -1), { ...last, touched: union(last.touched, touches) }] }
+  const marks = last === undefined ? [] : [...trail.marks.slice(0, -1), { ...last, touched: union(last.touched, touches) }]
+  return { ...trail, marks, untold: union(trail.untold, touches) }
 }
 
 /** What a round asks for, and what it must be answered (in brackets). */

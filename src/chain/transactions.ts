@@ -195,7 +195,7 @@ export function createTransactions(init: TxQueueInit): TxQueue {
     },
     nudge,
     async submit(action: LedgerAction, options: SubmitOptions = {}) {
-      options.signal?.throwIfAborted()
+      if (options.signal?.aborted === true) throw new TallyError('ABORTED', { message: 'aborted before anything was written' })
       if (signal.aborted) throw new TallyError('ABORTED', { message: 'the chain connection of this node is closed' })
       const id = intentId(options.key)
       // Two calls with one key at the same moment: the second waits for what the first wrote.

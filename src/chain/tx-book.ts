@@ -1,5 +1,5 @@
 import type { Store } from '../ports/store.ts'
-import { decodeRecord, encodeRecord, isFinished, isInFlight, type TxRecord } from './tx-record.ts'
+import { isFinished, isInFlight, type TxRecord, txTable } from './tx-record.ts'
 
 /**
  * All transactions of this node that the store knows. The authority for what was intended and signed: a change is on disk before
@@ -21,10 +21,8 @@ export interface TxBook {
 /** Reads the book from the store; `onChange` hears of each change once it is durable. Throws STORE_CORRUPT, STORE_NEWER, STORE_CLOSED. */
 export async function openTxBook(store: Store, onChange: (record: TxRecord) => void): Promise<TxBook> {
   const records = new Map<string, TxRecord>()
-  for await (const [, value] of store.list('tx')) {
-    const record = decodeRecord(value)
-    records.set(record.id, record)
-  }
+  const stored = txTable(store)
+  for await (const record of stored.list()) records.set(record.id, record)
   let seq = Math.max(0, ...[...records.values()].map((record) => record.seq))
 
   const sorted = (keep: (record: TxRecord) => boolean, by: (record: TxRecord) => number) =>
@@ -49,9 +47,7 @@ export async function openTxBook(store: Store, onChange: (record: TxRecord) => v
       ),
     nextSeq: () => ++seq,
     async put(...changed) {
-      await store.commit(
-        changed.map((record) => ({ type: 'put', space: 'tx', key: Buffer.from(record.id, 'hex'), value: encodeRecord(record) })),
-      )
+      await store.commit(changed.map((record) => stored.put(record.id, record)))
       for (const record of changed) {
         records.set(record.id, record)
         onChange(record)

@@ -7,7 +7,8 @@ import { type BlockTag, type Gateway, quantity } from './gateway.ts'
 import { type Call, encodeAction, type Need, needOf, summaryOf } from './ledger-calls.ts'
 import type { LedgerReader } from './ledger-reader.ts'
 import { type PullWay, pullWay, readToken, signPermit } from './permit.ts'
-import { HttpRefusal, RpcRefusal, revertedError, unreachable } from './rpc-errors.ts'
+import { revertedError } from './revert.ts'
+import { HttpRefusal, RpcRefusal, unreachable } from './rpc-errors.ts'
 import { type Fees, marketFees } from './tx-fees.ts'
 
 export type Plan =

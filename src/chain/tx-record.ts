@@ -2,6 +2,8 @@ import { createHash, randomBytes } from 'node:crypto'
 import { type ErrorCode, type ErrorFields, TallyError } from '../core/errors.ts'
 import type { Address } from '../core/ids.ts'
 import type { Job, JobState, LedgerAction } from '../ports/chain.ts'
+import type { Store } from '../ports/store.ts'
+import { type Table, table } from '../ports/table.ts'
 
 /** One signed form of an intent. All attempts of an intent have the same nonce, so at most one of them is ever mined. */
 export interface Attempt {
@@ -47,8 +49,6 @@ export interface TxRecord {
   readonly failure?: Failure
 }
 
-const FORMAT = 1
-
 /** The id of an intent: the same for the same key, random without one. */
 export function intentId(key: string | undefined): string {
   if (key === undefined) return randomBytes(16).toString('hex')
@@ -64,21 +64,17 @@ export function isInFlight(state: JobState): boolean {
   return state === 'signed' || state === 'sent' || state === 'unknown' || state === 'mined'
 }
 
-export function encodeRecord(record: TxRecord): Uint8Array {
-  return Buffer.from(JSON.stringify({ format: FORMAT, record }, tagged))
-}
-
-/** Throws STORE_NEWER for the format of a later version, STORE_CORRUPT for anything else that is not a record. */
-export function decodeRecord(bytes: Uint8Array): TxRecord {
-  let value: { format?: unknown; record?: TxRecord }
-  try {
-    value = JSON.parse(Buffer.from(bytes).toString('utf8'), untagged)
-  } catch (cause) {
-    throw new TallyError('STORE_CORRUPT', { message: 'a stored transaction cannot be read', cause })
-  }
-  if (value.format === FORMAT && value.record !== undefined) return value.record
-  throw new TallyError('STORE_NEWER', {
-    message: `a stored transaction has format ${String(value.format)}, this version knows ${FORMAT}`,
+/** All intents of a store, by id. Their values are JSON: they are few, their shape is wide, and nobody else reads them. */
+export function txTable(store: Store): Table<string, TxRecord> {
+  return table(store, {
+    space: 'tx',
+    version: 1,
+    key: (id) => Buffer.from(id, 'hex'),
+    write: (writer, record) => {
+      const text = Buffer.from(JSON.stringify(record, tagged))
+      writer.bytes(text, text.length)
+    },
+    read: (reader) => JSON.parse(Buffer.from(reader.bytes(reader.remaining)).toString('utf8'), untagged) as TxRecord,
   })
 }
 

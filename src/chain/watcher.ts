@@ -58,7 +58,7 @@ export function createWatcher(init: WatcherInit): Watcher {
   const listeners = new Set<ChainListener>()
   const closing = new AbortController()
   const { signal } = closing
-  const told = new Map<string, string>()
+  const told = new Map<string, Told>()
 
   let trail: Trail | undefined
   let head: Header | undefined
@@ -105,7 +105,7 @@ export function createWatcher(init: WatcherInit): Watcher {
         return undefined
       case 'tell':
         await tell(held)
-        for (const fact of held) told.set(slotOf(fact), contentOf(fact))
+        for (const fact of held) told.set(slotOf(fact), { content: contentOf(fact), causes: causesOf(fact) })
         held = []
         return undefined
       case 'save':
@@ -137,8 +137,7 @@ export function createWatcher(init: WatcherInit): Watcher {
     for (let i = 0; i < slots.length; i += READS_AT_ONCE) {
       facts.push(...(await Promise.all(slots.slice(i, i + READS_AT_ONCE).map((slot) => readSlot(slot, at)))))
     }
-    // After a reorganisation most slots are what they were.
-    return facts.filter((fact) => told.get(slotOf(fact)) !== contentOf(fact))
+    return facts.filter((fact) => isNews(fact, told.get(slotOf(fact))))
   }
 
   async function readSlot(slot: Slot, at: number): Promise<ChainFact> {
@@ -216,7 +215,7 @@ export function createWatcher(init: WatcherInit): Watcher {
       for (const id of channels) {
         if (watched.has(id)) continue
         watched.add(id)
-        if (started) newlyWatched.push(`${REORGANISED} channel ${id}`)
+        if (started) newlyWatched.push(`watched channel ${id}`)
       }
     },
     nudge,
@@ -248,6 +247,21 @@ function grouped(touched: readonly string[]): Map<string, Slot> {
     slots.set(touch.id, slot)
   }
   return slots
+}
+
+interface Told {
+  readonly content: string
+  readonly causes: readonly ChannelCause[]
+}
+
+/** After a reorganisation most slots are what they were, and some logs are read again: neither is news. */
+function isNews(fact: ChainFact, last: Told | undefined): boolean {
+  if (last === undefined || last.content !== contentOf(fact)) return true
+  return causesOf(fact).some((cause) => cause !== REORGANISED && cause !== 'watched' && !last.causes.includes(cause))
+}
+
+function causesOf(fact: ChainFact): readonly ChannelCause[] {
+  return fact.type === 'channel' ? fact.causes : []
 }
 
 function slotOf(fact: ChainFact): string {

@@ -45,6 +45,19 @@ export interface ChannelOut {
   readonly last: SignedPromise | undefined
   /** where the next rise starts: the head that both ends agree on, plus what was sent since */
   readonly at: Amount
+  /** how much of `at` the payee has not confirmed to hold durably */
+  readonly unconfirmed: Amount
+  /**
+   * `at` less what the sessions' totals account for. Below zero: payments were lost on the way, and the sessions they were for will have
+   * to pay them again. Above zero: the payee holds payments that this node's disk forgot.
+   */
+  readonly drift: bigint
+}
+
+/** The payer's record of a channel on which it has never signed anything. */
+export function newChannelOut(id: ChannelId, parties: ChannelParties, facts: ChannelFacts): ChannelOut {
+  const none = 0n as Amount
+  return { id, parties, facts, reserved: none, last: undefined, at: none, unconfirmed: none, drift: 0n }
 }
 
 export function bestAmount(channel: ChannelIn): Amount {
@@ -95,40 +108,52 @@ function sameSignature(a: SignedPromise, b: SignedPromise): boolean {
 
 export interface HeadAgreement {
   readonly channel: ChannelOut
-  /** the payer's own last promise, to be sent before accept, because the payee's head is below it (H3) */
-  readonly restate: SignedPromise | undefined
-  /** what the payer sent on this channel and the payee does not hold; resumed sessions account for it */
-  readonly gap: Amount
-  /** what the payee holds beyond the payer's own record; resumed sessions account for it */
-  readonly surplus: Amount
+  /** the amount to be promised once more before accept, because the payee has lost what it had confirmed (H3) */
+  readonly restate: Amount | undefined
 }
 
+/** Why a head cannot be agreed on is one code for all reasons: the two records do not fit. */
+type Disagreement = 'HEAD_DISAGREES'
+
 /**
- * The common head of both ends (H1 to H4). `mayRestate` is false while a session that was cut may still account for the gap.
+ * The common head of both ends (H1 to H4). While other sessions of the channel are live (`moving`) their payments are on their way in front
+ * of whatever is said now, so that a head below our own record tells nothing.
  *
- * Returns HEAD_DISAGREES when the head does not carry our signature.
+ * Paying again what the payee says it does not hold costs nothing: two promises never add up.
  */
 export function agreeOnHead(
   channel: ChannelOut,
   head: SignedPromise | undefined,
   verify: (promise: SignedPromise) => boolean,
-  mayRestate: boolean,
-): HeadAgreement | 'HEAD_DISAGREES' {
+  moving: boolean,
+): HeadAgreement | Disagreement {
   if (head !== undefined && !verify(head)) return 'HEAD_DISAGREES'
   const theirs = head?.amount ?? (0n as Amount)
+  if (moving) return theirs > channel.at ? 'HEAD_DISAGREES' : { channel, restate: undefined }
+  const confirmed = (channel.at - channel.unconfirmed) as Amount
+  const at = theirs >= confirmed ? theirs : confirmed
   const ours = channel.last?.amount ?? (0n as Amount)
-  if (head !== undefined && theirs >= ours) {
-    const reserved = theirs > channel.reserved ? theirs : channel.reserved
-    return {
-      channel: { ...channel, last: head, reserved, at: theirs },
-      restate: undefined,
-      gap: 0n as Amount,
-      surplus: (theirs - ours) as Amount,
-    }
-  }
-  const gap = (ours - theirs) as Amount
-  if (mayRestate && gap > 0n) {
-    return { channel: { ...channel, at: ours }, restate: channel.last, gap: 0n as Amount, surplus: 0n as Amount }
-  }
-  return { channel: { ...channel, at: theirs }, restate: undefined, gap, surplus: 0n as Amount }
+  const last = head !== undefined && theirs >= ours ? head : channel.last
+  const reserved = at > channel.reserved ? at : channel.reserved
+  const drift = channel.drift + (at - channel.at)
+  const agreed = { ...channel, last, reserved, at, drift, unconfirmed: 0n as Amount }
+  return { channel: agreed, restate: at > theirs ? at : undefined }
+}
+
+/** What was sent on the channel and never reached the payee, by its own head; it may be asked for again, base units. */
+export function gapOf(channel: ChannelOut): Amount {
+  return (channel.drift < 0n ? -channel.drift : 0n) as Amount
+}
+
+/**
+ * The channel after a resumed session's total was moved by `change` to what the payee says it holds (H5). It must explain what the two
+ * records differ by: less only by what was lost on the way, more only by what this node may have signed and forgotten.
+ */
+export function moveTotal(channel: ChannelOut, change: bigint, alone: boolean): ChannelOut | Disagreement {
+  const drift = channel.drift - change
+  if (change < 0n && drift > 0n) return 'HEAD_DISAGREES'
+  if (change > 0n && channel.at - drift > channel.reserved) return 'HEAD_DISAGREES'
+  // with no other session to account for it, everything that the head holds beyond our record is this session's
+  if (alone && drift > 0n) return 'HEAD_DISAGREES'
+  return { ...channel, drift }
 }

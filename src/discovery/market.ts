@@ -26,6 +26,8 @@ export interface MarketComponents {
   readonly peers: Libp2p['peerStore']
   readonly self: PeerId
   readonly offers: OfferService
+  /** how many peers this node is connected to */
+  readonly connected: () => number
   readonly clock: Clock
   readonly log: { debug(fields: object, text: string): void; info(fields: object, text: string): void }
 }
@@ -44,10 +46,15 @@ interface Options {
 const ASK_MS = 5_000
 /** at most this many providers of one name are asked */
 const MAX_ASKED = 20
-/** how long a failed announcement waits before the next try, ms */
+/** how long a search may take, ms: without a single peer the DHT would wait for ever */
+const FIND_MS = 30_000
+/** how long an announcement that failed, or that nobody could hear, waits before the next try, ms */
 const RETRY_MS = 2_000
-/** providers announce again this often, ms; records of the DHT last 48 h */
-const AGAIN_MS = 3_600_000
+/**
+ * When to announce again, ms: soon at first, because a node that has just joined knows few of the peers that should hold its records,
+ * then every hour. Records of the DHT last 48 h.
+ */
+const AGAIN_MS = [30_000, 120_000, 600_000, 3_600_000] as const
 
 export class Market {
   readonly #components: MarketComponents
@@ -79,11 +86,12 @@ export class Market {
 
   /**
    * The checked offers of whoever the DHT names, in the order in which the providers answer. Providers that do not answer, or not
-   * properly, are left out. Ends when the DHT knows no more; stop iterating to end it earlier.
+   * properly, are left out. Ends when the DHT knows no more, after 30 s, or quietly when the signal says so; or stop iterating.
    */
   async *find(what: 'service' | 'kind', name: string, options: Options = {}): AsyncGenerator<Found> {
     const stop = new AbortController()
-    const signal = options.signal === undefined ? stop.signal : AbortSignal.any([stop.signal, options.signal])
+    const limits = [stop.signal, AbortSignal.timeout(FIND_MS), ...(options.signal === undefined ? [] : [options.signal])]
+    const signal = AbortSignal.any(limits)
     const answers: Found[] = []
     let news = Promise.withResolvers<void>()
     let searching = true
@@ -108,6 +116,7 @@ export class Market {
 
   async #search(what: 'service' | 'kind', name: string, signal: AbortSignal, tell: (found: readonly Found[]) => void): Promise<void> {
     const asked = new Map<string, Promise<void>>()
+    if (signal.aborted) return
     try {
       for await (const { id, multiaddrs } of this.#components.routing.findProviders(await discoveryCid(what, name), { signal })) {
         if (asked.has(id.toString()) || id.equals(this.#components.self)) continue
@@ -117,7 +126,7 @@ export class Market {
         asked.set(id.toString(), this.#ask(id, what === 'service' ? name : '', kind, { signal }).then(tell))
       }
     } catch (thrown) {
-      this.#components.log.debug({ err: asTallyError(thrown).message }, 'the search of the DHT ended early')
+      if (!signal.aborted) this.#components.log.debug({ [what]: name, err: String(thrown) }, 'the DHT could not be searched to the end')
     }
     await Promise.all(asked.values())
   }
@@ -150,30 +159,45 @@ export class Market {
     try {
       const signals = [AbortSignal.timeout(ASK_MS), ...(options.signal === undefined ? [] : [options.signal])]
       const found = await this.offersOf(peer, service, { signal: AbortSignal.any(signals) })
-      return kind === undefined ? found : found.filter(({ offer }) => offer.kind === kind)
+      return found.filter(({ offer }) => (kind === undefined ? offer.service === service : offer.kind === kind))
     } catch (thrown) {
+      if (options.signal?.aborted === true) return []
       this.#components.log.debug({ peer: peer.toString(), err: asTallyError(thrown).code }, 'a provider gave no offer')
       return []
     }
   }
 
   async #announceLoop(what: 'service' | 'kind', name: string, signal: AbortSignal): Promise<void> {
+    const { routing, connected, log } = this.#components
     const cid = await discoveryCid(what, name)
-    while (!signal.aborted) {
-      let wait = AGAIN_MS
+    for (let round = 0; !signal.aborted; ) {
+      let wait: number = RETRY_MS
       try {
-        await this.#components.routing.provide(cid, { signal })
-        this.#components.log.info({ [what]: name }, 'announced on the DHT')
+        const heard = connected() > 0
+        await routing.provide(cid, { signal })
+        if (heard) wait = AGAIN_MS[Math.min(round++, AGAIN_MS.length - 1)] ?? RETRY_MS
+        if (heard && round === 1) log.info({ [what]: name }, 'announced on the DHT')
       } catch (thrown) {
-        this.#components.log.debug({ [what]: name, err: String(thrown) }, 'not announced yet')
-        wait = RETRY_MS
+        if (signal.aborted) return
+        log.debug({ [what]: name, err: String(thrown) }, 'not announced yet')
       }
-      await new Promise<void>((resolve) => {
-        const timer = setTimeout(resolve, wait)
-        signal.addEventListener('abort', () => (clearTimeout(timer), resolve()), { once: true })
-      })
+      await pause(wait, signal)
     }
   }
+}
+
+/** Resolves after that time, or when the signal says so. */
+async function pause(ms: number, signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return
+  await new Promise<void>((resolve) => {
+    const done = (): void => {
+      clearTimeout(timer)
+      signal.removeEventListener('abort', done)
+      resolve()
+    }
+    const timer = setTimeout(done, ms)
+    signal.addEventListener('abort', done, { once: true })
+  })
 }
 
 /** Cheapest first for what a chunk costs a byte; equal prices by latency. */

@@ -7,7 +7,8 @@ import { signClosing } from '../core/closing.ts'
 import { addressOfKey, publicKeyOf, signerOf } from '../core/crypto/secp256k1.ts'
 import type { Domain } from '../core/eip712.ts'
 import { asTallyError, TallyError } from '../core/errors.ts'
-import type { Address, Seconds } from '../core/ids.ts'
+import { type Address, type ChannelId, channelId, type Seconds } from '../core/ids.ts'
+import { termsChannel } from '../core/terms.ts'
 import { type TokenInfo, tokenInfo } from '../core/token.ts'
 import type { Chain } from '../ports/chain.ts'
 import type { Clock } from '../ports/clock.ts'
@@ -19,7 +20,7 @@ import { PayerDesk } from '../session/payer-desk.ts'
 import { Settler } from '../settlement/settler.ts'
 import { openLevelStore } from '../store/level-store.ts'
 import { openMemoryStore } from '../store/memory-store.ts'
-import { createNetwork } from './libp2p.ts'
+import { createNetwork, type Network } from './libp2p.ts'
 import { Lines } from './lines.ts'
 import { Money } from './money.ts'
 import { type NodeParts, TallyNode } from './node.ts'
@@ -37,75 +38,97 @@ const CLOCK_MS = 250
 
 /**
  * Starts a node: opens its store, follows the ledger, listens, joins the DHT. It sells nothing and buys nothing until it is told.
- * A chain RPC that does not answer does not stop it: what is known from before counts until the RPC is back.
+ * A chain RPC that does not answer does not stop it: what is known from before counts until the RPC is back. When it fails, everything
+ * that was begun is ended again.
  *
- * @throws KEY_INVALID, STORE_*, CHAIN_UNREACHABLE (only when the token was never seen before), CONFIG_INVALID
+ * @throws KEY_INVALID, STORE_*, CHAIN_UNREACHABLE (only when the token was never seen before), CONFIG_INVALID, ABORTED
  */
 export async function createNode(options: NodeOptions): Promise<TallyNode> {
+  refuseAborted(options.signal)
+  const undo: (() => Promise<void>)[] = []
+  try {
+    const node = await assemble(options, (end) => undo.unshift(end))
+    refuseAborted(options.signal)
+    return node
+  } catch (thrown) {
+    for (const end of undo) await end()
+    throw thrown
+  }
+}
+
+function refuseAborted(signal: AbortSignal | undefined): void {
+  if (signal?.aborted === true) throw new TallyError('ABORTED', { message: 'the start of the node was aborted', cause: signal.reason })
+}
+
+/** Every part, each told to `begun` how it ends again; a list, not a place for rules. */
+async function assemble(options: NodeOptions, begun: (end: () => Promise<void>) => void): Promise<TallyNode> {
   const log = options.log ?? SILENT
-  const clock = systemClock
+  const clock = options.clock ?? systemClock
   const self: Self = { address: addressOfKey(options.privateKey), publicKey: publicKeyOf(options.privateKey), sign: signerOf(options.privateKey) }
   const domain: Domain = { chainId: BigInt(options.chain.chainId), ledger: options.chain.ledger }
   const events = new EventEmitter<SessionEvents>()
   const store = await openStore(options, self.address)
+  begun(() => store.close())
   const chain = createChain({ ...options.chain, confirmations: options.chain.confirmations ?? 3, signer: self, store })
-  try {
-    const token = await knownToken(store, chain, options.token)
-    const policy = providerPolicy(options.provider, token)
-    const common = { store, clock, log, events, domain, self, chain }
-    const payer = new PayerDesk(common)
-    const payee = new PayeeDesk(
-      {
-        ...common,
-        settle: (channel, why) => settler.wish(channel, why),
-        signClose: (closing) => signClosing(domain, closing, self.sign),
-        closeDeadline: () => (clock.nowS() + CLOSE_LIFE_S) as Seconds,
-      },
-      {
-        policy: {
-          ...policy, clockMs: CLOCK_MS, unreserved: 0n as Amount, sessionLastS: SESSION_LIFE_S,
-          // the dearest chunk on the shelf decides what "so many chunks" is worth
-          get max(): Amount {
-            return shelf.dearestChunk(policy.maxCreditChunks)
-          },
+  begun(() => chain.close())
+  const token = await knownToken(store, chain, options)
+  const policy = providerPolicy(options.provider, token)
+  const common = { store, clock, log, events, domain, self, chain }
+  const payer = new PayerDesk(common)
+  const payee = new PayeeDesk(
+    {
+      ...common,
+      settle: (channel, why) => settler.wish(channel, why),
+      signClose: (closing) => signClosing(domain, closing, self.sign),
+      closeDeadline: () => (clock.nowS() + CLOSE_LIFE_S) as Seconds,
+    },
+    {
+      policy: {
+        ...policy, clockMs: CLOCK_MS, unreserved: 0n as Amount, sessionLastS: SESSION_LIFE_S,
+        // the dearest chunk on the shelf decides what "so many chunks" is worth
+        get max(): Amount {
+          return shelf.dearestChunk(policy.maxCreditChunks)
         },
-      }, // biome-ignore format: a record
-    )
-    const settler: Settler = new Settler(
-      { chain, clock, log, channels: () => payee.channels(), onSettled: (id) => refresh(chain, payee, id) },
-      { policy: { settleAt: policy.settleAt, onClose: policy.settleOnClose, marginS: policy.marginS }, target: self.address },
-    )
-    const network = await createNetwork({
-      privateKey: options.privateKey,
-      listen: options.listen ?? [],
-      bootstrap: options.bootstrap ?? [],
-      session: { onLink: (link) => void payee.attach(link).catch((thrown: unknown) => log.debug({ err: asTallyError(thrown).code }, 'a control stream ended')) },
-      data: { onStream: (incoming) => payee.serve(incoming) },
-      offer: { offersFor: (service) => shelf.offersFor(service) },
-    })
-    const shelf: Shelf = new Shelf({ store, clock, domain, self, addresses: () => network.getMultiaddrs().map(String) }, token.address)
-    const market = new Market(
-      { routing: network.contentRouting, peers: network.peerStore, self: network.peerId, offers: network.services.offer, clock, log },
-      { domain, tokens: [token.address] },
-    )
-    const lines = new Lines(network, payer, log)
-    const money = new Money({ chain, clock, payer, payee, settler, self: self.address, token })
-    const unfollow = chain.follow(async (facts) => {
-      await payee.onFacts(facts)
-      await payer.onFacts(facts)
-      settler.look()
-    })
-    await payee.start()
-    await payer.start()
-    chain.watch([...payee.channels(), ...payer.channels()].map((channel) => channel.id))
-    await chain.start()
-    const parts: NodeParts = { self, domain, token, store, chain, clock, log, events, payer, payee, settler, network, shelf, market, lines, money, policy, unfollow }
-    return new TallyNode(parts)
-  } catch (thrown) {
-    await chain.close()
-    await store.close()
-    throw thrown
-  }
+      },
+    }, // biome-ignore format: a record
+  )
+  const settler: Settler = new Settler(
+    { chain, clock, log, channels: () => payee.channels(), inUse: (id) => isInUse(payee, id), onSettled: (id) => refresh(chain, payee, id) },
+    { policy: { settleAt: policy.settleAt, onClose: policy.settleOnClose, marginS: policy.marginS }, target: self.address },
+  )
+  const shelf: Shelf = new Shelf({ store, clock, domain, self, addresses: () => network.getMultiaddrs().map(String) }, token.address)
+  begun(async () => {
+    await payer.stop()
+    await payee.stop()
+  })
+  // before anybody can call: a record that is not loaded yet would be written over
+  await payee.start()
+  await payer.start()
+  const network: Network = await createNetwork({
+    privateKey: options.privateKey,
+    listen: options.listen ?? [],
+    bootstrap: options.bootstrap ?? [],
+    session: { onLink: (link) => void payee.attach(link).catch((thrown: unknown) => log.debug({ err: asTallyError(thrown).code }, 'a control stream ended')) },
+    data: { onStream: (incoming) => payee.serve(incoming) },
+    offer: { offersFor: (service) => shelf.offersFor(service) },
+  })
+  begun(async () => await network.stop())
+  const market = new Market(
+    { routing: network.contentRouting, peers: network.peerStore, self: network.peerId, offers: network.services.offer, connected: () => network.getPeers().length, clock, log },
+    { domain, tokens: [token.address] },
+  )
+  const lines = new Lines(network, payer, log)
+  const money = new Money({ chain, clock, payer, payee, settler, self: self.address, token })
+  const unfollow = chain.follow(async (facts) => {
+    await payee.onFacts(facts)
+    await payer.onFacts(facts)
+    settler.look()
+  })
+  chain.watch([...payee.channels(), ...payer.channels()].map((channel) => channel.id))
+  await chain.start()
+  settler.start()
+  const parts: NodeParts = { self, domain, token, store, chain, clock, log, events, payer, payee, settler, network, shelf, market, lines, money, policy, unfollow }
+  return new TallyNode(parts)
 }
 
 async function openStore(options: NodeOptions, address: Address): Promise<Store> {
@@ -120,21 +143,27 @@ async function openStore(options: NodeOptions, address: Address): Promise<Store>
   })
 }
 
+function isInUse(payee: PayeeDesk, id: ChannelId): boolean {
+  return [...payee.sessions()].some(({ terms }) => channelId(termsChannel(terms)) === id)
+}
+
 /** The settled channel as the ledger has it now, told to the desk at once. */
-async function refresh(chain: Chain, payee: PayeeDesk, id: Parameters<Chain['channel']>[0]): Promise<void> {
+async function refresh(chain: Chain, payee: PayeeDesk, id: ChannelId): Promise<void> {
   const view = await chain.channel(id)
   if (view.confirmed !== undefined) await payee.onFacts([{ type: 'channel', id: view.id, facts: view.confirmed, causes: ['settled'] }])
 }
 
 /** Symbol and decimals of the token; asked once in a node's life, so that a node starts without its RPC. */
-async function knownToken(store: Store, chain: Chain, address: Address): Promise<TokenInfo> {
+async function knownToken(store: Store, chain: Chain, { token: address, signal }: NodeOptions): Promise<TokenInfo> {
   const key = new TextEncoder().encode(`token:${address}`)
   const stored = await store.get('meta', key)
   if (stored !== undefined) {
     const { symbol, decimals } = JSON.parse(new TextDecoder().decode(stored))
     return tokenInfo(address, symbol, decimals)
   }
-  const token = await chain.token(address, { signal: AbortSignal.timeout(TOKEN_MS) }).catch((cause: unknown) => {
+  const limits = [AbortSignal.timeout(TOKEN_MS), ...(signal === undefined ? [] : [signal])]
+  const token = await chain.token(address, { signal: AbortSignal.any(limits) }).catch((cause: unknown) => {
+    refuseAborted(signal)
     const error = asTallyError(cause)
     throw new TallyError(error.code === 'INTERNAL' ? 'CHAIN_UNREACHABLE' : error.code, { message: error.message, cause, ...(error.hint === undefined ? {} : { hint: error.hint }) })
   })

@@ -5,6 +5,7 @@ import { peerIdFromString } from '@libp2p/peer-id'
 import { addressOfPeer } from '../../protocols/peer-identity.ts'
 import { asTallyError, TallyError } from '../core/errors.ts'
 import type { Address } from '../core/ids.ts'
+import { refuseAborted, unlessAborted } from '../services/abort.ts'
 import type { PayerDesk, ProviderLine } from '../session/payer-desk.ts'
 import type { Log } from '../session/components.ts'
 import type { Network } from './libp2p.ts'
@@ -48,12 +49,20 @@ export class Lines {
     if (via !== undefined) await this.#network.peerStore.merge(peer, { multiaddrs: [via] })
   }
 
-  /** @throws PEER_UNREACHABLE, UNSUPPORTED, ABORTED */
+  /**
+   * The line to a peer: the one that is open, or a new one. The signal ends only this caller's wait: others may wait for the same line.
+   *
+   * @throws PEER_UNREACHABLE, UNSUPPORTED, ABORTED
+   */
   async to(peer: PeerId, options: Options = {}): Promise<ProviderLine> {
     const address = addressOfPeer(peer)
-    const known = this.#open.get(address)
-    if (known !== undefined) return await known
-    const opening = this.#connect(peer, options)
+    refuseAborted(options.signal)
+    const line = this.#open.get(address) ?? this.#begin(peer, address)
+    return await (options.signal === undefined ? line : unlessAborted(line, options.signal))
+  }
+
+  async #begin(peer: PeerId, address: Address): Promise<ProviderLine> {
+    const opening = this.#connect(peer)
     this.#open.set(address, opening)
     const forget = (): boolean => this.#open.get(address) === opening && this.#open.delete(address)
     try {
@@ -67,9 +76,9 @@ export class Lines {
     }
   }
 
-  async #connect(peer: PeerId, options: Options): Promise<ProviderLine> {
+  async #connect(peer: PeerId): Promise<ProviderLine> {
     const { session, data } = this.#network.services
-    const link = await session.connect(peer, options)
+    const link = await session.connect(peer)
     return { link, openData: async (header, how) => await data.openData(peer, header, how) }
   }
 

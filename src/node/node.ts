@@ -7,7 +7,7 @@ import type { Domain } from '../core/eip712.ts'
 import { TallyError } from '../core/errors.ts'
 import { type Address, type SessionId, sessionIdFromBytes } from '../core/ids.ts'
 import type { SignedOffer } from '../core/offer.ts'
-import type { Chunk, Price } from '../core/price.ts'
+import { type Chunk, isAtMost, type Price } from '../core/price.ts'
 import { parseChunk, parsePrice } from '../core/price-text.ts'
 import type { PayerSession } from '../core/session/payer.ts'
 import type { Wish } from '../core/session/payer-terms.ts'
@@ -17,6 +17,7 @@ import type { Chain, Unfollow } from '../ports/chain.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { ServiceAdapter } from '../ports/service.ts'
 import type { Store } from '../ports/store.ts'
+import { refuseAborted } from '../services/abort.ts'
 import type { Log, Self, SessionEvents } from '../session/components.ts'
 import type { PayeeDesk } from '../session/payee-desk.ts'
 import type { PayerDesk, ProviderLine } from '../session/payer-desk.ts'
@@ -222,7 +223,7 @@ export class TallyNode {
     market.stop()
     await payer.stop()
     await payee.stop(options.signal)
-    await settler.idle()
+    await settler.stop(options.signal)
     await lines.close()
     await network.stop()
     await shelf.close()
@@ -231,17 +232,29 @@ export class TallyNode {
     await store.close()
   }
 
-  async #choose({ service, provider, signal }: OpenOptions): Promise<Found> {
+  async #choose({ service, provider, maxPrice, signal }: OpenOptions): Promise<Found> {
+    refuseAborted(signal)
     if (typeof service !== 'string') return service
     const options = signal === undefined ? {} : { signal }
     if (provider !== undefined) return await this.offerOf(provider, service, options)
-    for await (const found of this.find(service, options)) return found
+    const limit = this.#maxPrice(maxPrice)
+    let dearer = false
+    for await (const found of this.find(service, options)) {
+      if (limit === undefined || isAtMost(found.offer.price, limit)) return found
+      dearer = true
+    }
+    refuseAborted(signal)
+    if (dearer) throw new TallyError('PRICE_TOO_HIGH', { message: `every provider of "${service}" that was found wants more than the maximum price` })
     throw noOffer(service)
+  }
+
+  #maxPrice(given: OpenOptions['maxPrice']): Price | undefined {
+    return typeof given === 'string' ? parsePrice(given, this.#parts.token) : given
   }
 
   async #wish(options: OpenOptions, { offer, provider }: Found): Promise<Wish> {
     const { token, self, payer, money } = this.#parts
-    const { inputs, maxPrice } = options
+    const { inputs } = options
     return {
       service: offer.service,
       inputs: typeof inputs === 'string' ? new TextEncoder().encode(inputs) : (inputs ?? new Uint8Array(0)),
@@ -250,7 +263,7 @@ export class TallyNode {
       provider,
       token: token.address,
       offered: { price: offer.price, chunk: offer.chunk, sequence: offer.sequence },
-      maxPrice: typeof maxPrice === 'string' ? parsePrice(maxPrice, token) : maxPrice,
+      maxPrice: this.#maxPrice(options.maxPrice),
       budget: toAmount('budget', options.budget, '', token),
       limitAtRisk: toAmount('limitAtRisk', options.limitAtRisk, '0.05 token', token),
       owed: await payer.owedTo(money.parties(provider)),

@@ -2,6 +2,7 @@
 import type { Amount } from '../core/amount.ts'
 import type { Address } from '../core/ids.ts'
 import type { TokenInfo } from '../core/token.ts'
+import type { Clock } from '../ports/clock.ts'
 import type { Store } from '../ports/store.ts'
 import type { Log } from '../session/components.ts'
 import { configAmount, DEFAULTS } from './config-schema.ts'
@@ -53,6 +54,9 @@ export interface NodeOptions {
   readonly bootstrap?: readonly string[]
   readonly provider?: ProviderOptions
   readonly log?: Log
+  /** for tests and simulations. @default the system's clocks */
+  readonly clock?: Clock
+  /** gives the start up; a node that has started ends by `stop` */
   readonly signal?: AbortSignal
 }
 

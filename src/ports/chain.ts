@@ -1,6 +1,7 @@
 import type { Amount } from '../core/amount.ts'
 import type { ChannelFacts as ChannelSlot } from '../core/channel.ts'
 import type { Address, ChannelId, ChannelParties, Seconds } from '../core/ids.ts'
+import type { SettleRow } from '../core/promise.ts'
 import type { TokenInfo } from '../core/token.ts'
 
 /**
@@ -51,8 +52,8 @@ export interface Chain {
    */
   follow(listener: ChainListener): Unfollow
   /**
-   * Adds channels to those whose changes are told; what a node knew before belongs before `start()`. Tells nothing by itself: read
-   * `channel()` afterwards. Channels that this node is owner, signer or target of are added by themselves when they open.
+   * Adds channels to those whose changes are told; what a node knew before belongs before `start()`. The present facts of
+   * a channel that is added later are told in the next round. Channels that this node is owner, signer or target of are added by themselves when they open.
    */
   watch(channels: readonly ChannelId[]): void
 }
@@ -85,7 +86,7 @@ export interface ChainStatus {
   readonly error?: { readonly code: string; readonly message: string; readonly hint?: string }
 }
 
-export type ChannelCause = 'opened' | 'topped-up' | 'closed' | 'reclaimed' | 'settled' | 'reorganised'
+export type ChannelCause = 'opened' | 'topped-up' | 'closed' | 'reclaimed' | 'settled' | 'reorganised' | 'watched'
 
 /**
  * A change of the ledger, confirmed. A log only says WHICH slot to read: `facts` and `amount` are what the ledger holds now, at the
@@ -120,18 +121,6 @@ export type ChainNotice = (message: string, error?: unknown) => void
 export interface ChainSigner {
   readonly address: Address
   sign(digest: Uint8Array): Uint8Array | Promise<Uint8Array>
-}
-
-/**
- * One promise to settle. `locks` is the packed list of all its locks as the ledger reads it, with the words that are shown (empty:
- * none); `signature` has 65 bytes r | s | v, or 64 (EIP-2098).
- */
-export interface SettleRow {
-  /** The owner that the promise names; absent when it names none, which means its signer. */
-  readonly owner?: Address
-  readonly amount: Amount
-  readonly locks: Uint8Array
-  readonly signature: Uint8Array
 }
 
 /**

@@ -8,7 +8,7 @@ import { type ChannelParties, channelId, readAddress, readHash32, readSeconds, r
 import { readChunk, readPrice, writeChunk, writePrice } from '../core/price.ts'
 import { readPromise, type SignedPromise, writePromise } from '../core/promise.ts'
 import { decodeReceipt, encodeReceipt, RECEIPT_BYTES, type SignedReceipt } from '../core/receipt.ts'
-import { foldAll } from '../core/session/flow.ts'
+import { ackedOf } from '../core/session/flow.ts'
 import { type PayeeSession, writtenMeter } from '../core/session/payee.ts'
 import { type PayerSession, usedMeter } from '../core/session/payer.ts'
 import type { Wish } from '../core/session/payer-terms.ts'
@@ -68,7 +68,9 @@ export const channelOutCodec: RecordCodec<ChannelOut> = {
   write(writer, channel) {
     writeParties(writer, channel.parties)
     writeFacts(writer, channel.facts)
-    writer.u96(channel.reserved).u96(channel.at)
+    writer.u96(channel.reserved).u96(channel.at).u96(channel.unconfirmed)
+    const { drift } = channel
+    writer.u8(drift < 0n ? 1 : 0).u96(drift < 0n ? -drift : drift)
     writeOptional<SignedPromise>(writer, channel.last, writePromise)
   },
   read(reader) {
@@ -76,7 +78,10 @@ export const channelOutCodec: RecordCodec<ChannelOut> = {
     const facts = readFacts(reader)
     const reserved = readAmount(reader)
     const at = readAmount(reader)
-    return { id: channelId(parties), parties, facts, reserved, at, last: readOptional(reader, readPromise) }
+    const unconfirmed = readAmount(reader)
+    const short = flagged(reader)
+    const apart = reader.u96()
+    return { id: channelId(parties), parties, facts, reserved, at, unconfirmed, drift: short ? -apart : apart, last: readOptional(reader, readPromise) }
   },
 }
 
@@ -122,7 +127,7 @@ export const payeeSessionCodec: RecordCodec<PayeeSession> = {
     writeOptional(writer, session.payerSignature, writeSignature)
     writer.u96(session.total).u96(session.paid)
     const written = writtenMeter(session)
-    writer.u64(foldAll(session.flow).done).u64(written.down).u64(session.ms).u64(session.ackedMs).u16(session.closeReason)
+    writer.u64(ackedOf(session.flow)).u64(written.down).u64(session.flow.lost).u64(session.ms).u64(session.ackedMs).u16(session.closeReason)
     writeOptional(writer, session.receipt, writeSignedReceipt)
     writeOptional(writer, session.countersignature, writeSignature)
   },
@@ -136,16 +141,16 @@ export const payeeSessionCodec: RecordCodec<PayeeSession> = {
     const paid = readAmount(reader)
     const done = reader.u64()
     const written = reader.u64()
-    const lost = written > done ? written - done : 0n
+    const lost = reader.u64()
     // stream 0 is never used on the wire: it stands for what had been written and not acknowledged when the record was made
-    const open = new Map(lost > 0n ? [[0, { written: lost, acked: 0n }]] : [])
+    const open = new Map(written > done ? [[0, { written: written - done, acked: 0n }]] : [])
     const ms = reader.u64()
     const ackedMs = reader.u64()
     const closeReason = reader.u16()
     const receipt = readOptional(reader, readSignedReceipt)
     const countersignature = readOptional(reader, readSignature)
     return {
-      id: terms.session, status, terms, termsDigest, termsSignature, payerSignature, total, paid, flow: { done, open }, ms, ackedMs, paused: false,
+      id: terms.session, status, terms, termsDigest, termsSignature, payerSignature, total, paid, flow: { done, lost, open }, ms, ackedMs, paused: false,
       waitingSince: undefined, at: 0, stopping: undefined, closeReason, receipt, countersignature,
     } // biome-ignore format: a record
   },
@@ -173,7 +178,7 @@ function readWish(reader: ByteReader): Wish {
 /** What the payer's session remembers. */
 export const payerSessionCodec: RecordCodec<PayerSession> = {
   write(writer, session) {
-    writer.u8(PAYER_STATES.indexOf(session.status))
+    writer.u8(PAYER_STATES.indexOf(session.status)).u8(session.stale ? 1 : 0)
     writeSessionId(writer, session.id)
     writeWish(writer, session.wish)
     writeOptional<Terms>(writer, session.terms, writeTerms)
@@ -187,21 +192,23 @@ export const payerSessionCodec: RecordCodec<PayerSession> = {
   },
   read(reader) {
     const status = stateOf(PAYER_STATES, reader.u8())
+    const wasStale = flagged(reader)
     const id = readSessionId(reader)
     const wish = readWish(reader)
     const terms = readOptional(reader, readTerms)
     const termsDigest = readOptional(reader, readHash32)
     const termsSignature = readOptional(reader, readSignature)
     const [total, paid] = [readAmount(reader), readAmount(reader)]
-    const flow = { done: reader.u64(), open: new Map() }
+    const flow = { done: reader.u64(), lost: 0n, open: new Map() }
     const ms = reader.u64()
     const credit = readAmount(reader)
     const finishing = readOptional(reader, (from) => from.u16())
     const receipt = readOptional(reader, readSignedReceipt)
     const failure = readOptional(reader, (from) => codeOfWire(from.u16()) ?? ('INTERNAL' as const))
     return {
-      id, status, wish, terms, termsDigest, termsSignature, total, paid, flow, ms, at: 0, credit, paused: false, reserving: undefined, finishing,
-      receipt, failure,
+      id, status, wish, terms, termsDigest, termsSignature, total, paid, flow, ms, at: 0, credit, paused: false, waiting: false, written: 0n,
+      // what was sent after this record was made is not in it
+      stirred: 0, stale: wasStale || status !== 'closed', reserving: undefined, finishing, receipt, failure,
     } // biome-ignore format: a record
   },
 }

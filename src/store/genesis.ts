@@ -65,7 +65,7 @@ export function checkGenesis(found: Genesis, expected: Genesis, path: string): v
 }
 
 /** The marker beside the database says, also when the database itself is gone, that there was one. */
-export function markerPath(home: string): string {
+function markerPath(home: string): string {
   return join(home, 'GENESIS')
 }
 

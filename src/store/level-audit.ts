@@ -68,7 +68,7 @@ async function damageOf(file: string, isLog: boolean): Promise<string | undefine
  * Every batch of ours was synced before the next one began. So a batch that begins after a bad place proves that what stood there
  * had been confirmed. A bad place with nothing after it is the torn end of a batch that never was: LevelDB may drop it.
  */
-export function damageInLog(log: Uint8Array): number | undefined {
+function damageInLog(log: Uint8Array): number | undefined {
   let bad: number | undefined
   let unfinished: number | undefined
   for (const { at, type } of piecesOf(log)) {

@@ -16,9 +16,9 @@ import {
   writeMarker,
 } from './genesis.ts'
 import { auditFiles } from './level-audit.ts'
-import { openError } from './level-errors.ts'
 import { lockedError, type Owner, removeOwner, writeOwner } from './owner.ts'
 import { corruptRecord, sealValue, storedKey, unsealValue } from './record.ts'
+import { openError } from './store-errors.ts'
 
 export type Database = Level<Uint8Array, Uint8Array>
 

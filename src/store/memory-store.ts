@@ -1,7 +1,7 @@
-import { TallyError } from '../core/errors.ts'
 import { type ListRange, SPACES, type Space, type Store, type StoreOp } from '../ports/store.ts'
 import { GroupCommit, type StoreStats } from './group-commit.ts'
 import { type StoredOp, storedKey } from './record.ts'
+import { closedError } from './store-errors.ts'
 
 /** What had become durable at one moment, for a store to be opened from. Never changes. */
 export interface MemorySnapshot {
@@ -89,17 +89,17 @@ class MemoryTwin implements MemoryStore {
 
   async #write(ops: readonly StoredOp[]): Promise<void> {
     await this.#init.beforeSync?.(ops.length)
-    if (this.#crashed) throw closed()
+    if (this.#crashed) throw closedError()
     for (const op of ops) {
       if (op.type === 'put') this.#records.set(latin1(op.key), op.value)
       else this.#records.delete(latin1(op.key))
     }
     await this.#init.afterSync?.(ops.length)
-    if (this.#crashed) throw closed()
+    if (this.#crashed) throw closedError()
   }
 
   #assertOpen(): void {
-    if (this.#closing !== undefined) throw closed()
+    if (this.#closing !== undefined) throw closedError()
   }
 }
 
@@ -110,8 +110,4 @@ function ownOp(op: StoreOp): StoredOp {
 
 function latin1(bytes: Uint8Array): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1')
-}
-
-function closed(): TallyError {
-  return new TallyError('STORE_CLOSED', { hint: 'Open the store again.' })
 }

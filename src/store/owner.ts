@@ -15,7 +15,7 @@ export interface Owner {
 }
 
 /** The note beside the database. It informs; the lock of the database decides. */
-export function ownerPath(home: string): string {
+function ownerPath(home: string): string {
   return join(home, 'owner.json')
 }
 

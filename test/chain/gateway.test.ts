@@ -84,6 +84,12 @@ describe('gateway', () => {
     await assert.rejects(chain.time(), isCode('ABORTED'))
   })
 
+  test('a call whose signal fired before leaves nothing behind', async () => {
+    const chain = chainOn(dev.net)
+    await assert.rejects(chain.time({ signal: AbortSignal.abort() }), isCode('ABORTED'))
+    await chain.close()
+  })
+
   test('an RPC that comes back as another chain is noticed', async (t) => {
     const proxy = await startRpcProxy(dev.net.rpcUrl)
     t.after(() => proxy.down())

@@ -168,15 +168,18 @@ describe('log follower', () => {
     assert(world.told.has('a'))
   })
 
-  test('what was watched late is told again when the block under it falls', () => {
+  test('what is watched late is told at once, and again when the block under it falls', () => {
     const world = new World(0, 100, 100, 100)
     world.mine({ a: 1 })
     world.round()
     world.told.clear()
-    world.saved = withWatched(world.saved, ['late z'])
+    world.saved = withWatched(world.saved, ['watched a'])
+    world.round()
+    assert.equal(world.told.get('a'), 1)
+    world.told.clear()
     world.reorganise(1, [{}, {}])
     world.round()
-    assert(world.told.has('z'))
+    assert(world.told.has('a'))
   })
 
   test('ranges shrink until the RPC takes them and grow again', () => {

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
+import { compactSignature } from '../../src/core/crypto/secp256k1.ts'
 import { type ERRORS, TallyError } from '../../src/core/errors.ts'
 import { channelId } from '../../src/core/ids.ts'
+import { openMemoryStore } from '../../src/store/memory-store.ts'
 import { at, chainOn, closing, fundedSigner, jobLog, newSigner, ONE, openAction, units, useDevnet } from './support/fixture.ts'
-import { mapStore } from './support/map-store.ts'
 import { startRpcProxy } from './support/rpc-proxy.ts'
 
 const isCode = (code: keyof typeof ERRORS) => (error: unknown) => error instanceof TallyError && error.code === code
@@ -61,7 +62,7 @@ describe('transaction queue', () => {
   test('the same key twice is one transaction, also at the same moment and after a restart', async (t) => {
     const { net } = dev
     const signer = await fundedSigner(net)
-    const store = mapStore()
+    const store = openMemoryStore()
     const first = chainOn(net, { signer, store })
     closing(t, first)
     const action = { kind: 'deposit', token: net.token, account: signer.address, amount: units(ONE) } as const
@@ -72,7 +73,7 @@ describe('transaction queue', () => {
     assert.equal(a.id, b.id)
     await first.transactions.wait(a)
     await first.close()
-    const second = chainOn(net, { signer, store: store.reopened() })
+    const second = chainOn(net, { signer, store: openMemoryStore({ from: store.snapshot() }) })
     closing(t, second)
     const again = await second.transactions.submit(action, { key: 'once' })
     assert.equal(again.state, 'confirmed')
@@ -103,7 +104,7 @@ describe('transaction queue', () => {
     await assert.rejects(tx.wait(job), (error) => {
       assert(error instanceof TallyError)
       assert.equal(error.code, 'TX_REVERTED')
-      assert.equal(error.fields['reason'], 'ChannelNotOpen')
+      assert.equal(error.fields.reason, 'ChannelNotOpen')
       assert.match(error.message, /reclaim .*ChannelNotOpen/)
       assert.match(error.hint ?? '', /open it first/)
       return true
@@ -142,8 +143,8 @@ describe('transaction queue', () => {
     const job = await tx.submit(deposit, { key: 'gas' })
     await assert.rejects(tx.wait(job), (error) => {
       assert(error instanceof TallyError && error.code === 'GAS_LOW')
-      assert.equal(error.fields['account'], signer.address)
-      assert.equal(error.fields['available'], 0n)
+      assert.equal(error.fields.account, signer.address)
+      assert.equal(error.fields.available, 0n)
       assert.match(error.hint ?? '', /send at least \d+ wei .* to 0x/)
       return true
     })
@@ -157,7 +158,7 @@ describe('transaction queue', () => {
   test('a dry run tells gas and cost and moves nothing', async (t) => {
     const { net } = dev
     const signer = await fundedSigner(net)
-    const store = mapStore()
+    const store = openMemoryStore()
     const chain = chainOn(net, { signer, store })
     closing(t, chain)
     const run = await chain.transactions.dryRun({
@@ -167,7 +168,7 @@ describe('transaction queue', () => {
       amount: units(ONE),
     })
     assert(run.gas > 50_000n && run.feeWei > run.gas && run.transactions === 1)
-    assert.equal(store.commits.length, 0)
+    assert.equal(store.snapshot().records.size, 0)
     assert.equal(await chain.walletBalance(net.token, signer.address), 1_000n * ONE)
   })
 
@@ -186,7 +187,7 @@ describe('transaction queue', () => {
     })
     await assert.rejects(chain.transactions.wait(job), (error) => {
       assert(error instanceof TallyError && error.code === 'TX_REVERTED')
-      assert.equal(error.fields['reason'], 'ChannelNotOpen')
+      assert.equal(error.fields.reason, 'ChannelNotOpen')
       return true
     })
     assert.equal(chain.transactions.get(job.id)?.nonce, 0)
@@ -197,12 +198,12 @@ describe('transaction queue', () => {
     const signer = await fundedSigner(net)
     const chain = chainOn(net, { signer })
     closing(t, chain)
-    const signature = await newSigner().sign(new Uint8Array(32).fill(7))
+    const signature = compactSignature(await newSigner().sign(new Uint8Array(32).fill(7)))
     const row = { amount: units(5n), locks: new Uint8Array(), signature }
     const job = await chain.transactions.submit({ kind: 'settle', target: signer.address, token: net.token, ...row })
     await assert.rejects(
       chain.transactions.wait(job),
-      (error) => error instanceof TallyError && error.fields['reason'] === 'UnknownChannel',
+      (error) => error instanceof TallyError && error.fields.reason === 'UnknownChannel',
     )
     const batch = await chain.transactions.submit({
       kind: 'settle-batch',
@@ -273,7 +274,7 @@ describe('transaction queue', () => {
     const action = openAction(newSigner().address, net.token, ONE, { signer: signer.address, expiry: at(1000) })
     await assert.rejects(
       chain.transactions.dryRun(action),
-      (error) => error instanceof TallyError && error.fields['reason'] === 'ExpiryOutOfRange',
+      (error) => error instanceof TallyError && error.fields.reason === 'ExpiryOutOfRange',
     )
   })
 })

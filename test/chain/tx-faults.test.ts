@@ -6,8 +6,9 @@ import type { Devnet } from '../../src/chain/devnet.ts'
 import { TallyError } from '../../src/core/errors.ts'
 import type { Address } from '../../src/core/ids.ts'
 import type { Chain, ChainSigner } from '../../src/ports/chain.ts'
+import { type MemorySnapshot, openMemoryStore } from '../../src/store/memory-store.ts'
+import { dyingStore } from './support/dying-store.ts'
 import { chainOn, closing, fundedSigner, jobLog, newSigner, ONE, units, useDevnet } from './support/fixture.ts'
-import { type MapStore, mapStore } from './support/map-store.ts'
 import { startRpcProxy } from './support/rpc-proxy.ts'
 
 async function nonceOf(net: Devnet, account: Address): Promise<number> {
@@ -26,17 +27,16 @@ describe('transaction queue under faults', () => {
     signer: ChainSigner,
     commit: number,
     torn: boolean,
-  ): Promise<{ store: MapStore; died: boolean }> {
-    const store = mapStore()
-    store.dieAt(commit, torn)
-    const died = Promise.withResolvers<boolean>()
-    const chain = chainOn(net, { signer, store, onNotice: () => died.resolve(true) })
+  ): Promise<{ disk: MemorySnapshot; died: boolean }> {
+    const store = dyingStore(commit, torn)
+    const stopped = Promise.withResolvers<boolean>()
+    const chain = chainOn(net, { signer, store, onNotice: () => stopped.resolve(true) })
     try {
       const job = await chain.transactions.submit(deposit(net, signer), { key: 'k' })
-      const outcome = await Promise.race([died.promise, chain.transactions.wait(job).then(() => false)])
-      return { store: store.reopened(), died: outcome }
+      const died = await Promise.race([stopped.promise, chain.transactions.wait(job).then(() => false)])
+      return { disk: store.snapshot(), died }
     } catch {
-      return { store: store.reopened(), died: true }
+      return { disk: store.snapshot(), died: true }
     } finally {
       await chain.close()
     }
@@ -48,8 +48,8 @@ describe('transaction queue under faults', () => {
     for (let killed = true; killed; commits++) {
       for (const torn of [false, true]) {
         const signer = await fundedSigner(net)
-        const { store, died } = await killedAt(net, signer, commits, torn)
-        const chain = chainOn(net, { signer, store })
+        const { disk, died } = await killedAt(net, signer, commits, torn)
+        const chain = chainOn(net, { signer, store: openMemoryStore({ from: disk }) })
         closing(t, chain)
         await chain.start()
         const job = await chain.transactions.submit(deposit(net, signer), { key: 'k' })
@@ -149,7 +149,7 @@ describe('transaction queue under faults', () => {
     t.after(async () => {
       await net.rpc('evm_setAutomine', [true])
     })
-    const store = mapStore()
+    const store = openMemoryStore()
     const first = chainOn(net, { signer, store })
     closing(t, first)
     const job = await first.transactions.submit(deposit(net, signer), { key: 'r' })
@@ -162,7 +162,7 @@ describe('transaction queue under faults', () => {
     await jobLog(other, foreign.id).next('sent')
     await net.mine()
     await other.transactions.wait(foreign)
-    const chain = chainOn(net, { signer, store: store.reopened() })
+    const chain = chainOn(net, { signer, store: openMemoryStore({ from: store.snapshot() }) })
     closing(t, chain)
     await assert.rejects(chain.transactions.wait(job.id), (error) => error instanceof TallyError && error.code === 'TX_REPLACED')
     await net.rpc('evm_setAutomine', [true])

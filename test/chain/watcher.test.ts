@@ -3,8 +3,8 @@ import { describe, test } from 'node:test'
 import { startDevnet } from '../../src/chain/devnet.ts'
 import { channelId } from '../../src/core/ids.ts'
 import type { Chain, ChainFact, ChainSigner, LedgerAction } from '../../src/ports/chain.ts'
+import { openMemoryStore } from '../../src/store/memory-store.ts'
 import { chainOn, closing, factLog, fundedSigner, newSigner, ONE, openAction, units, useDevnet } from './support/fixture.ts'
-import { mapStore } from './support/map-store.ts'
 import { startRpcProxy } from './support/rpc-proxy.ts'
 
 type ChannelFact = Extract<ChainFact, { type: 'channel' }>
@@ -107,7 +107,7 @@ describe('watcher', () => {
   test('what happened while the node was down is told after the restart, and nothing twice', async (t) => {
     const { net } = dev
     const payeeSigner = newSigner()
-    const store = mapStore()
+    const store = openMemoryStore()
     const payer = chainOn(net, { signer: await fundedSigner(net) })
     const first = chainOn(net, { signer: payeeSigner, store })
     closing(t, payer, first)
@@ -119,7 +119,7 @@ describe('watcher', () => {
     await first.close()
     await act(payer, { kind: 'deposit', token: net.token, account: payer.account, amount: units(ONE) })
     await act(payer, { kind: 'top-up', ...parties, amount: units(ONE) })
-    const second = chainOn(net, { signer: payeeSigner, store: store.reopened() })
+    const second = chainOn(net, { signer: payeeSigner, store: openMemoryStore({ from: store.snapshot() }) })
     closing(t, second)
     second.watch([id])
     const log = factLog(second)
@@ -136,7 +136,7 @@ describe('watcher', () => {
     const payer = chainOn(net, { signer: await fundedSigner(net) })
     closing(t, payer)
     const { id } = await opened(payer, payeeSigner)
-    const store = mapStore()
+    const store = openMemoryStore()
     const chain = chainOn(net, { signer: payeeSigner, store })
     closing(t, chain)
     let tries = 0

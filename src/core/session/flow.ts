@@ -1,6 +1,5 @@
 /**
  * Byte counts of a session over its data streams: what the sender has written and what the receiver has acknowledged.
- * A stream that ended is folded into `done` at what was acknowledged of it; the rest was the sender's loss.
  * @see protocols/data/SPEC.md D3, D4
  */
 export interface StreamCount {
@@ -11,10 +10,12 @@ export interface StreamCount {
 export interface Flow {
   /** acknowledged bytes of all streams that ended */
   readonly done: bigint
+  /** bytes of streams that ended which were written and never acknowledged: they cannot become due, and they were delivered all the same */
+  readonly lost: bigint
   readonly open: ReadonlyMap<number, StreamCount>
 }
 
-export const NO_FLOW: Flow = { done: 0n, open: new Map() }
+export const NO_FLOW: Flow = { done: 0n, lost: 0n, open: new Map() }
 
 const total = (flow: Flow, what: keyof StreamCount): bigint => {
   let sum = flow.done
@@ -24,6 +25,8 @@ const total = (flow: Flow, what: keyof StreamCount): bigint => {
 
 /** Everything written so far that may still be acknowledged, plus everything acknowledged of streams that ended. */
 export const writtenOf = (flow: Flow): bigint => total(flow, 'written')
+/** Everything that was ever written: what the sender gave away before it was paid. */
+export const exposedOf = (flow: Flow): bigint => writtenOf(flow) + flow.lost
 export const ackedOf = (flow: Flow): bigint => total(flow, 'acked')
 
 const withStream = (flow: Flow, stream: number, count: StreamCount): Flow => ({ ...flow, open: new Map(flow.open).set(stream, count) })
@@ -49,11 +52,27 @@ export function acknowledge(flow: Flow, stream: number, bytes: bigint, final: bo
   if (!final) return acked === count.acked ? flow : withStream(flow, stream, { ...count, acked })
   const open = new Map(flow.open)
   open.delete(stream)
-  return { done: flow.done + acked, open }
+  return { done: flow.done + acked, lost: flow.lost + (count.written - acked), open }
 }
 
-/** Every stream ends at what is acknowledged, or at the receiver's own higher figure (`atLeast`, when a session is resumed). */
+/** Every stream ends at what is acknowledged, or at the receiver's own higher figure (`atLeast`, of all streams together). */
 export function foldAll(flow: Flow, atLeast = 0n): Flow {
   const acked = ackedOf(flow)
-  return { done: acked > atLeast ? acked : atLeast, open: new Map() }
+  const done = acked > atLeast ? acked : atLeast
+  const written = writtenOf(flow)
+  return { done, lost: flow.lost + (written > done ? written - done : 0n), open: new Map() }
+}
+
+/** The receiver's count of a stream it reads: what was used of it is all that it knows was written. */
+export function use(flow: Flow, stream: number, bytes: bigint): Flow {
+  const count = flow.open.get(stream)
+  if (count === undefined) return flow
+  const sum = count.acked + bytes
+  return withStream(flow, stream, { written: sum, acked: sum })
+}
+
+/** The receiver is done with a stream. */
+export function endStream(flow: Flow, stream: number): Flow {
+  const count = flow.open.get(stream)
+  return count === undefined ? flow : (acknowledge(flow, stream, count.acked, true) ?? flow)
 }

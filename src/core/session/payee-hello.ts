@@ -20,6 +20,8 @@ export interface HelloFacts {
   readonly banned: boolean
   readonly nowS: Seconds
   readonly marginS: number
+  /** how long before the margin the payee stops serving, so that the last payment still counts; seconds */
+  readonly patienceS: number
   readonly unreserved: Amount
 }
 
@@ -36,7 +38,8 @@ export function judgeHello(hello: Hello, facts: HelloFacts): ErrorCode | undefin
   const used = hello.signed > bestAmount(channel) ? hello.signed : bestAmount(channel)
   const free = channel.facts.deposit + facts.unreserved - used
   if (!hello.resume && (free <= 0n || free < offer.minReservation)) return 'RESERVATION_TOO_SMALL'
-  const demanded = hello.resume ? facts.marginS : Math.max(offer.minTimeToExpiry, facts.marginS)
+  const last = facts.marginS + facts.patienceS
+  const demanded = hello.resume ? facts.marginS : Math.max(offer.minTimeToExpiry, last)
   if (channel.facts.expiry - demanded <= facts.nowS) return 'CHANNEL_EXPIRED'
   return undefined
 }

@@ -35,6 +35,8 @@ export function checkTerms(
   session: { readonly id: SessionId; readonly wish: Wish; readonly terms: Terms | undefined },
   message: TermsOffered,
   now: Seconds,
+  /** payments that never reached the payee: it may ask for them again */
+  gap: Amount,
 ): ErrorCode | undefined {
   const { wish } = session
   const { terms } = message
@@ -44,7 +46,7 @@ export function checkTerms(
   if (!samePrice(terms.price, wish.offered.price) || !sameChunk(terms.chunk, wish.offered.chunk)) return 'TERMS_REFUSED'
   if (wish.maxPrice !== undefined && !isAtMost(terms.price, wish.maxPrice)) return 'PRICE_TOO_HIGH'
   if (terms.expiry <= now || terms.patienceMs < 1000) return 'TERMS_REFUSED'
-  if (terms.arrears > wish.owed) return 'DEBT_DISPUTED'
+  if (terms.arrears > wish.owed + gap) return 'DEBT_DISPUTED'
   const cost = chunkCost(terms.price, terms.chunk)
   if (cost > wish.limitAtRisk) return 'RISK_TOO_HIGH'
   if (cost + terms.arrears > wish.budget && terms.arrears >= wish.budget) return 'BUDGET_REACHED'

@@ -6,7 +6,7 @@ import type { Amount } from '../../../src/core/amount.ts'
 import { addressOfKey, sign } from '../../../src/core/crypto/secp256k1.ts'
 import type { Address, Seconds } from '../../../src/core/ids.ts'
 import type { Chain, ChainFact, ChainSigner, Job, JobState, LedgerAction } from '../../../src/ports/chain.ts'
-import { mapStore } from './map-store.ts'
+import { openMemoryStore } from '../../../src/store/memory-store.ts'
 
 export const ONE = 1_000_000n
 export const units = (value: bigint) => value as Amount
@@ -50,7 +50,7 @@ export function chainOn(net: Devnet, init: Partial<ChainInit> = {}): Chain {
     ledger: net.ledger,
     confirmations: 0,
     signer: newSigner(),
-    store: mapStore(),
+    store: openMemoryStore(),
     startBlock: 0,
     pollMs: 20,
     timeoutMs: 5_000,

@@ -28,6 +28,7 @@ function failure(reason: Reason, refused: boolean, message: string, fields: Tall
   return new TallyError('STORE_CORRUPT', { message, hint: DAMAGE_HINT, fields, cause })
 }
 
+/** What every call gets after close(). */
 export function closedError(): TallyError {
   return new TallyError('STORE_CLOSED', { hint: 'Open the store again.' })
 }

@@ -1,0 +1,68 @@
+/** The demo's provider process: sells one folder, settles when a session ends. */
+import type { Amount } from '../../core/amount.ts'
+import { due } from '../../core/price.ts'
+import { dueOf, exposureOf, writtenMeter } from '../../core/session/payee.ts'
+import type { ServiceAdapter, ServiceAnswer, ServiceCall } from '../../ports/service.ts'
+import { filesService } from '../../services/files/index.ts'
+import { runChild, startNode } from './child.ts'
+import { type Setup, tell } from './wire.ts'
+
+/** Delivers no faster than so many bytes a second, so that one can watch; and, when it cheats, garbage from a byte on. */
+function staged(files: ServiceAdapter, setup: Setup): ServiceAdapter {
+  async function* body(answer: ServiceAnswer): AsyncGenerator<Uint8Array> {
+    const started = performance.now()
+    let sent = 0
+    for await (const piece of answer.body) {
+      const ahead = setup.bytesPerSecond === 0 ? 0 : (sent / setup.bytesPerSecond) * 1000 - (performance.now() - started)
+      if (ahead > 0) await new Promise((resolve) => setTimeout(resolve, ahead))
+      sent += piece.length
+      yield setup.cheatAt >= 0 && sent > setup.cheatAt ? piece.map((byte) => byte ^ 0xff) : piece
+    }
+  }
+  return {
+    kind: files.kind,
+    inputs: files.inputs,
+    outputs: files.outputs,
+    prepare: (inputs, signal) => files.prepare(inputs, signal),
+    open: async (call: ServiceCall) => {
+      const answer = await files.open(call)
+      return answer.free ? answer : { ...answer, body: body(answer) }
+    },
+    close: () => files.close(),
+  }
+}
+
+runChild(async (setup) => {
+  const node = await startNode(setup, true, { settleOnClose: true, patienceMs: setup.patienceMs })
+  let most = 0n
+  node.events.on('payee:session', ({ exposure }) => {
+    if (exposure > most) most = exposure
+  })
+  node.events.on('payee:ended', ({ session, code }) => {
+    const written = due(session.terms.price, writtenMeter(session))
+    const lost = (written > session.paid ? written - session.paid : 0n) as Amount
+    tell({ type: 'ended', code, paid: `${session.paid}`, due: `${dueOf(session)}`, written: `${written}`, lost: `${lost}` })
+  })
+  const timer = setInterval(() => {
+    const now = [...node.selling].reduce((sum, session) => sum + exposureOf(session), 0n)
+    tell({ type: 'exposure', exposure: `${now}`, most: `${most}` })
+  }, 200)
+  timer.unref()
+  node.chain.transactions.observe((job) => {
+    if (job.state === 'confirmed' && job.hash !== undefined && job.kind.startsWith('settle'))
+      tell({ type: 'settled', hash: job.hash })
+  })
+  await node.serve({
+    name: 'sample',
+    service: staged(filesService({ root: setup.folder }), setup),
+    price: setup.price,
+    description: 'a file of random bytes',
+  })
+  tell({ type: 'ready', address: node.address, peer: node.peerId.toString(), addresses: node.addresses })
+  return async (message) => {
+    if (message.type !== 'stop') return
+    clearInterval(timer)
+    await node.stop({ signal: AbortSignal.timeout(10_000) })
+    process.exit(0)
+  }
+})

@@ -1,0 +1,202 @@
+/**
+ * What a payee remembers of one session, and the figures that follow from it.
+ * @see protocols/session/SPEC.md
+ */
+import { type Amount, MAX_AMOUNT } from '../amount.ts'
+import type { ChannelIn } from '../channel.ts'
+import { type CreditPolicy, creditLimit, type OwnerAccount } from '../credit.ts'
+import type { ErrorCode } from '../errors.ts'
+import type { Hash32, Seconds, SessionId } from '../ids.ts'
+import { type Meter, ZERO_METER } from '../meter.ts'
+import { due, maxCountWithin, rateOf } from '../price.ts'
+import type { SignedPromise } from '../promise.ts'
+import type { Receipt, SignedReceipt } from '../receipt.ts'
+import type { Terms } from '../terms.ts'
+import { ackedOf, exposedOf, type Flow, NO_FLOW, writtenOf } from './flow.ts'
+import type { Close, FromPayee, Pay, Restate } from './messages.ts'
+import { worthOf } from './worth.ts'
+
+export type PayeeStatus = 'offered' | 'live' | 'closing' | 'cut' | 'closed'
+
+export interface PayeeSession {
+  readonly id: SessionId
+  readonly status: PayeeStatus
+  readonly terms: Terms
+  readonly termsDigest: Hash32
+  readonly termsSignature: Uint8Array
+  readonly payerSignature: Uint8Array | undefined
+  /** this session's payments that are verified; ahead of `paid` by what is being stored */
+  readonly total: Amount
+  /** this session's payments that are verified and durable */
+  readonly paid: Amount
+  readonly flow: Flow
+  /** the payee's own clock of the session, whole milliseconds, running only while a stream is open and nothing is paused */
+  readonly ms: bigint
+  /** the payer's clock of the session, as acknowledged */
+  readonly ackedMs: bigint
+  readonly paused: boolean
+  /** monotonic time since which the payer's next step is waited for: its accept, a payment, its return after a cut */
+  readonly waitingSince: number | undefined
+  /** monotonic time of the last look at the clock */
+  readonly at: number
+  /** the payer was asked to close, for this reason (a registered number) */
+  readonly stopping: number | undefined
+  readonly closeReason: number
+  readonly receipt: SignedReceipt | undefined
+  readonly countersignature: Uint8Array | undefined
+}
+
+/** The three records that one input may change; the shell keeps them and stores them. */
+export interface PayeeState {
+  readonly session: PayeeSession
+  readonly channel: ChannelIn
+  readonly owner: OwnerAccount
+}
+
+export interface PayeePolicy extends CreditPolicy {
+  readonly marginS: number
+  readonly unreserved: Amount
+  /** how often the shell looks at the clock, ms: time is sold in steps of this */
+  readonly clockMs: number
+  /** how long a session that was cut may be resumed, ms */
+  readonly resumeMs: number
+}
+
+export interface PayeeContext {
+  /** monotonic, ms */
+  readonly nowMs: number
+  readonly nowS: Seconds
+  readonly policy: PayeePolicy
+  /** what the same owner's other sessions use of its credit */
+  readonly otherExposure: Amount
+  readonly verifyPromise: (promise: SignedPromise) => boolean
+  readonly verifyTerms: (signature: Uint8Array) => boolean
+  readonly verifyReceipt: (receipt: Receipt, signature: Uint8Array) => boolean
+  readonly signReceipt: (receipt: Receipt) => Uint8Array
+}
+
+export type PayeeInput =
+  | { readonly type: 'restate'; readonly message: Restate }
+  | { readonly type: 'accept'; readonly signature: Uint8Array }
+  | { readonly type: 'promise'; readonly message: Pay }
+  | { readonly type: 'ack'; readonly stream: number; readonly bytes: bigint; readonly ms: bigint; readonly final: boolean }
+  | { readonly type: 'close'; readonly message: Close }
+  | { readonly type: 'countersign'; readonly signature: Uint8Array }
+  | { readonly type: 'fault'; readonly code: number }
+  /** the records of an earlier `store` are durable */
+  | { readonly type: 'stored'; readonly what: 'accept' | 'payment' | 'end'; readonly total: Amount }
+  | { readonly type: 'opened'; readonly stream: number }
+  | { readonly type: 'wrote'; readonly stream: number; readonly bytes: number }
+  /** a data stream wants to write and `allowance` is zero */
+  | { readonly type: 'blocked' }
+  | { readonly type: 'clock' }
+  | { readonly type: 'stop'; readonly code: ErrorCode }
+  | { readonly type: 'cut' }
+  | { readonly type: 'resume'; readonly acked: Meter }
+
+export type PayeeEffect =
+  | { readonly type: 'send'; readonly message: FromPayee }
+  /** write the three records, as `onceDurable` has them, in one synced batch; then give `then` back as an input */
+  | { readonly type: 'store'; readonly then: PayeeInput | undefined }
+  /** more may be written now */
+  | { readonly type: 'serve' }
+  /** reset the session's data streams */
+  | { readonly type: 'cutStreams' }
+  /** the peer broke the rules in a way that ends the whole control stream */
+  | { readonly type: 'drop'; readonly code: ErrorCode }
+  /** the channel should be settled soon, whatever the gas policy says */
+  | { readonly type: 'settle' }
+  | { readonly type: 'ended'; readonly code: ErrorCode | undefined }
+
+export interface PayeeStep {
+  readonly state: PayeeState
+  readonly effects: readonly PayeeEffect[]
+}
+
+export function newPayeeSession(terms: Terms, termsDigest: Hash32, termsSignature: Uint8Array, nowMs: number): PayeeSession {
+  return {
+    id: terms.session, status: 'offered', terms, termsDigest, termsSignature, payerSignature: undefined,
+    total: 0n as Amount, paid: 0n as Amount, flow: NO_FLOW, ms: 0n, ackedMs: 0n, paused: false, waitingSince: nowMs, at: nowMs,
+    stopping: undefined, closeReason: 0, receipt: undefined, countersignature: undefined,
+  } // biome-ignore format: one noun a line would hide the shape
+}
+
+/** Whether the payer has ever accepted the terms: before that there is nothing to be paid, and nothing to be forgotten. */
+export const isAgreed = (session: PayeeSession): boolean => session.payerSignature !== undefined
+
+/** What the payee has written that may still be acknowledged, and its own clock. */
+export function writtenMeter(session: PayeeSession): Meter {
+  return { ...ZERO_METER, down: writtenOf(session.flow), ms: session.ms }
+}
+
+/** What the payee gave away: also what was written and can no longer be acknowledged. The exposure side of the meter (S2). */
+export function exposedMeter(session: PayeeSession): Meter {
+  return { ...ZERO_METER, down: exposedOf(session.flow), ms: session.ms }
+}
+
+/** What the payer acknowledged: the side that is due. */
+export function ackedMeter(session: PayeeSession): Meter {
+  return { ...ZERO_METER, down: ackedOf(session.flow), ms: session.ackedMs }
+}
+
+/** What is due for what the payer acknowledged, arrears included (S1, S2), in base units. */
+export function dueOf(session: PayeeSession): Amount {
+  return worthOf(session.terms, ackedMeter(session))
+}
+
+/** What the payee would lose if the payer vanished now: written but not durably paid, in base units. Arrears were lost before. */
+export function exposureOf(session: PayeeSession): Amount {
+  if (session.status === 'closed') return 0n as Amount
+  const worth = worthOf(session.terms, exposedMeter(session))
+  const covered = session.paid > session.terms.arrears ? session.paid : session.terms.arrears
+  return (worth > covered ? worth - covered : 0n) as Amount
+}
+
+/** The credit this session may use right now, in base units. */
+export function creditOf(state: PayeeState, context: PayeeContext): Amount {
+  const limit = creditLimit(state.owner, context.policy)
+  return (limit > context.otherExposure ? limit - context.otherExposure : 0n) as Amount
+}
+
+/** The credit as the payer is told it: less what was lost on the way, which uses credit until the session ends (S8). */
+export function creditLeft(state: PayeeState, context: PayeeContext): Amount {
+  const { session } = state
+  const lost = worthOf(session.terms, exposedMeter(session)) - worthOf(session.terms, writtenMeter(session))
+  const credit = creditOf(state, context)
+  return (credit > lost ? credit - lost : 0n) as Amount
+}
+
+export const sellsTime = (terms: Terms): boolean => rateOf(terms.price, 'ms') !== undefined
+
+/** How many more bytes may be written now, over all streams of the session (S2); undefined = as many as one likes. */
+export function allowance(state: PayeeState, context: PayeeContext): bigint | undefined {
+  const { session } = state
+  if (session.status !== 'live' || session.stopping !== undefined) return 0n
+  const spendable = session.paid + creditOf(state, context) - session.terms.arrears
+  if (spendable < 0n) return 0n
+  const most = (spendable < MAX_AMOUNT ? spendable : MAX_AMOUNT) as Amount
+  const { price } = session.terms
+  const exposed = exposedMeter(session)
+  // time is sold in steps of the clock: the next step must be covered before it runs
+  const next = sellsTime(session.terms) ? { ...exposed, ms: exposed.ms + BigInt(context.policy.clockMs) } : exposed
+  const count = maxCountWithin(price, next, 'down', most)
+  if (count === undefined) return due(price, next) <= most ? undefined : 0n
+  return count > exposed.down ? count - exposed.down : 0n
+}
+
+/**
+ * Session and owner as they are once everything that was given to the disk so far is on it: what is stored with a payment is paid in the
+ * stored records. So a crash right after the write loses no payment.
+ */
+export function onceDurable(session: PayeeSession, owner: OwnerAccount): { readonly session: PayeeSession; readonly owner: OwnerAccount } {
+  return { session: { ...session, paid: session.total }, owner: credited(owner, session, session.total) }
+}
+
+/** The owner's account after this session's durable payments rose to `paid`: arrears, or the debt the session left, are paid off first. */
+export function credited(owner: OwnerAccount, session: PayeeSession, paid: Amount): OwnerAccount {
+  if (paid <= session.paid) return owner
+  const owed = session.status === 'closed' ? dueOf(session) : session.terms.arrears
+  const towards = (sum: Amount): bigint => (sum < owed ? sum : owed)
+  const off = towards(paid) - towards(session.paid)
+  return { ...owner, paid: owner.paid + (paid - session.paid), debt: (owner.debt > off ? owner.debt - off : 0n) as Amount }
+}

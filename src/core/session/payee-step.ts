@@ -1,0 +1,64 @@
+/** What every rule of the payee is put together from: a step, a report, and the end of a session. */
+import type { Amount } from '../amount.ts'
+import type { FromPayee } from './messages.ts'
+import {
+  ackedMeter,
+  creditLeft,
+  dueOf,
+  exposedMeter,
+  type PayeeContext,
+  type PayeeEffect,
+  type PayeeSession,
+  type PayeeState,
+  type PayeeStep,
+  writtenMeter,
+} from './payee-state.ts'
+import type { Receipt, SignedReceipt } from '../receipt.ts'
+import { MAX_AMOUNT } from '../amount.ts'
+import { worthOf } from './worth.ts'
+
+export const send = (message: FromPayee): PayeeEffect => ({ type: 'send', message })
+export const keep = (state: PayeeState, ...effects: PayeeEffect[]): PayeeStep => ({ state, effects })
+export const change = (state: PayeeState, session: Partial<PayeeSession>): PayeeState => ({
+  ...state,
+  session: { ...state.session, ...session },
+})
+
+/** The payee's meter, what it holds durably, and whether it waits for money. */
+export function report(state: PayeeState, context: PayeeContext): PayeeEffect {
+  const { session } = state
+  const { id, paid, paused } = session
+  return send({ type: 'meter', session: id, written: writtenMeter(session), paid, credit: creditLeft(state, context), paused })
+}
+
+const atMost = (sum: bigint): Amount => (sum < MAX_AMOUNT ? sum : MAX_AMOUNT) as Amount
+
+/**
+ * The session is over: the receipt, what stays owed, and what was delivered and will never be paid. The receipt leaves when all that is
+ * durable.
+ */
+export function finish(state: PayeeState, reason: number, context: PayeeContext): PayeeStep {
+  const { session, owner } = state
+  const worth = worthOf(session.terms, exposedMeter(session))
+  const owed = dueOf(session) - session.paid
+  // arrears that this session did not pay off are in the owner's debt already
+  const known = session.terms.arrears > session.paid ? session.terms.arrears - session.paid : 0n
+  const fresh = owed > known ? owed - known : 0n
+  const payable = dueOf(session) > session.total ? dueOf(session) : session.total
+  const burnt = worth > payable ? worth - payable : 0n
+  const body = receiptOf(state, reason, context)
+  const receipt: SignedReceipt = { receipt: body, signature: context.signReceipt(body) }
+  const next = {
+    ...change(state, { status: 'closed', receipt, closeReason: reason }),
+    owner: { ...owner, debt: atMost(owner.debt + fresh), burnt: atMost(owner.burnt + burnt) },
+  }
+  return keep(next, { type: 'store', then: { type: 'stored', what: 'end', total: session.total } })
+}
+
+function receiptOf(state: PayeeState, reason: number, context: PayeeContext): Receipt {
+  const { session, channel } = state
+  return {
+    session: session.id, terms: session.termsDigest, channel: channel.id, total: session.paid,
+    amount: channel.best?.amount ?? (0n as Amount), meter: ackedMeter(session), closed: context.nowS, reason,
+  } // biome-ignore format: a record
+}

@@ -1,0 +1,145 @@
+/**
+ * When a payer pays, and how much.
+ * @see protocols/session/SPEC.md S3, S4, P1, C1
+ */
+import type { Amount } from '../amount.ts'
+import { chunkCost, rateOf } from '../price.ts'
+import type { Terms } from '../terms.ts'
+import { ackedOf, foldAll } from './flow.ts'
+import type { FromPayer } from './messages.ts'
+import {
+  also,
+  atRiskOf,
+  change,
+  keep,
+  owedOf,
+  type PayerContext,
+  type PayerEffect,
+  type PayerSession,
+  type PayerState,
+  type PayerStep,
+  roomOf,
+  send,
+  shortReason,
+  usedMeter,
+  wireOf,
+} from './payer-state.ts'
+import { quantumOf, worthOf } from './worth.ts'
+
+/** What the session will cost when all that is expected was used, where that is known: nothing beyond is prepaid by itself. */
+function expected(session: PayerSession, terms: Terms): Amount | undefined {
+  const { expect } = session.wish
+  if (expect === undefined || rateOf(terms.price, 'ms') !== undefined) return undefined
+  const used = usedMeter(session)
+  return worthOf(terms, { ...used, down: expect > used.down ? expect : used.down })
+}
+
+/** What the session should have paid by now: all that is owed, and the chunk that a payee without credit wants first (S3, S4). */
+function wanted(session: PayerSession, terms: Terms): bigint {
+  const owed = owedOf(session)
+  const cost = chunkCost(terms.price, terms.chunk)
+  if (session.finishing !== undefined || session.credit >= cost) return owed
+  const ahead = owed + (cost - session.credit)
+  const most = expected(session, terms)
+  return most !== undefined && ahead > most ? most : ahead
+}
+
+/**
+ * Pays what should be paid: a chunk at a time, or all of it when `force`d by a pause, and when finishing. Reserves durably before it
+ * signs (P1). Never beyond the budget or the deposit: what they do not cover is never handed over.
+ */
+export function settleUp(state: PayerState, context: PayerContext, force: boolean): PayerStep {
+  const { session, channel } = state
+  const { terms } = session
+  if (terms === undefined || session.status !== 'live') return keep(state)
+  const finishing = session.finishing !== undefined
+  const limit = session.total + roomOf(session, channel)
+  const want = wanted(session, terms)
+  const rise = (want < limit ? want : limit) - session.total
+  if (rise > 0n && (force || finishing || session.waiting || rise >= quantumOf(terms))) return payRise(state, rise as Amount, context)
+  if (finishing && rise <= 0n) return close(state)
+  if (session.waiting && rise <= 0n && ackedOf(session.flow) >= session.written) return standstill(state, context, false)
+  return keep(state, ...(force ? acks(session) : []))
+}
+
+/** How long a buyer holds bytes without using them before it takes them for useless, ms. */
+const IDLE_MS = 2_000
+
+/** The same by the clock, which also knows of bytes that have come and cannot be used before more of them come. */
+export function whenStill(state: PayerState, context: PayerContext, handed: bigint): PayerStep | undefined {
+  const { session } = state
+  if (!session.waiting || session.status !== 'live' || session.finishing !== undefined) return undefined
+  if (ackedOf(session.flow) + handed < session.written) return undefined
+  return standstill(state, context, handed > 0n && context.nowMs - session.stirred < IDLE_MS)
+}
+
+/**
+ * The payee waits, holds all that we sent, and all that it wrote is here: by the rules nothing would ever move again. So a further chunk
+ * is prepaid, as far as the limit at risk allows (S4); beyond it the session ends.
+ */
+function standstill(state: PayerState, context: PayerContext, patient: boolean): PayerStep {
+  const { session, channel } = state
+  const { terms, wish } = session
+  if (terms === undefined || session.reserving !== undefined) return keep(state, ...acks(session))
+  // all is here that was wanted: whoever reads it closes
+  if (wish.expect !== undefined && wish.expect <= ackedOf(session.flow)) return keep(state, ...acks(session))
+  const room = roomOf(session, channel)
+  const risk = wish.limitAtRisk - atRiskOf(session)
+  const most = expected(session, terms)
+  const rest = most !== undefined && most > session.total ? most - session.total : room
+  const extra = [quantumOf(terms), room, risk, rest].reduce((least, one) => (one < least ? one : least))
+  if (extra > 0n) return payRise(state, extra as Amount, context)
+  if (patient) return keep(state, ...acks(session))
+  return settleUp(change(state, { finishing: room > 0n ? wireOf('RISK_TOO_HIGH') : shortReason(session, channel) }), context, true)
+}
+
+export function acks(session: PayerSession): PayerEffect[] {
+  const { id, ms } = session
+  return [...session.flow.open].map(([stream, { acked }]) => send({ type: 'ack', session: id, stream, bytes: acked, ms, final: false }))
+}
+
+function payRise(state: PayerState, rise: Amount, context: PayerContext): PayerStep {
+  const { session, channel } = state
+  const amount = (channel.at + rise) as Amount
+  if (amount > channel.reserved) return reserve(state, amount)
+  const promise = context.signPromise(amount)
+  const total = (session.total + rise) as Amount
+  const last = channel.last === undefined || amount > channel.last.amount ? promise : channel.last
+  const next: PayerState = {
+    session: { ...session, total, waiting: false },
+    channel: { ...channel, at: amount, last, unconfirmed: (channel.unconfirmed + rise) as Amount },
+  }
+  const pay = send({ type: 'promise', session: session.id, total, promise })
+  const paid: PayerStep = keep(next, ...acks(next.session), pay, { type: 'paid', rise })
+  return session.finishing === undefined ? paid : also(close(next), ...paid.effects)
+}
+
+/**
+ * Makes a mark durable that is a little above what is needed, so that a stream does not wait for the disk at every chunk. The mark is never
+ * further ahead than the limit at risk, and never above the budget or the deposit.
+ */
+function reserve(state: PayerState, amount: Amount): PayerStep {
+  const { session, channel } = state
+  if (session.reserving !== undefined && session.reserving >= amount) return keep(state)
+  const most = channel.at + roomOf(session, channel)
+  const ahead = amount + session.wish.limitAtRisk
+  const mark = (ahead < most ? ahead : most > amount ? most : amount) as Amount
+  return keep(change(state, { reserving: mark }), { type: 'store', then: { type: 'reserved', mark } })
+}
+
+export function onReserved(state: PayerState, mark: Amount, context: PayerContext): PayerStep {
+  const { session, channel } = state
+  const reserved = mark > channel.reserved ? mark : channel.reserved
+  const reserving = session.reserving !== undefined && session.reserving > mark ? session.reserving : undefined
+  // it was asked for because something was to be paid
+  return settleUp({ session: { ...session, reserving }, channel: { ...channel, reserved } }, context, true)
+}
+
+/** Everything that was used is acknowledged and paid: says so (C1). */
+function close(state: PayerState): PayerStep {
+  const { session } = state
+  const next = change(state, { status: 'closing', flow: foldAll(session.flow) })
+  const reason = session.finishing ?? 0
+  const message: FromPayer = { type: 'close', session: session.id, total: session.total, acked: usedMeter(next.session), reason }
+  return keep(next, { type: 'cutStreams' }, send(message))
+}

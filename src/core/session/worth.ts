@@ -1,0 +1,29 @@
+/** What a meter costs under a session's terms. */
+import { type Amount, MAX_AMOUNT } from '../amount.ts'
+import type { Meter } from '../meter.ts'
+import { chunkCost, due } from '../price.ts'
+import type { Terms } from '../terms.ts'
+
+/**
+ * The price of the counts plus the arrears (S1), in base units. A hostile count may cost more than any amount can hold: then it is the
+ * largest amount, so that no message of a peer can make the rules throw.
+ */
+export function worthOf(terms: Terms, meter: Meter): Amount {
+  const sum = terms.arrears + cappedDue(terms, meter)
+  return (sum < MAX_AMOUNT ? sum : MAX_AMOUNT) as Amount
+}
+
+function cappedDue(terms: Terms, meter: Meter): Amount {
+  try {
+    return due(terms.price, meter)
+  } catch {
+    // due() refuses 2^96 and more, and nothing else
+    return MAX_AMOUNT
+  }
+}
+
+/** What a payment is at least made for: the cost of a chunk, and never nothing (S3), in base units. */
+export function quantumOf(terms: Terms): Amount {
+  const cost = chunkCost(terms.price, terms.chunk)
+  return (cost > 0n ? cost : 1n) as Amount
+}

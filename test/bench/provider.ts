@@ -1,0 +1,58 @@
+/** A process of the benchmark: a real node that sells zero bytes, and beside it a plain libp2p node that gives them away. */
+import { randomBytes } from 'node:crypto'
+import { join } from 'node:path'
+import { fundOnDevnet } from '../../src/chain/devnet.ts'
+import type { Offer } from '../../src/core/offer.ts'
+import { createNode } from '../../src/node/create-node.ts'
+import type { TallyNode } from '../../src/node/node.ts'
+import { answer } from './child.ts'
+import type { Place } from './place.ts'
+import { plainNode, servePlain } from './plain.ts'
+import { zerosService } from './zeros.ts'
+
+const LOOPBACK = ['/ip4/127.0.0.1/tcp/0']
+const PRICE = '0.01/MiB'
+
+let node: TallyNode | undefined
+
+export interface Provider {
+  readonly address: string
+  readonly plainAddress: string
+}
+
+const answers = {
+  async begin(place: Place): Promise<Provider> {
+    const { rpcUrl, chainId, ledger, token, dir } = place
+    const chain = { rpcUrl, chainId, ledger, confirmations: 0 }
+    // nothing is settled while it is measured
+    const provider = { settleAt: '1000000 token', maxSessions: 10_000 }
+    node = await createNode({
+      privateKey: randomBytes(32),
+      store: { path: join(dir, 'provider', 'db') },
+      chain,
+      token,
+      listen: LOOPBACK,
+      provider,
+    })
+    await fundOnDevnet(rpcUrl, token, node.address, { wei: 10n ** 18n })
+    const plain = await plainNode(randomBytes(32), LOOPBACK)
+    await servePlain(plain)
+    return { address: first(node.addresses), plainAddress: first(plain.getMultiaddrs().map(String)) }
+  },
+
+  /** Sells zero bytes under this name, `chunk` bytes for each payment. */
+  async sell({ name, chunk }: { name: string; chunk: number }): Promise<Offer> {
+    if (node === undefined) throw new Error('begin first')
+    const signed = await node.serve({ name, service: zerosService, price: PRICE, chunk: { kind: 'down', size: BigInt(chunk) } })
+    return signed.offer
+  },
+}
+export type ProviderAnswers = typeof answers
+
+function first(addresses: readonly string[]): string {
+  const [address] = addresses
+  if (address === undefined) throw new Error('the node listens nowhere')
+  return address
+}
+
+answer(answers)
