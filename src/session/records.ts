@@ -6,8 +6,9 @@ import type { Amount } from '../core/amount.ts'
 import type { ChannelIn, ChannelOut } from '../core/channel.ts'
 import type { OwnerAccount, Pool } from '../core/credit.ts'
 import { type Address, addressToBytes, type ChannelId, type ChannelParties, channelIdToBytes, type SessionId, sessionIdToBytes } from '../core/ids.ts'
-import type { PayeeSession } from '../core/session/payee.ts'
+import { isAgreed, type PayeeSession } from '../core/session/payee-state.ts'
 import { owedOf, type PayerSession } from '../core/session/payer.ts'
+import { quantumOf } from '../core/session/worth.ts'
 import type { Store, StoreOp } from '../ports/store.ts'
 import { type Table, table } from '../ports/table.ts'
 import { channelInCodec, channelOutCodec, ownerCodec, payeeSessionCodec, payerSessionCodec, poolCodec } from './record-codecs.ts'
@@ -42,10 +43,10 @@ export class PayeeRecords {
   putPool = (pool: Pool): StoreOp => this.#pool.put(POOL, pool)
   loadPool = async (): Promise<Pool | undefined> => await this.#pool.get(POOL)
 
-  /** Every session that is not closed, as cut since `nowMs`. */
+  /** Every session that was agreed on and is not closed, as cut since `nowMs`. */
   async *openSessions(nowMs: number): AsyncGenerator<PayeeSession> {
     for await (const session of this.#sessions.list()) {
-      if (session.status !== 'closed') yield { ...session, status: 'cut', at: nowMs, waitingSince: nowMs }
+      if (session.status !== 'closed' && isAgreed(session)) yield { ...session, status: 'cut', at: nowMs, waitingSince: nowMs }
     }
   }
 
@@ -77,14 +78,21 @@ export class PayerRecords {
     }
   }
 
-  /** What sessions with this provider ended without paying, less what later ones took over as arrears; base units, never below zero. */
-  async owedTo(parties: ChannelParties): Promise<Amount> {
+  /**
+   * What sessions with this provider ended without paying, less what later ones took over as arrears; base units, never below zero. A
+   * session that was cut counts: the provider may have given it up. One that is `live` does not. For a session that this node's disk may have
+   * forgotten the end of, the provider may claim up to the limit at risk more.
+   */
+  async owedTo(parties: ChannelParties, live: (id: SessionId) => boolean): Promise<Amount> {
     let owed = 0n
     for await (const session of this.#sessions.list()) {
-      const { wish } = session
-      if (wish.owner !== parties.owner || wish.provider !== parties.target || wish.token !== parties.token || session.status !== 'closed') continue
+      const { wish, terms } = session
+      const same = wish.owner === parties.owner && wish.provider === parties.target && wish.token === parties.token
+      if (!same || terms === undefined || live(session.id)) continue
       const due = owedOf(session)
-      owed += (due > session.total ? due - session.total : 0n) - (session.terms?.arrears ?? 0n)
+      const forgotten = session.stale ? wish.limitAtRisk + quantumOf(terms) : 0n
+      const known = terms.arrears < wish.owed ? terms.arrears : wish.owed
+      owed += (due > session.total ? due - session.total : 0n) + forgotten - known
     }
     return (owed > 0n ? owed : 0n) as Amount
   }

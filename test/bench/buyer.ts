@@ -9,6 +9,7 @@ import { createNode } from '../../src/node/create-node.ts'
 import type { Network } from '../../src/node/libp2p.ts'
 import { parsePeer } from '../../src/node/lines.ts'
 import type { TallyNode } from '../../src/node/node.ts'
+import { busySince } from './busy.ts'
 import { answer } from './child.ts'
 import type { Place } from './place.ts'
 import { fetchPlain, plainNode } from './plain.ts'
@@ -74,6 +75,8 @@ const answers = {
     const { plain, provider } = ready()
     return await fetchPlain(plain, provider.plainAddress, total, piece)
   },
+
+  busy: busySince,
 }
 export type BuyerAnswers = typeof answers
 

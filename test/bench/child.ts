@@ -19,7 +19,7 @@ interface Reply {
 
 /** A child whose module calls `answer` with an `A`. */
 export interface Child<A extends Answers> {
-  ask<N extends keyof A & string>(name: N, argument: Parameters<A[N]>[0]): Promise<Awaited<ReturnType<A[N]>>>
+  ask<N extends keyof A & string>(name: N, ...argument: Parameters<A[N]>): Promise<Awaited<ReturnType<A[N]>>>
   /** Ends the process in order, so that a profile is written. */
   stop(): Promise<void>
 }
@@ -56,7 +56,7 @@ class ForkedChild<A extends Answers> implements Child<A> {
     })
   }
 
-  async ask<N extends keyof A & string>(name: N, argument: Parameters<A[N]>[0]): Promise<Awaited<ReturnType<A[N]>>> {
+  async ask<N extends keyof A & string>(name: N, ...[argument]: Parameters<A[N]>): Promise<Awaited<ReturnType<A[N]>>> {
     const waiting = Promise.withResolvers<unknown>()
     const question: Question = { id: this.#next++, name, argument }
     this.#waiting.set(question.id, waiting)

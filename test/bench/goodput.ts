@@ -1,41 +1,61 @@
 /** Rows goodput_64k and goodput_1m: a paid stream against the same bytes unpaid, taking turns in the same two processes. */
-
 import type { BuyerAnswers, Load } from './buyer.ts'
 import type { Child } from './child.ts'
 import { note } from './place.ts'
+import type { ProviderAnswers } from './provider.ts'
 import { type Measured, measured, median } from './report.ts'
 
 const MIB = 1 << 20
+/** turns in one run: a slow moment of the machine must not always meet the same one of the two */
+const TURNS = 4
 
-/** A paid and an unpaid fetch for each run, after one of each that does not count. @param megabytes of each fetch, in MiB */
-export async function measureGoodput(
-  buyer: Child<BuyerAnswers>,
-  row: { id: string; service: string; piece: number; goal: number },
-  runs: number,
-  megabytes: number,
-): Promise<Measured> {
-  const load: Load = { service: row.service, total: megabytes * MIB, piece: row.piece }
-  const rate = (ms: number): number => load.total / 1e6 / (ms / 1e3)
+interface Init {
+  readonly id: string
+  readonly service: string
+  /** bytes of one write, and of the chunk that one payment is for */
+  readonly piece: number
+  readonly goal: number
+  readonly runs: number
+  /** MiB of each paid and each unpaid fetch of a turn */
+  readonly megabytes: number
+}
+
+/** What several turns of one sort came to. */
+class Sum {
+  ms = 0
+  payments = 0
+  readonly busy: string[] = []
+
+  add(ms: number, payments: number, provider: number, buyer: number): void {
+    this.ms += ms
+    this.payments += payments
+    this.busy.push(`${Math.round(provider * 100)}/${Math.round(buyer * 100)}`)
+  }
+}
+
+/** Runs of `TURNS` paid and unpaid fetches, after a run that does not count. The ratio of a run is that of its sums. */
+export async function measureGoodput(provider: Child<ProviderAnswers>, buyer: Child<BuyerAnswers>, init: Init): Promise<Measured> {
+  const load: Load = { service: init.service, total: init.megabytes * MIB, piece: init.piece }
+  const rate = (sum: Sum): number => (load.total * TURNS) / 1e6 / (sum.ms / 1e3)
   const ratios: number[] = []
   const paidRates: number[] = []
   const plainRates: number[] = []
-  for (let run = 0; run <= runs; run++) {
-    // whichever goes first: a slow moment of the machine must not always meet the same one
-    const [paid, plain] =
-      run % 2 === 0 ? [await buyer.ask('paid', load), await buyer.ask('unpaid', load)] : await plainFirst(buyer, load)
-    note(
-      `${row.id} ${run === 0 ? 'warm-up' : `run ${run}`}: paid ${rate(paid.ms).toFixed(0)} MB/s (${paid.payments} payments), unpaid ${rate(plain).toFixed(0)} MB/s`,
-    )
+  for (let run = 0; run <= init.runs; run++) {
+    const [paid, plain] = [new Sum(), new Sum()]
+    const busy = async (): Promise<readonly [number, number]> => [await provider.ask('busy'), await buyer.ask('busy')]
+    for (let turn = 0; turn < TURNS; turn++) {
+      await busy()
+      const bought = await buyer.ask('paid', load)
+      paid.add(bought.ms, bought.payments, ...(await busy()))
+      plain.add(await buyer.ask('unpaid', load), 0, ...(await busy()))
+    }
+    const text = `paid ${rate(paid).toFixed(0)} MB/s, ${paid.payments} payments, busy ${paid.busy}; unpaid ${rate(plain).toFixed(0)} MB/s, busy ${plain.busy}`
+    note(`${init.id} ${run === 0 ? 'warm-up' : `run ${run}`}: ${text}`)
     if (run === 0) continue
-    ratios.push(plain / paid.ms)
-    paidRates.push(rate(paid.ms))
+    ratios.push(plain.ms / paid.ms)
+    paidRates.push(rate(paid))
     plainRates.push(rate(plain))
   }
-  const text = `${median(paidRates).toFixed(0)} MB/s paid, ${median(plainRates).toFixed(0)} MB/s unpaid`
-  return measured(row.id, 'ratio', ratios, { goal: row.goal, note: text })
-}
-
-async function plainFirst(buyer: Child<BuyerAnswers>, load: Load) {
-  const plain = await buyer.ask('unpaid', load)
-  return [await buyer.ask('paid', load), plain] as const
+  const rates = `${median(paidRates).toFixed(0)} MB/s paid, ${median(plainRates).toFixed(0)} MB/s unpaid`
+  return measured(init.id, 'ratio', ratios, { goal: init.goal, note: rates })
 }

@@ -20,6 +20,7 @@ import { SILENT } from '../../src/node/options.ts'
 import type { PayeeLink } from '../../src/ports/link.ts'
 import { PayeeDesk } from '../../src/session/payee-desk.ts'
 import { type LevelStore, openLevelStore } from '../../src/store/level-store.ts'
+import { busySince } from './busy.ts'
 import { answer } from './child.ts'
 import type { Place } from './place.ts'
 import { zerosService } from './zeros.ts'
@@ -203,6 +204,8 @@ const answers = {
     const ms = performance.now() - begin
     return { ms, perSync: (channels.length * each) / (store.stats().batches - before) }
   },
+
+  busy: busySince,
 }
 export type PayeeAnswers = typeof answers
 

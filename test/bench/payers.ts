@@ -25,6 +25,7 @@ import type { PayerLink } from '../../src/ports/link.ts'
 import type { LiveSession } from '../../src/session/live-session.ts'
 import { PayerDesk } from '../../src/session/payer-desk.ts'
 import { openLevelStore } from '../../src/store/level-store.ts'
+import { busySince } from './busy.ts'
 import { answer } from './child.ts'
 import type { Place } from './place.ts'
 
@@ -98,6 +99,8 @@ const answers = {
     }
     return times
   },
+
+  busy: busySince,
 }
 export type PayersAnswers = typeof answers
 

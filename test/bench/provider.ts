@@ -5,6 +5,7 @@ import { fundOnDevnet } from '../../src/chain/devnet.ts'
 import type { Offer } from '../../src/core/offer.ts'
 import { createNode } from '../../src/node/create-node.ts'
 import type { TallyNode } from '../../src/node/node.ts'
+import { busySince } from './busy.ts'
 import { answer } from './child.ts'
 import type { Place } from './place.ts'
 import { plainNode, servePlain } from './plain.ts'
@@ -46,6 +47,8 @@ const answers = {
     const signed = await node.serve({ name, service: zerosService, price: PRICE, chunk: { kind: 'down', size: BigInt(chunk) } })
     return signed.offer
   },
+
+  busy: busySince,
 }
 export type ProviderAnswers = typeof answers
 
