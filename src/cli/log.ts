@@ -1,10 +1,8 @@
 /** The log of a node on stderr: lines for people on a terminal, JSON elsewhere. */
-import { destination, type Level, type Logger, pino } from 'pino'
+import { destination, type Logger, pino } from 'pino'
 import type { Log } from '../session/components.ts'
+import type { LogLevel } from './log-levels.ts'
 import type { Output } from './output.ts'
-
-export type LogLevel = Level | 'silent'
-export const LOG_LEVELS: readonly LogLevel[] = ['silent', 'error', 'warn', 'info', 'debug', 'trace']
 
 /** Secrets never reach a log; what is named here is replaced even if somebody logs it by mistake. */
 const REDACT = ['password', 'privateKey', '*.password', '*.privateKey', 'authorization']

@@ -34,7 +34,7 @@ const kinds = {
   BANNED: { wire: 8, who: 'peer', retry: false, exit: 9, text: 'this peer is refused' },
   STREAM_CUT: { who: 'nobody', retry: true, exit: 75, text: 'the connection was cut' },
   PEER_UNREACHABLE: { who: 'nobody', retry: true, exit: 3, text: 'the peer does not answer' },
-  ABORTED: { who: 'user', retry: true, exit: 1, text: 'the call was aborted' },
+  ABORTED: { wire: 9, who: 'user', retry: true, exit: 1, text: 'the call was aborted' },
   PEER_REFUSED: { who: 'peer', retry: false, exit: 9, text: 'the peer refused' },
 } as const satisfies Record<string, ErrorKind>
 

@@ -54,6 +54,7 @@ export class Delivery {
     })
     const body = answer.body[Symbol.asyncIterator]()
     try {
+      signal.throwIfAborted()
       if (!answer.free) this.#rules.opened()
       this.#bytes = await this.#incoming.accept({ free: answer.free, info: answer.info })
       for (let piece = await body.next(); piece.done !== true; piece = await body.next()) {
@@ -73,6 +74,7 @@ export class Delivery {
   async #deliver(stream: DataBytes, bytes: Uint8Array): Promise<void> {
     const { signal } = this.#abort
     for (let at = 0; at < bytes.length; ) {
+      signal.throwIfAborted()
       const allowed = this.#rules.allowance()
       if (allowed === 0n) {
         // listen before telling: the answer may come at once

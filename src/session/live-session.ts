@@ -16,6 +16,7 @@ import type { ProviderLine } from './payer-desk.ts'
 interface Desk {
   run(live: LiveSession, input: PayerInput): void
   usable(live: LiveSession): bigint | undefined
+  exhausted(live: LiveSession): ErrorCode
 }
 
 export interface SessionEnd {
@@ -37,6 +38,8 @@ export class LiveSession implements PaidSession {
   readonly #end = Promise.withResolvers<SessionEnd>()
   #crypto: PayerCrypto | undefined
   #next = 1
+  #stage: { readonly status: PayerSession['status']; readonly since: number } | undefined
+  #handed = 0n
 
   constructor(session: PayerSession, channel: ChannelId, line: ProviderLine, desk: Desk) {
     this.session = session
@@ -112,6 +115,13 @@ export class LiveSession implements PaidSession {
     this.#desk.run(this, { type: 'used', stream, bytes })
   }
 
+  /** For how long the session has been in its state, ms. */
+  standsFor(nowMs: number): number {
+    const { status } = this.session
+    if (this.#stage?.status !== status) this.#stage = { status, since: nowMs }
+    return nowMs - this.#stage.since
+  }
+
   usable(): bigint | undefined {
     return this.#desk.usable(this)
   }
@@ -120,12 +130,39 @@ export class LiveSession implements PaidSession {
     if (this.#streams.delete(stream) && !free) this.#desk.run(this, { type: 'ended', stream })
   }
 
+  /** bytes of all streams that were given to their readers and are not used yet */
+  get handed(): bigint {
+    return this.#handed
+  }
+
+  /** How many of `bytes` may be given to a reader: what the budget does not cover could not be paid. */
+  hand(bytes: number): number {
+    const usable = this.usable()
+    const left = usable === undefined ? BigInt(bytes) : usable - this.#handed
+    const most = left < 0n ? 0 : left < BigInt(bytes) ? Number(left) : bytes
+    this.#handed += BigInt(most)
+    return most
+  }
+
+  /** Bytes came that neither budget nor deposit covers: what came before is paid and the session ends, for the reason that is returned. */
+  exhausted(): ErrorCode {
+    const code = this.#desk.exhausted(this)
+    // the reader may acknowledge its last piece right after this
+    queueMicrotask(() => this.#desk.run(this, { type: 'finish', code }))
+    return code
+  }
+
+  /** Bytes that were given to a reader are used, or will never be. */
+  taken(bytes: bigint): void {
+    this.#handed -= bytes
+  }
+
   onLive(): void {
     this.#live.resolve()
   }
 
   onCut(): void {
-    this.#over('STREAM_CUT')
+    this.#over(this.session.failure ?? 'STREAM_CUT')
   }
 
   onEnded(code: ErrorCode | undefined): void {
@@ -171,8 +208,11 @@ class Stream implements PaidStream {
   }
 
   acknowledge(bytes: number): void {
-    this.#handed -= BigInt(bytes)
-    if (!this.free) this.#session.used(this.#number, bytes)
+    if (this.free) return
+    const most = BigInt(bytes) < this.#handed ? BigInt(bytes) : this.#handed
+    this.#handed -= most
+    this.#session.taken(most)
+    this.#session.used(this.#number, Number(most))
   }
 
   async write(bytes: Uint8Array): Promise<void> {
@@ -185,6 +225,12 @@ class Stream implements PaidStream {
 
   abort(error: Error): void {
     this.#data.bytes.abort(error)
+    this.#over()
+  }
+
+  #over(): void {
+    this.#session.taken(this.#handed)
+    this.#handed = 0n
     this.#session.streamEnded(this.#number, this.free)
   }
 
@@ -195,25 +241,16 @@ class Stream implements PaidStream {
         const piece = await this.#data.bytes.read()
         clean = piece === undefined
         if (piece === undefined) return
-        const usable = this.free ? undefined : this.#session.usable()
-        if (usable !== undefined && this.#handed + BigInt(piece.length) > usable) {
-          const rest = piece.subarray(0, Number(usable - this.#handed))
-          if (rest.length > 0) yield this.#hand(rest)
-          throw new TallyError('BUDGET_REACHED')
-        }
-        yield this.#hand(piece)
+        const most = this.free ? piece.length : this.#session.hand(piece.length)
+        if (!this.free) this.#handed += BigInt(most)
+        if (most > 0) yield piece.subarray(0, most)
+        if (most < piece.length) throw new TallyError(this.#session.exhausted())
       }
     } finally {
       // the reader may acknowledge its last piece right after this
-      queueMicrotask(() => this.#session.streamEnded(this.#number, this.free))
+      queueMicrotask(() => this.#over())
       if (clean) await this.#data.bytes.closeWrite().catch(() => undefined)
       else this.#data.bytes.abort(new TallyError('STREAM_CUT'))
     }
   }
-
-  #hand(piece: Uint8Array): Uint8Array {
-    this.#handed += BigInt(piece.length)
-    return piece
-  }
 }
-

@@ -15,10 +15,11 @@ import type { FromPayer, Hello, Release } from '../core/session/messages.ts'
 import {
   ackedMeter,
   allowance,
-  creditOf,
+  creditLeft,
   dueOf,
   exposureOf,
   newPayeeSession,
+  onceDurable,
   type PayeeContext,
   type PayeeEffect,
   type PayeeInput,
@@ -42,6 +43,10 @@ export interface PayeeDeskInit {
 
 /** D6 of the data protocol */
 const MAX_STREAMS = 32
+/** the session protocol's: live on one stream */
+const MAX_SESSIONS_PER_LINK = 64
+/** how many sessions that ended are remembered for what is still on its way; per stream */
+const MAX_RECENT = 64
 /** how long a service may take to look at the inputs of a hello */
 const PREPARE_MS = 60_000
 
@@ -68,6 +73,8 @@ export class PayeeDesk {
   readonly #live = new Map<SessionId, Live>()
   readonly #byOwner = new Map<string, Set<Live>>()
   readonly #links = new Map<Address, PayeeLink>()
+  /** sessions that ended on a stream that is still open: a payment may have been on its way, and the countersignature is */
+  readonly #recent = new Map<SessionId, Live>()
   #pool: Pool = { hour: 0, left: 0n as Amount }
   #timer: NodeJS.Timeout | undefined
   #stopping = false
@@ -93,14 +100,21 @@ export class PayeeDesk {
 
   /** Serves one control stream until it ends. A second one of the same peer is served only after the first is closed. */
   async attach(link: PayeeLink): Promise<void> {
-    const first = !this.#links.has(link.address)
-    if (first) this.#links.set(link.address, link)
+    this.#holds(link)
     try {
-      for await (const batch of link) for (const message of batch) this.#onMessage(link, message, first)
+      for await (const batch of link) for (const message of batch) this.#onMessage(link, message)
     } finally {
-      if (first) this.#links.delete(link.address)
+      if (this.#links.get(link.address) === link) this.#links.delete(link.address)
       for (const live of [...this.#live.values()]) if (live.link === link) this.#cut(live)
+      for (const [id, live] of this.#recent) if (live.link === link) this.#recent.delete(id)
     }
+  }
+
+  /** Whether this is the control stream of its peer; the first one is, and the next one once that is closed. */
+  #holds(link: PayeeLink): boolean {
+    const holder = this.#links.get(link.address)
+    if (holder === undefined) this.#links.set(link.address, link)
+    return holder === undefined || holder === link
   }
 
   /** Answers one data stream: checks that it belongs to a live session of that peer, asks the service, delivers as far as it is paid. */
@@ -112,7 +126,7 @@ export class PayeeDesk {
     if (live.session.status !== 'live' || live.session.stopping !== undefined || live.deliveries.has(stream) || live.session.flow.open.has(stream)) {
       return incoming.refuse(new TallyError('WRONG_STATE'))
     }
-    if (live.deliveries.size >= MAX_STREAMS) return incoming.refuse(new TallyError('RATE_EXCEEDED'))
+    if (live.deliveries.size >= MAX_STREAMS || live.session.flow.open.size >= 2 * MAX_STREAMS) return incoming.refuse(new TallyError('RATE_EXCEEDED'))
     const delivery = new Delivery(incoming, {
       opened: () => this.#run(live, { type: 'opened', stream }),
       allowance: () => allowance({ session: live.session, channel: this.#channelOf(live), owner: this.#ownerOf(live) }, this.#context(live)),
@@ -125,7 +139,7 @@ export class PayeeDesk {
     } catch (thrown) {
       this.#components.log.debug({ session: id, stream, err: asTallyError(thrown).code }, 'delivery ended early')
     } finally {
-      live.deliveries.delete(stream)
+      if (live.deliveries.get(stream) === delivery) live.deliveries.delete(stream)
     }
   }
 
@@ -134,7 +148,10 @@ export class PayeeDesk {
     this.#stopping = true
     for (const live of [...this.#live.values()]) this.#run(live, { type: 'stop', code: 'SHUTTING_DOWN' })
     const open = (): Live[] => [...this.#live.values()].filter((live) => live.link !== undefined)
+    const wake = (): void => this.#tellEnded()
+    signal?.addEventListener('abort', wake)
     while (open().length > 0 && signal?.aborted !== true) await new Promise<void>((resolve) => this.#ended.add(resolve))
+    signal?.removeEventListener('abort', wake)
     clearInterval(this.#timer)
     for (const live of this.#live.values()) this.#cutDeliveries(live)
   }
@@ -168,11 +185,11 @@ export class PayeeDesk {
     return [...this.#live.values()].map((live) => live.session)
   }
 
-  #onMessage(link: PayeeLink, message: FromPayer, first: boolean): void {
-    if (message.type === 'hello') return void this.#answerHello(link, message, first).catch((thrown: unknown) => this.#refuse(link, message.session, thrown))
+  #onMessage(link: PayeeLink, message: FromPayer): void {
+    if (message.type === 'hello') return void this.#answerHello(link, message).catch((thrown: unknown) => this.#refuse(link, message.session, thrown))
     if (message.type === 'release') return void this.#answerRelease(link, message).catch((thrown: unknown) => this.#refuse(link, undefined, thrown))
     if (message.type === 'fault' && message.session === undefined) return
-    const live = message.session === undefined ? undefined : this.#live.get(message.session)
+    const live = message.session === undefined ? undefined : (this.#live.get(message.session) ?? this.#recent.get(message.session))
     if (live === undefined || live.link !== link) {
       if (message.type === 'countersign') return void this.#late(link, message).catch((thrown: unknown) => this.#components.log.warn({ err: asTallyError(thrown).code }, 'countersignature not stored'))
       return this.#refuse(link, message.session, new TallyError('SESSION_UNKNOWN'))
@@ -187,39 +204,60 @@ export class PayeeDesk {
     link.send({ type: 'fault', session, code: error.wire })
   }
 
-  async #answerHello(link: PayeeLink, hello: Hello, first: boolean): Promise<void> {
-    if (!first || this.#stopping) throw new TallyError(first ? 'SHUTTING_DOWN' : 'BUSY')
-    const { store, self, domain } = this.#components
-    const parties: ChannelParties = { owner: hello.owner, signer: link.address, target: self.address, token: hello.token }
-    const service = this.#services.get(hello.service)
+  async #answerHello(link: PayeeLink, hello: Hello): Promise<void> {
+    if (!this.#holds(link)) throw new TallyError('BUSY')
+    if (this.#stopping) throw new TallyError('SHUTTING_DOWN')
+    const parties: ChannelParties = { owner: hello.owner, signer: link.address, target: this.#components.self.address, token: hello.token }
     const known = this.#live.get(hello.session)
     if (known === undefined && hello.resume) return await this.#answerOld(link, hello)
-    const channel = service === undefined ? undefined : await this.#lookUp(parties)
-    const code = judgeHello(hello, {
-      offer: service?.offer(), channel, live: this.#live.size - (known === undefined ? 0 : 1), maxSessions: this.#init.policy.maxSessions,
-      banned: this.#init.banned?.has(link.address) === true || this.#init.banned?.has(hello.owner) === true,
-      nowS: this.#components.clock.nowS(), marginS: this.#init.policy.marginS, unreserved: this.#init.policy.unreserved,
-    }) // biome-ignore format: a record
-    if (code !== undefined) throw new TallyError(code)
-    if (service === undefined || channel === undefined) throw new TallyError('SERVICE_UNKNOWN')
+    if (known !== undefined && known.session.terms.signer !== link.address) throw new TallyError('SESSION_UNKNOWN')
+    const service = this.#services.get(hello.service)
+    if (service !== undefined) await this.#lookUp(parties)
+    this.#judge(link, hello, parties, known)
+    if (service === undefined) throw new TallyError('SERVICE_UNKNOWN')
     if (known !== undefined) return this.#resume(link, hello, known)
     const content = await service.adapter.prepare(hello.inputs, AbortSignal.timeout(PREPARE_MS))
+    // much can have changed while the service looked at the inputs
+    if (this.#stopping) throw new TallyError('SHUTTING_DOWN')
+    if (this.#links.get(link.address) !== link) return
     if (this.#live.has(hello.session)) throw new TallyError('WRONG_STATE')
-    const owner = this.#grant(parties, chunkCost(service.offer().price, service.offer().chunk))
+    this.#judge(link, hello, parties, undefined)
+    await this.#offer(link, hello, parties, service, content)
+  }
+
+  /** @throws the first demand of the offer that is not met */
+  #judge(link: PayeeLink, hello: Hello, parties: ChannelParties, known: Live | undefined): void {
+    const { clock } = this.#components
+    const { policy, banned } = this.#init
+    const here = [...this.#live.values()].filter((live) => live.link === link && live !== known).length
+    const code = judgeHello(hello, {
+      offer: this.#services.get(hello.service)?.offer(), channel: this.#channels.get(channelId(parties)),
+      live: here >= MAX_SESSIONS_PER_LINK ? policy.maxSessions : this.#live.size - (known === undefined ? 0 : 1), maxSessions: policy.maxSessions,
+      banned: banned?.has(link.address) === true || banned?.has(hello.owner) === true,
+      nowS: clock.nowS(), marginS: policy.marginS, patienceS: Math.ceil(policy.patienceMs / 1000), unreserved: policy.unreserved,
+    }) // biome-ignore format: a record
+    if (code !== undefined) throw new TallyError(code)
+  }
+
+  async #offer(link: PayeeLink, hello: Hello, parties: ChannelParties, service: ServiceOnSale, content: Uint8Array): Promise<void> {
+    const { store, self, domain, clock } = this.#components
+    const { policy } = this.#init
+    const offer = service.offer()
+    const owner = this.#grant(parties, chunkCost(offer.price, offer.chunk))
     const arrearsTaken = [...(this.#byOwner.get(ownerKey(owner.owner, owner.token)) ?? [])].some((live) => live.session.terms.arrears > 0n)
-    const terms = termsFor(hello, service.offer(), owner, {
-      signer: link.address, content, patienceMs: this.#init.policy.patienceMs, nowS: this.#components.clock.nowS(),
-      lastS: this.#init.policy.sessionLastS, arrearsTaken,
+    const terms = termsFor(hello, offer, owner, {
+      signer: link.address, content, patienceMs: policy.patienceMs, nowS: clock.nowS(), lastS: policy.sessionLastS, arrearsTaken,
     }) // biome-ignore format: a record
     const crypto = payeeCrypto(domain, self, parties, link.publicKey, terms)
-    const live = this.#adopt(newPayeeSession(terms, crypto.termsDigest, crypto.termsSignature, this.#components.clock.nowMs()), link, crypto)
-    await store.commit([this.#records.putPool(this.#pool), this.#records.putOwner(owner)])
+    const live = this.#adopt(newPayeeSession(terms, crypto.termsDigest, crypto.termsSignature, clock.nowMs()), link, crypto)
+    await store.commit([this.#records.putPool(this.#pool), this.#records.putOwner(this.#durableOwner(live))])
     this.#sendTerms(live)
   }
 
   #resume(link: PayeeLink, hello: Hello, live: Live): void {
-    if (live.session.terms.signer !== link.address) throw new TallyError('SESSION_UNKNOWN')
-    if (!hello.resume || (live.link !== undefined && live.link !== link)) throw new TallyError('WRONG_STATE')
+    if (!hello.resume) throw new TallyError('WRONG_STATE')
+    // its last payment or its receipt is on the way to the disk
+    if (live.session.status !== 'cut' || (live.link !== undefined && live.link !== link)) throw new TallyError('BUSY')
     live.link = link
     this.#run(live, { type: 'resume', acked: hello.acked })
     this.#sendTerms(live)
@@ -247,26 +285,25 @@ export class PayeeDesk {
     const state = { session, channel: this.#channelOf(live), owner: this.#ownerOf(live) }
     live.link?.send({
       type: 'terms', terms: session.terms, signature: session.termsSignature, head: state.channel.best, total: session.total,
-      acked: ackedMeter(session), credit: creditOf(state, this.#context(live)),
+      acked: ackedMeter(session), credit: creditLeft(state, this.#context(live)),
     }) // biome-ignore format: a record
   }
 
   /** The channel's record; facts are asked from the chain when the channel is new here or its reservation looks used up or over. */
-  async #lookUp(parties: ChannelParties): Promise<ChannelIn | undefined> {
+  async #lookUp(parties: ChannelParties): Promise<void> {
     const id = channelId(parties)
     const known = this.#channels.get(id)
     const fresh = known !== undefined && known.facts.expiry > this.#components.clock.nowS() && known.facts.deposit > (known.best?.amount ?? 0n)
-    if (fresh) return known
+    if (fresh) return
     const view = await this.#components.chain.channel(parties).catch((thrown: unknown) => {
       if (known !== undefined) return { id, confirmed: known.facts }
       throw new TallyError('BUSY', { cause: thrown })
     })
-    if (view.confirmed === undefined || view.confirmed.deposit === 0n) return known
+    if (view.confirmed === undefined || view.confirmed.deposit === 0n) return
     const channel: ChannelIn = { ...(this.#channels.get(id) ?? { id, parties, best: undefined, frozen: undefined }), facts: view.confirmed }
     this.#channels.set(id, channel)
     this.#components.chain.watch([id])
     await this.#components.store.commit([this.#records.putChannel(channel)])
-    return channel
   }
 
   #grant(parties: ChannelParties, want: Amount): OwnerAccount {
@@ -281,6 +318,7 @@ export class PayeeDesk {
   async #answerRelease(link: PayeeLink, message: Release): Promise<void> {
     const parties = { owner: message.owner, signer: link.address, target: this.#components.self.address, token: message.token }
     const id = channelId(parties)
+    if (!this.#holds(link)) throw new TallyError('BUSY')
     const channel = this.#channels.get(id)
     if (channel === undefined) throw new TallyError('CHANNEL_UNKNOWN')
     if ([...this.#live.values()].some((live) => live.channel === id)) throw new TallyError('CHANNEL_IN_USE')
@@ -347,8 +385,16 @@ export class PayeeDesk {
     } // biome-ignore format: a table
   }
 
+  /** The owner's account as it is once all that was given to the disk is on it; its sessions write into one record. */
+  #durableOwner(live: Live): OwnerAccount {
+    const all = new Set([...(this.#byOwner.get(live.ownerKey) ?? []), live])
+    return [...all].reduce((owner, one) => onceDurable(one.session, owner).owner, this.#ownerOf(live))
+  }
+
   #store(live: Live, then: PayeeInput | undefined): void {
-    const ops = [this.#records.putSession(live.session), this.#records.putChannel(this.#channelOf(live)), this.#records.putOwner(this.#ownerOf(live))]
+    const owner = this.#durableOwner(live)
+    const { session } = onceDurable(live.session, owner)
+    const ops = [this.#records.putSession(session), this.#records.putChannel(this.#channelOf(live)), this.#records.putOwner(owner)]
     this.#components.store.commit(ops).then(
       () => then !== undefined && this.#run(live, then),
       (thrown: unknown) => {
@@ -365,6 +411,7 @@ export class PayeeDesk {
 
   #cutDeliveries(live: Live): void {
     for (const delivery of live.deliveries.values()) delivery.cut()
+    live.deliveries.clear()
   }
 
   #cut(live: Live): void {
@@ -377,9 +424,17 @@ export class PayeeDesk {
     this.#live.delete(live.session.id)
     this.#byOwner.get(live.ownerKey)?.delete(live)
     if (this.#byOwner.get(live.ownerKey)?.size === 0) this.#byOwner.delete(live.ownerKey)
+    this.#remember(live)
     this.#components.settle(live.channel, 'close')
     this.#components.events.emit('payee:ended', { session: live.session, code })
     this.#tellEnded()
+  }
+
+  #remember(live: Live): void {
+    if (live.link === undefined || live.session.receipt === undefined) return
+    this.#recent.set(live.session.id, live)
+    const mine = [...this.#recent].filter(([, one]) => one.link === live.link)
+    for (const [id] of mine.slice(0, -MAX_RECENT)) this.#recent.delete(id)
   }
 
   #tellEnded(): void {

@@ -5,16 +5,18 @@
  * Owns: the records of channels and sessions in which this node pays. Authority for what was signed and received.
  */
 import type { Amount } from '../core/amount.ts'
-import { type ChannelOut, NO_CHANNEL } from '../core/channel.ts'
+import { type ChannelOut, NO_CHANNEL, newChannelOut } from '../core/channel.ts'
 import { asTallyError, codeOfWire, type ErrorCode, TallyError } from '../core/errors.ts'
 import { type ChannelId, channelId, type SessionId } from '../core/ids.ts'
 import { ZERO_METER } from '../core/meter.ts'
 import type { ChannelParties } from '../core/promise.ts'
 import type { FromPayee, Released } from '../core/session/messages.ts'
 import { atRiskOf, newPayerSession, owedOf, type PayerContext, type PayerEffect, type PayerInput, type PayerSession, stepPayer, usableBytes, usedMeter } from '../core/session/payer.ts'
+import { shortReason } from '../core/session/payer-state.ts'
 import type { Wish } from '../core/session/payer-terms.ts'
 import type { ChainFact } from '../ports/chain.ts'
 import type { DataHeader, OpenedData, PayerLink } from '../ports/link.ts'
+import type { StoreOp } from '../ports/store.ts'
 import type { PayerDeskComponents } from './components.ts'
 import { payerCrypto } from './crypto.ts'
 import { LiveSession } from './live-session.ts'
@@ -33,6 +35,8 @@ export class PayerDesk {
   readonly #live = new Map<SessionId, LiveSession>()
   /** sessions that were cut: their totals may account for a difference of the heads */
   readonly #cut = new Map<SessionId, PayerSession>()
+  /** sessions that ended without a receipt: the provider's may still come on the same stream */
+  readonly #late = new Map<SessionId, LiveSession>()
   readonly #releases = new Map<ChannelId, { resolve(message: Released): void; reject(error: TallyError): void }>()
   #timer: NodeJS.Timeout | undefined
 
@@ -71,6 +75,7 @@ export class PayerDesk {
       for await (const batch of line.link) for (const message of batch) this.#onMessage(line, message)
     } finally {
       for (const live of [...this.#live.values()]) if (live.line === line) this.run(live, { type: 'cut' })
+      for (const [id, live] of this.#late) if (live.line === line) this.#late.delete(id)
       for (const [id, waiting] of this.#releases) {
         if (this.#channels.get(id)?.parties.target === line.link.address) waiting.reject(new TallyError('STREAM_CUT'))
       }
@@ -79,7 +84,7 @@ export class PayerDesk {
 
   /** What this owner still owes the provider from sessions that ended short, base units: the most that arrears may be. */
   async owedTo(parties: ChannelParties): Promise<Amount> {
-    return await this.#records.owedTo(parties)
+    return await this.#records.owedTo(parties, (id) => this.#live.has(id))
   }
 
   /** The record of a channel, with the ledger's facts of now. @throws CHANNEL_UNKNOWN, CHAIN_UNREACHABLE when nothing is known */
@@ -94,7 +99,7 @@ export class PayerDesk {
     const facts = view === undefined ? known?.facts : (view.confirmed ?? view.latest)
     if (facts === undefined && known === undefined) throw new TallyError('CHANNEL_UNKNOWN')
     const now = this.#channels.get(id)
-    const channel: ChannelOut = { ...(now ?? { id, parties, reserved: 0n as Amount, last: undefined, at: 0n as Amount }), facts: facts ?? NO_CHANNEL }
+    const channel: ChannelOut = { ...(now ?? newChannelOut(id, parties, NO_CHANNEL)), facts: facts ?? NO_CHANNEL }
     this.#channels.set(id, channel)
     this.#components.chain.watch([id])
     await this.#components.store.commit([this.#records.putChannel(channel)])
@@ -103,8 +108,7 @@ export class PayerDesk {
 
   /** Begins a session and waits until it is agreed on. @throws every code with which a provider may refuse, and the payer's own refusals */
   async open(line: ProviderLine, wish: Wish, id: SessionId, options: { signal?: AbortSignal } = {}): Promise<LiveSession> {
-    const parties: ChannelParties = { owner: wish.owner, signer: wish.signer, target: wish.provider, token: wish.token }
-    const channel = await this.channel(parties, options)
+    const channel = await this.channel(partiesOf(wish), options)
     const session = newPayerSession(id, wish, this.#components.clock.nowMs())
     return await this.#begin(line, session, channel, false, options.signal)
   }
@@ -113,24 +117,44 @@ export class PayerDesk {
   async resume(line: ProviderLine, id: SessionId, usedBytes: bigint, options: { signal?: AbortSignal } = {}): Promise<LiveSession> {
     const session = this.#cut.get(id)
     if (session === undefined) throw new TallyError('SESSION_UNKNOWN')
-    const { wish } = session
-    const channel = await this.channel({ owner: wish.owner, signer: wish.signer, target: wish.provider, token: wish.token }, options)
+    const channel = await this.channel(partiesOf(session.wish), options)
+    if (!this.#cut.has(id)) throw new TallyError('SESSION_UNKNOWN')
     const done = session.flow.done > usedBytes ? session.flow.done : usedBytes
-    return await this.#begin(line, { ...session, flow: { ...session.flow, done } }, channel, true, options.signal)
+    const { clock } = this.#components
+    return await this.#begin(line, { ...session, at: clock.nowMs(), flow: { ...session.flow, done } }, channel, true, options.signal)
   }
 
   /** Gives a cut session up: it will not be resumed; what it owes stays known. */
   async forget(id: SessionId): Promise<void> {
     const session = this.#cut.get(id)
     if (session === undefined) return
-    this.#cut.delete(id)
-    await this.#components.store.commit([this.#records.putSession({ ...session, status: 'closed', failure: 'SESSION_UNKNOWN' })])
+    await this.#components.store.commit(this.#forgetting(session))
+  }
+
+  /** A payment that this disk forgot belongs to a session that is given up: nothing will explain it any more. */
+  #forgetting(session: PayerSession): StoreOp[] {
+    this.#cut.delete(session.id)
+    const ops = [this.#records.putSession({ ...session, status: 'closed', failure: 'SESSION_UNKNOWN' })]
+    const id = channelId(partiesOf(session.wish))
+    const channel = this.#channels.get(id)
+    if (channel === undefined || channel.drift <= 0n) return ops
+    const next = { ...channel, drift: 0n }
+    this.#channels.set(id, next)
+    return [...ops, this.#records.putChannel(next)]
+  }
+
+  /** Arrears that were agreed on are what cut sessions left: those are paid for by this one, and cannot be resumed beside it. */
+  #takeOver(live: LiveSession): void {
+    const arrears = live.session.terms?.arrears ?? 0n
+    if (arrears === 0n) return
+    const ops = [...this.#cut.values()].filter((cut) => sameChannel(cut.wish, live.session.wish)).flatMap((cut) => this.#forgetting(cut))
+    if (ops.length > 0) this.#commit(live, ops, undefined)
   }
 
   /** Asks the target to sign the end of the channel at what was signed last. @throws CHANNEL_IN_USE, HEAD_DISAGREES, ... */
   async release(line: ProviderLine, parties: ChannelParties, options: { signal?: AbortSignal } = {}): Promise<Released> {
     const channel = await this.channel(parties, { ...options, fresh: true })
-    const amount = channel.last?.amount ?? channel.facts.settled
+    const amount = channel.last === undefined ? channel.facts.settled : channel.at
     const answer = new Promise<Released>((resolve, reject) => {
       this.#releases.set(channel.id, { resolve, reject })
       options.signal?.addEventListener('abort', () => reject(new TallyError('ABORTED')), { once: true })
@@ -164,20 +188,25 @@ export class PayerDesk {
   }
 
   #onMessage(line: ProviderLine, message: FromPayee): void {
-    if (message.type === 'released') return this.#releases.get(message.channel)?.resolve(message)
+    if (message.type === 'released') return this.#onReleased(line, message)
     if (message.type === 'fault' && message.session === undefined) return this.#onStreamFault(line, message.code)
     const id = message.type === 'terms' ? message.terms.session : message.session
-    const live = id === undefined ? undefined : this.#live.get(id)
+    const live = id === undefined ? undefined : (this.#live.get(id) ?? (message.type === 'receipt' ? this.#late.get(id) : undefined))
     if (live === undefined || live.line !== line) return
+    this.#late.delete(live.session.id)
     const input = inputOf(message)
     if (input !== undefined) this.run(live, input)
   }
 
-  /** A fault of the whole stream answers whatever waits on it. */
+  #onReleased(line: ProviderLine, message: Released): void {
+    if (this.#channels.get(message.channel)?.parties.target === line.link.address) this.#releases.get(message.channel)?.resolve(message)
+  }
+
+  /** A fault of the whole stream answers a release that waits on it, else the hellos. */
   #onStreamFault(line: ProviderLine, code: number): void {
-    for (const [id, waiting] of this.#releases) {
-      if (this.#channels.get(id)?.parties.target === line.link.address) waiting.reject(refusal(code))
-    }
+    const waiting = [...this.#releases].filter(([id]) => this.#channels.get(id)?.parties.target === line.link.address)
+    for (const [, release] of waiting) release.reject(refusal(code))
+    if (waiting.length > 0) return
     for (const live of [...this.#live.values()]) if (live.line === line && live.session.status === 'asked') this.run(live, { type: 'fault', code })
   }
 
@@ -186,6 +215,7 @@ export class PayerDesk {
     const { state, effects } = stepPayer({ session: live.session, channel: this.#channelOf(live) }, input, this.#context(live))
     live.session = state.session
     this.#channels.set(live.channel, state.channel)
+    if (input.type === 'terms' && state.session.status === 'starting') this.#takeOver(live)
     for (const effect of effects) this.#perform(live, effect)
     this.#components.events.emit('payer:session', { session: live.session, owed: owedOf(live.session), atRisk: atRiskOf(live.session) })
   }
@@ -193,6 +223,11 @@ export class PayerDesk {
   /** How many more bytes of the session may be handed to the user; undefined = no limit. */
   usable(live: LiveSession): bigint | undefined {
     return usableBytes({ session: live.session, channel: this.#channelOf(live) })
+  }
+
+  /** Which limit it is that covers nothing more: the budget, or the deposit. */
+  exhausted(live: LiveSession): ErrorCode {
+    return codeOfWire(shortReason(live.session, this.#channelOf(live))) ?? 'BUDGET_REACHED'
   }
 
   #perform(live: LiveSession, effect: PayerEffect): void {
@@ -216,7 +251,14 @@ export class PayerDesk {
       this.#cut.set(live.session.id, live.session)
       live.onCut()
     }
-    this.#components.store.commit([this.#records.putChannel({ ...channel, reserved }), this.#records.putSession(live.session)]).then(
+    // the channel's figures are the sum of its sessions': they are stored together
+    const beside = [...this.#live.values()].filter((one) => one !== live && one.channel === live.channel)
+    const sessions = [live, ...beside].map((one) => this.#records.putSession(one.session))
+    this.#commit(live, [this.#records.putChannel({ ...channel, reserved }), ...sessions], then)
+  }
+
+  #commit(live: LiveSession, ops: StoreOp[], then: PayerInput | undefined): void {
+    this.#components.store.commit(ops).then(
       () => then !== undefined && this.run(live, then),
       (thrown: unknown) => {
         // what is not on the disk is not signed: without a disk nothing more is bought
@@ -228,6 +270,7 @@ export class PayerDesk {
 
   #end(live: LiveSession, code: ErrorCode | undefined): void {
     this.#live.delete(live.session.id)
+    if (live.session.receipt === undefined && live.session.terms !== undefined) this.#late.set(live.session.id, live)
     live.onEnded(code)
     this.#components.events.emit('payer:ended', { session: live.session, code })
   }
@@ -239,20 +282,33 @@ export class PayerDesk {
   }
 
   #context(live: LiveSession): PayerContext {
-    const { clock } = this.#components
-    const same = (session: PayerSession): boolean => session.id !== live.session.id && session.wish.provider === live.session.wish.provider && session.wish.owner === live.session.wish.owner && session.wish.token === live.session.wish.token
-    const cutBeside = [...this.#cut.values()].some(same)
-    const alone = !cutBeside && ![...this.#live.values()].some((other) => same(other.session))
-    return { nowMs: clock.nowMs(), nowS: clock.nowS(), mayRestate: !cutBeside, alone, ...live.crypto(() => payerCrypto(this.#components.domain, this.#components.self, this.#channelOf(live).parties, live.line.link.publicKey)) }
+    const { clock, domain, self } = this.#components
+    const beside = (): PayerSession[] => [...this.#live.values()].filter((one) => one !== live && one.channel === live.channel).map((one) => one.session)
+    const crypto = live.crypto(() => payerCrypto(domain, self, this.#channelOf(live).parties, live.line.link.publicKey))
+    return {
+      nowMs: clock.nowMs(), nowS: clock.nowS(), ...crypto,
+      // asked for once a session, while a step is made for every piece
+      moving: () => beside().some(({ status }) => status === 'starting' || status === 'live' || status === 'closing'),
+      alone: () => !beside().some(({ terms }) => terms !== undefined) && ![...this.#cut.values()].some((cut) => sameChannel(cut.wish, live.session.wish)),
+    } // biome-ignore format: a record
   }
 
   #tick(): void {
-    for (const live of [...this.#live.values()]) this.run(live, { type: 'clock' })
+    const nowMs = this.#components.clock.nowMs()
+    for (const live of [...this.#live.values()]) {
+      const silent = live.standsFor(nowMs) > (SILENCE_MS[live.session.status] ?? Infinity)
+      this.run(live, silent ? { type: 'cut' } : { type: 'clock', handed: live.handed })
+    }
   }
 }
 
+const partiesOf = (wish: Wish): ChannelParties => ({ owner: wish.owner, signer: wish.signer, target: wish.provider, token: wish.token })
+const sameChannel = (a: Wish, b: Wish): boolean => a.owner === b.owner && a.signer === b.signer && a.provider === b.provider && a.token === b.token
+
 /** how often a payer looks at the clock, ms */
 const CLOCK_MS = 200
+/** how long a provider may be silent where it owes an answer, ms: it may have to read a file before it knows its terms */
+const SILENCE_MS: Partial<Record<PayerSession['status'], number>> = { asked: 90_000, starting: 30_000, closing: 30_000 }
 /** how long a stopping node waits for each of its sessions to be closed, ms */
 const STOP_MS = 5_000
 

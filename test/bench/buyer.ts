@@ -53,7 +53,7 @@ const answers = {
     parts = { node, plain: await plainNode(randomBytes(32), []), provider }
   },
 
-  /** Buys `total` bytes in one session and reads them to the end; the time is from the request to the last byte. */
+  /** Buys `total` bytes in one session and reads them to the end; the time is from the opening of the data stream to the last byte. */
   async paid({ service, total, piece }: Load): Promise<Bought> {
     const { node, provider } = ready()
     const session = await node.open({ service, provider: provider.address, budget: BUDGET })

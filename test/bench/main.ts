@@ -115,7 +115,7 @@ async function goodputRow(bench: Bench, group: 'goodput_64k' | 'goodput_1m'): Pr
     const addresses = await provider.ask('begin', place)
     await provider.ask('sell', { name: group, chunk: piece })
     await buyer.ask('begin', { place, provider: addresses })
-    const megabytes = Math.ceil(64 * bench.scale)
+    const megabytes = Math.ceil(128 * bench.scale)
     return [await measureGoodput(provider, buyer, { id: group, service: group, piece, goal, runs: bench.runs, megabytes })]
   } finally {
     await buyer.stop()

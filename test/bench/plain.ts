@@ -40,8 +40,9 @@ function drained(stream: Stream): Promise<void> {
   })
 }
 
-/** Fetches `total` bytes, counts them and throws them away; answers how long that took from the request on, in milliseconds. */
+/** Fetches `total` bytes, counts them and throws them away; answers how long that took with the opening of the stream, in milliseconds. */
 export async function fetchPlain(node: Network, address: string, total: number, piece: number): Promise<number> {
+  const begin = performance.now()
   const stream = await node.dialProtocol(multiaddr(address), PLAIN_PROTOCOL)
   const done = Promise.withResolvers<void>()
   let received = 0
@@ -50,7 +51,6 @@ export async function fetchPlain(node: Network, address: string, total: number, 
     if (received === total) done.resolve()
   })
   stream.addEventListener('close', () => done.reject(new Error(`the plain stream ended after ${received} of ${total} bytes`)))
-  const begin = performance.now()
   stream.send(zerosRequest(total, piece))
   await done.promise
   const took = performance.now() - begin

@@ -109,8 +109,10 @@ describe('a provider and a payer that breaks the rules', () => {
     const payer = await rogue(t, provider)
     const first = await payer.begin(net.dev.token, 'bytes')
     const promise = payer.promise(first, 100n)
-    for (let i = 0; i < 3; i++) payer.pay(first, 100n, promise)
-    for (let i = 0; i < 3; i++) assert.equal((await payer.meter()).paid, 100n)
+    for (let i = 0; i < 3; i++) {
+      payer.pay(first, 100n, promise)
+      assert.equal((await payer.meter()).paid, 100n)
+    }
     assert.deepEqual(stored(provider), [100n])
     const second = await payer.begin(net.dev.token, 'bytes')
     assert.equal(second.head?.amount, 100n)

@@ -105,7 +105,8 @@ export async function testNetwork(): Promise<TestNetwork> {
 }
 
 export const ANY_PORT = '/ip4/127.0.0.1/tcp/0'
-const STOP_MS = 5_000
+/** a provider that a test left with a live session of a peer that is silent does not wait for its patience */
+const STOP_MS = 500
 
 /** The one address of a node that listens on one port. */
 export function addressOf(node: TallyNode): string {

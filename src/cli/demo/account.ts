@@ -63,7 +63,7 @@ export function accountOf(facts: Facts): Account {
   const checks: Check[] = [
     {
       text: `delivered ${mib(delivered)} MiB x ${facts.price} = ${show(cost)}`,
-      ok: cost === signed && (!honest || delivered === sizeBytes),
+      ok: honest ? cost === signed && delivered === sizeBytes : cost <= signed && signed - cost <= LIMIT_AT_RISK,
     },
     {
       text: `signed ${show(signed)} = settled ${show(settled)} = spent ${show(spent)}`,

@@ -91,6 +91,7 @@ async function begin(node: TallyNode, setup: Setup, found: Found): Promise<NodeS
               service: found,
               inputs: setup.file,
               budget: setup.budget,
+              limitAtRisk: setup.limitAtRisk,
               expectBytes: BigInt(statSync(join(setup.folder, setup.file)).size),
             })
           : await node.resume(cut.id, found, { usedBytes: BigInt(kept(setup)) })
@@ -149,7 +150,16 @@ async function finish(
     receipt = join(setup.home, 'receipt.json')
     writeFileSync(receipt, `${JSON.stringify(receiptDocumentJson(end.receipt), null, 2)}\n`)
   }
-  tell({ type: 'closed', code: end.code ?? why, signed: `${end.figures.signed}`, owed: `${end.figures.owed}`, receipt, sha256 })
+  const { delivered, signed, owed } = end.figures
+  tell({
+    type: 'closed',
+    code: end.code ?? why,
+    delivered: `${delivered.down}`,
+    signed: `${signed}`,
+    owed: `${owed}`,
+    receipt,
+    sha256,
+  })
 }
 
 /** Ends the channel with the provider's signature: what is left comes back at once. */

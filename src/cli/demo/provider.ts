@@ -1,7 +1,4 @@
-/** The demo's provider process: sells one folder, settles when a session ends. */
-import type { Amount } from '../../core/amount.ts'
-import { due } from '../../core/price.ts'
-import { dueOf, exposureOf, writtenMeter } from '../../core/session/payee.ts'
+import { dueOf, exposureOf } from '../../core/session/payee.ts'
 import type { ServiceAdapter, ServiceAnswer, ServiceCall } from '../../ports/service.ts'
 import { filesService } from '../../services/files/index.ts'
 import { runChild, startNode } from './child.ts'
@@ -35,13 +32,14 @@ function staged(files: ServiceAdapter, setup: Setup): ServiceAdapter {
 runChild(async (setup) => {
   const node = await startNode(setup, true, { settleOnClose: true, patienceMs: setup.patienceMs })
   let most = 0n
-  node.events.on('payee:session', ({ exposure }) => {
+  // what was out and unpaid when the session ended: afterwards it is written off, and the session shows none of it
+  let last = 0n
+  node.events.on('payee:session', ({ session, exposure }) => {
+    if (session.status !== 'closed') last = exposure
     if (exposure > most) most = exposure
   })
   node.events.on('payee:ended', ({ session, code }) => {
-    const written = due(session.terms.price, writtenMeter(session))
-    const lost = (written > session.paid ? written - session.paid : 0n) as Amount
-    tell({ type: 'ended', code, paid: `${session.paid}`, due: `${dueOf(session)}`, written: `${written}`, lost: `${lost}` })
+    tell({ type: 'ended', code, paid: `${session.paid}`, due: `${dueOf(session)}`, lost: `${last}` })
   })
   const timer = setInterval(() => {
     const now = [...node.selling].reduce((sum, session) => sum + exposureOf(session), 0n)

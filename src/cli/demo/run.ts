@@ -208,7 +208,7 @@ class Demo {
       token: watch.token,
       price: PRICE,
       sizeBytes: BigInt(this.#options.sizeBytes),
-      delivered: this.#delivered,
+      delivered: BigInt(closed.delivered),
       payments: this.#payments,
       before,
       after,

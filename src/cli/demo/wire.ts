@@ -16,6 +16,7 @@ export interface Setup {
   /** provider: send garbage from this byte on; consumer: stop paying at this byte; -1 = honest */
   readonly cheatAt: number
   readonly budget: string
+  readonly limitAtRisk: string
   readonly patienceMs: number
 }
 
@@ -38,6 +39,7 @@ export type ToParent =
   | {
       readonly type: 'closed'
       readonly code: string | undefined
+      readonly delivered: string
       readonly signed: string
       readonly owed: string
       readonly receipt: string | undefined
@@ -48,7 +50,6 @@ export type ToParent =
       readonly code: string | undefined
       readonly paid: string
       readonly due: string
-      readonly written: string
       readonly lost: string
     }
   | { readonly type: 'settled'; readonly hash: string }

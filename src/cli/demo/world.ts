@@ -15,8 +15,11 @@ export const PRICE = '0.01/MiB'
 export const BUDGET = '2 tUSDC'
 const FUNDS = 100_000_000n
 const GAS_WEI = 10n ** 18n
-/** how long the demo's provider waits for a payment: short, so that one need not wait for a cheat to be cut */
-const PATIENCE_MS = 3_000
+/** how long the demo's provider waits for a payment: short, so that one need not wait long for a cheat to be cut */
+const PATIENCE_MS = 1_500
+/** the most that a consumer prepays; one that means to stop paying prepays no more than it must */
+const LIMIT_AT_RISK = '0.05 tUSDC'
+const ONE_CHUNK = '0.000625 tUSDC'
 
 export interface World {
   readonly chain: Devnet
@@ -51,7 +54,8 @@ export async function makeWorld(
   const sha256 = makeFile(join(folder, file), options.sizeBytes)
   const setup = (who: string, cheatAt: number): Setup => ({
     ...common, home: join(home, who), privateKey: toHex(randomBytes(32)), bootstrap: watch.addresses[0] ?? '', listen, folder, file, price: PRICE,
-    bytesPerSecond: options.bytesPerSecond, cheatAt, budget: BUDGET, patienceMs: PATIENCE_MS,
+    bytesPerSecond: options.bytesPerSecond, cheatAt, budget: BUDGET, limitAtRisk: who === 'consumer' && cheatAt >= 0 ? ONE_CHUNK : LIMIT_AT_RISK,
+    patienceMs: PATIENCE_MS,
   }) // biome-ignore format: a record
   const half = Math.floor(options.sizeBytes / 2)
   const setups = {

@@ -62,9 +62,9 @@ export interface PayerContext {
   readonly nowMs: number
   readonly nowS: Seconds
   /** another session of this channel is live: its payments are on their way in front of ours */
-  readonly moving: boolean
+  readonly moving: () => boolean
   /** no other session of this channel is live or cut, so that every difference must be this one's */
-  readonly alone: boolean
+  readonly alone: () => boolean
   readonly digestTerms: (terms: Terms) => Hash32
   readonly verifyTerms: (terms: Terms, signature: Uint8Array) => boolean
   readonly signTerms: (terms: Terms) => Uint8Array

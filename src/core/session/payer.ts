@@ -93,7 +93,7 @@ function onTerms(state: PayerState, message: TermsOffered, context: PayerContext
   const { session } = state
   if (session.status !== 'asked' && session.status !== 'cut') return refuse(state, 'WRONG_STATE')
   if (!context.verifyTerms(message.terms, message.signature)) return refuse(state, 'SIGNER_WRONG')
-  const agreed = agreeOnHead(state.channel, message.head, context.verifyPromise, context.moving)
+  const agreed = agreeOnHead(state.channel, message.head, context.verifyPromise, context.moving())
   if (agreed === 'HEAD_DISAGREES') return refuse(state, agreed)
   const broken = checkTerms(session, message, context.nowS, gapOf(agreed.channel))
   if (broken !== undefined) return refuse(state, broken)
@@ -120,7 +120,7 @@ function begin(channel: ChannelOut, session: PayerSession, message: TermsOffered
   const unknown = arrears > session.wish.owed ? arrears - session.wish.owed : 0n
   const drift = channel.drift + unknown
   // with no session left that could explain what the payee holds beyond our record, it is the past's
-  return { ...channel, drift: context.alone && drift > 0n ? 0n : drift }
+  return { ...channel, drift: context.alone() && drift > 0n ? 0n : drift }
 }
 
 /**
@@ -134,7 +134,7 @@ function goOn(channel: ChannelOut, session: PayerSession, message: TermsOffered,
   if (!session.stale && (more || total > session.total)) return 'HEAD_DISAGREES'
   const known = owedOf(session) > total ? owedOf(session) : total
   if (more && worthOf(terms, acked) > known + session.wish.limitAtRisk + quantumOf(terms)) return 'HEAD_DISAGREES'
-  return moveTotal(channel, total - session.total, context.alone)
+  return moveTotal(channel, total - session.total, context.alone())
 }
 
 function onAgreed(state: PayerState, context: PayerContext): PayerStep {

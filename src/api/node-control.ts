@@ -1,0 +1,107 @@
+/** The control of a node that runs in this process. */
+import { setTimeout as delay } from 'node:timers/promises'
+import { TallyError } from '../core/errors.ts'
+import { type Found, noOffer } from '../discovery/market.ts'
+import type { TallyNode } from '../node/node.ts'
+import { unlessAborted } from '../services/abort.ts'
+import type { CallOptions, Control, Done, FindRequest, MoneyRequest, Plan } from './control.ts'
+import { MoneyDesk } from './money-desk.ts'
+import type { PeerBook } from './peer-book.ts'
+import { type BalanceView, balanceView, type ChannelView, channelView, type OfferView, offerView, type StatusInit, type StatusView, statusView } from './views.ts'
+
+export interface NodeControlInit extends Omit<StatusInit, 'nowS'> {
+  readonly book: PeerBook
+}
+
+/** how long a look waits for the ledger's newest facts, ms */
+const FACTS_MS = 5_000
+const POLL_MS = 20
+/** pause between two searches of the DHT, ms: a node that has just started knows nobody */
+const SEARCH_AGAIN_MS = 250
+
+const nowS = (): number => Math.floor(Date.now() / 1000)
+
+export class NodeControl implements Control {
+  readonly #node: TallyNode
+  readonly #init: NodeControlInit
+  readonly #desk: MoneyDesk
+
+  constructor(node: TallyNode, init: NodeControlInit) {
+    this.#node = node
+    this.#init = init
+    this.#desk = new MoneyDesk(node, init.book)
+  }
+
+  async status(options: CallOptions = {}): Promise<StatusView> {
+    await this.#facts(options)
+    return await statusView(this.#node, { ...this.#init, nowS: nowS() }, options)
+  }
+
+  async balance(options: CallOptions = {}): Promise<BalanceView> {
+    await this.#facts(options)
+    return await balanceView(this.#node, options)
+  }
+
+  async channels(options: CallOptions = {}): Promise<readonly ChannelView[]> {
+    await this.#facts(options)
+    const { money, token } = this.#node
+    return money.channels().map((channel) => channelView(channel, token, nowS()))
+  }
+
+  async find(request: FindRequest, options: CallOptions = {}): Promise<readonly OfferView[]> {
+    const found = await findOffers(this.#node, request, options)
+    for (const { provider, peer, offer } of found) await this.#init.book.remember(provider, dialable(peer.toString(), offer.addresses))
+    return found.map((one) => offerView(one, this.#node.token))
+  }
+
+  async plan(request: MoneyRequest, options: CallOptions = {}): Promise<Plan> {
+    await this.#facts(options)
+    return await this.#desk.plan(request, options)
+  }
+
+  async carryOut(request: MoneyRequest, options: CallOptions = {}): Promise<Done> {
+    await this.#facts(options)
+    return await this.#desk.carryOut(request, options)
+  }
+
+  /** Waits until what the node knows of the ledger is as new as the chain; gives up quietly when the chain does not answer. */
+  async #facts({ signal }: CallOptions): Promise<void> {
+    const limit = AbortSignal.timeout(FACTS_MS)
+    const until = signal === undefined ? limit : AbortSignal.any([limit, signal])
+    const { chain } = this.#node
+    const ready = await unlessAborted(chain.ready({ signal: until }), until).then(
+      () => true,
+      () => false,
+    )
+    while (ready && !until.aborted) {
+      const { head, confirmed } = chain.status()
+      if (head !== undefined && confirmed !== undefined && confirmed >= head - chain.confirmations) return
+      await delay(POLL_MS)
+    }
+  }
+}
+
+/** A peer id alone, or with an address in front where one is known. */
+export function dialable(peer: string, addresses: readonly string[]): string {
+  const [first] = addresses
+  if (first === undefined) return peer
+  return first.includes('/p2p/') ? first : `${first}/p2p/${peer}`
+}
+
+/**
+ * Everybody who sells it, as soon as somebody is found; a node that has just started searches again until its DHT has peers.
+ *
+ * @throws OFFER_NOT_FOUND when the time is over, ABORTED
+ */
+export async function findOffers(node: TallyNode, { what, name, timeoutMs }: FindRequest, { signal }: CallOptions = {}): Promise<readonly Found[]> {
+  const limit = AbortSignal.timeout(timeoutMs)
+  const until = signal === undefined ? limit : AbortSignal.any([limit, signal])
+  while (!until.aborted) {
+    const found: Found[] = []
+    for await (const one of node.find(name, { what, signal: until })) found.push(one)
+    if (found.length > 0) return found
+    await delay(SEARCH_AGAIN_MS, undefined, { signal: until }).catch(() => undefined)
+  }
+  if (signal?.aborted === true) throw new TallyError('ABORTED', { cause: signal.reason })
+  throw noOffer(name)
+}

@@ -1,0 +1,219 @@
+/**
+ * What a node shows of itself, as plain data: the same object on the control socket, in `--json`, and behind every table. Amounts are
+ * texts with their token, such as '0.5 USDC', that read back to the same value; times are unix seconds.
+ */
+import type { Amount } from '../core/amount.ts'
+import { sumBooks } from '../core/books.ts'
+import { formatDecimal } from '../core/decimal.ts'
+import { formatAddress } from '../core/ids.ts'
+import { formatCount, formatPrice } from '../core/price-text.ts'
+import { dueOf, writtenMeter } from '../core/session/payee.ts'
+import { owedOf, type PayerSession, usedMeter } from '../core/session/payer.ts'
+import { formatAmount, type TokenInfo } from '../core/token.ts'
+import type { Found } from '../discovery/market.ts'
+import type { ChannelEntry } from '../node/money.ts'
+import type { TallyNode } from '../node/node.ts'
+import type { Job } from '../ports/chain.ts'
+
+export interface BalanceView {
+  readonly account: string
+  /** tokens outside the ledger */
+  readonly wallet: string
+  /** in the ledger, in no channel */
+  readonly ledger: string
+  /** in channels of this node, not promised to anybody */
+  readonly reserved: string
+  /** promised to this node, not settled */
+  readonly unsettled: string
+  /** the coin that pays for transactions */
+  readonly gas: string
+}
+
+export interface ChannelView {
+  readonly id: string
+  readonly role: 'payer' | 'payee'
+  readonly owner: string
+  readonly signer: string
+  readonly target: string
+  readonly deposit: string
+  readonly signed: string
+  readonly settled: string
+  readonly unsettled: string
+  readonly free: string
+  readonly expiry: number
+  readonly expired: boolean
+  readonly epoch: number
+}
+
+export interface OfferView {
+  readonly provider: string
+  readonly peer: string
+  readonly service: string
+  readonly kind: string
+  readonly description: string
+  readonly price: string
+  readonly chunk: string
+  readonly min_reservation: string
+  readonly min_time_to_expiry_s: number
+  readonly addresses: readonly string[]
+  readonly took_ms: number
+}
+
+export interface SessionView {
+  readonly session: string
+  readonly role: 'payer' | 'payee'
+  readonly service: string
+  readonly with: string
+  readonly state: string
+  readonly delivered_bytes: string
+  readonly running_ms: string
+  /** what the meter costs */
+  readonly billed: string
+  readonly signed: string
+}
+
+export interface JobView {
+  readonly id: string
+  readonly kind: string
+  readonly summary: string
+  readonly state: string
+  readonly hash: string | undefined
+  readonly block: number | undefined
+  readonly gas_used: string | undefined
+  readonly fee: string | undefined
+  readonly error: string | undefined
+}
+
+export interface ChainView {
+  readonly reachable: boolean
+  readonly chain_id: number
+  readonly ledger: string
+  readonly head: number | undefined
+  readonly confirmed: number | undefined
+  readonly error: string | undefined
+}
+
+export interface StatusView {
+  readonly version: string
+  readonly home: string
+  readonly account: string
+  readonly peer: string
+  /** the process that runs the node; absent when it was opened only to be looked at */
+  readonly running: { readonly pid: number; readonly since: number } | undefined
+  readonly addresses: readonly string[]
+  readonly peers: number
+  readonly chain: ChainView
+  readonly token: { readonly symbol: string; readonly decimals: number; readonly address: string }
+  /** absent while the chain does not answer */
+  readonly balance: BalanceView | undefined
+  readonly selling: readonly { readonly service: string; readonly kind: string; readonly price: string; readonly chunk: string }[]
+  readonly sessions: readonly SessionView[]
+  /** sums over all channels in which this node is paid, and in which it pays */
+  readonly earned: { readonly signed: string; readonly settled: string; readonly unsettled: string }
+  readonly spent: { readonly deposit: string; readonly signed: string; readonly settled: string; readonly free: string }
+  readonly unfinished: readonly JobView[]
+  readonly warnings: readonly string[]
+}
+
+/** An amount of the gas coin: '0.021 ETH'. */
+export function formatGas(wei: bigint): string {
+  return `${formatDecimal(wei, 18)} ETH`
+}
+
+export async function balanceView(node: TallyNode, options: { signal?: AbortSignal } = {}): Promise<BalanceView> {
+  const { token, wallet, ledger, reserved, unsettled, gasWei } = await node.money.balances(options)
+  const show = (amount: Amount): string => formatAmount(amount, token)
+  return { account: formatAddress(node.address), wallet: show(wallet), ledger: show(ledger), reserved: show(reserved), unsettled: show(unsettled), gas: formatGas(gasWei) }
+}
+
+export function channelView({ id, role, parties, expiry, epoch, ...books }: ChannelEntry, token: TokenInfo, nowS: number): ChannelView {
+  const show = (amount: Amount): string => formatAmount(amount, token)
+  return {
+    id, role, owner: formatAddress(parties.owner), signer: formatAddress(parties.signer), target: formatAddress(parties.target),
+    deposit: show(books.deposit), signed: show(books.signed), settled: show(books.settled), unsettled: show(books.unsettled), free: show(books.free),
+    expiry, expired: expiry <= nowS, epoch,
+  } // biome-ignore format: a record
+}
+
+export function offerView({ peer, offer, tookMs }: Found, token: TokenInfo): OfferView {
+  const { price, chunk } = offer
+  return {
+    provider: formatAddress(offer.provider), peer: peer.toString(), service: offer.service, kind: offer.kind, description: offer.description,
+    price: formatPrice(price, token), chunk: formatCount(chunk.kind, chunk.size, price.unitName), min_reservation: formatAmount(offer.minReservation, token),
+    min_time_to_expiry_s: offer.minTimeToExpiry, addresses: offer.addresses, took_ms: Math.round(tookMs),
+  } // biome-ignore format: a record
+}
+
+export function jobView({ id, kind, summary, state, hash, block, gasUsed, feeWei, error }: Job): JobView {
+  const fee = feeWei === undefined ? undefined : formatGas(feeWei)
+  return { id, kind, summary, state, hash, block, gas_used: gasUsed?.toString(), fee, error: error?.message }
+}
+
+function buyingView(session: PayerSession, token: TokenInfo): SessionView {
+  const { down, ms } = usedMeter(session)
+  return {
+    session: session.id, role: 'payer', service: session.wish.service, with: formatAddress(session.wish.provider), state: session.status,
+    delivered_bytes: `${down}`, running_ms: `${ms}`, billed: formatAmount(owedOf(session), token), signed: formatAmount(session.total, token),
+  } // biome-ignore format: a record
+}
+
+export function sessionViews(node: TallyNode): SessionView[] {
+  const { token } = node
+  const selling = [...node.selling].map((session): SessionView => {
+    const { down, ms } = writtenMeter(session)
+    return {
+      session: session.id, role: 'payee', service: session.terms.service, with: formatAddress(session.terms.owner), state: session.status,
+      delivered_bytes: `${down}`, running_ms: `${ms}`, billed: formatAmount(dueOf(session), token), signed: formatAmount(session.total, token),
+    } // biome-ignore format: a record
+  })
+  return [...selling, ...[...node.buying, ...node.resumable].map((session) => buyingView(session, token))]
+}
+
+export interface StatusInit {
+  readonly version: string
+  readonly home: string
+  readonly running: { readonly pid: number; readonly since: number } | undefined
+  readonly nowS: number
+}
+
+const SOON_S = 24 * 3_600
+
+/** Never fails because the chain does: then it says so instead of the balance. */
+export async function statusView(node: TallyNode, init: StatusInit, options: { signal?: AbortSignal } = {}): Promise<StatusView> {
+  const { token, chain } = node
+  const show = (amount: Amount): string => formatAmount(amount, token)
+  const balance = await balanceView(node, options).catch(() => undefined)
+  const { reachable, head, confirmed, error } = chain.status()
+  const channels = node.money.channels()
+  const earned = sumBooks(channels.filter(({ role }) => role === 'payee'))
+  const spent = sumBooks(channels.filter(({ role }) => role === 'payer'))
+  return {
+    version: init.version,
+    home: init.home,
+    account: formatAddress(node.address),
+    peer: node.peerId.toString(),
+    running: init.running,
+    addresses: node.addresses,
+    peers: node.peers,
+    chain: { reachable, chain_id: chain.chainId, ledger: formatAddress(chain.ledger), head, confirmed, error: error?.message },
+    token: { symbol: token.symbol, decimals: token.decimals, address: formatAddress(token.address) },
+    balance,
+    selling: node.offers.map(({ offer: { service, kind, price, chunk } }) => {
+      return { service, kind, price: formatPrice(price, token), chunk: formatCount(chunk.kind, chunk.size, price.unitName) }
+    }),
+    sessions: sessionViews(node),
+    earned: { signed: show(earned.signed), settled: show(earned.settled), unsettled: show(earned.unsettled) },
+    spent: { deposit: show(spent.deposit), signed: show(spent.signed), settled: show(spent.settled), free: show(spent.free) },
+    unfinished: chain.transactions.list().filter(({ state }) => !['confirmed', 'failed', 'replaced'].includes(state)).map(jobView), // biome-ignore format: one thought
+    warnings: channels.flatMap((channel) => warningsOf(channel, show, init.nowS)),
+  }
+}
+
+function warningsOf({ id, role, expiry, unsettled, free }: ChannelEntry, show: (amount: Amount) => string, nowS: number): string[] {
+  const left = expiry - nowS
+  if (role === 'payee' && unsettled > 0n && left > 0 && left < SOON_S) {
+    return [`channel ${id} expires within a day and ${show(unsettled)} are not settled: tallystick channel settle ${id}`]
+  }
+  if (role === 'payer' && free > 0n && left <= 0) return [`the reservation of channel ${id} is over; take ${show(free)} back: tallystick channel reclaim ${id}`]
+  return []
+}

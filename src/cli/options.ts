@@ -1,0 +1,69 @@
+/** Options that every command takes, and how options are read. */
+import { type Command, InvalidArgumentError, Option } from 'commander'
+import { parseDuration } from '../core/duration.ts'
+import { asTallyError } from '../core/errors.ts'
+import { parseSize } from '../core/size.ts'
+import { LOG_LEVELS, type LogLevel } from './log-levels.ts'
+
+export interface GlobalOptions {
+  readonly home?: string
+  readonly network?: string
+  readonly bootstrap?: string
+  readonly passwordFile?: string
+  readonly json?: boolean
+  readonly quiet?: boolean
+  readonly yes?: boolean
+  readonly dryRun?: boolean
+  /** ms */
+  readonly timeout?: number
+  readonly logLevel?: LogLevel
+  readonly color?: boolean
+}
+
+export function addGlobalOptions(program: Command): Command {
+  return program
+    .option('--home <folder>', 'where the node keeps its key, settings and database (TALLYSTICK_HOME, ~/.tallystick)')
+    .option('--network <name|file>', 'the chain, ledger, token and first peers to use; `dev` is what `tallystick dev` runs')
+    .option('--bootstrap <multiaddrs>', 'the first peers to ask, joined by commas')
+    .option('--password-file <file>', 'its first line opens the key (TALLYSTICK_PASSWORD, TALLYSTICK_PASSWORD_FILE)')
+    .option('--json', 'results as JSON on stdout, a failure as JSON on stderr')
+    .option('-q, --quiet', 'no progress')
+    .option('-y, --yes', 'do not ask before money moves')
+    .option('--dry-run', 'say what would happen to money, and do nothing (exit code 10)')
+    .addOption(new Option('--timeout <duration>', 'give up after this long, such as 30s').argParser(duration))
+    .addOption(new Option('--log-level <level>', 'what the node logs on stderr').choices(LOG_LEVELS))
+    .option('--no-color', 'no colours (NO_COLOR)')
+}
+
+/** Milliseconds. */
+export function duration(text: string): number {
+  return read(() => parseDuration(text))
+}
+
+/** Bytes. */
+export function size(text: string): bigint {
+  return read(() => parseSize(text))
+}
+
+/** A whole number within these limits. */
+export function whole(least: number, most: number): (text: string) => number {
+  return (text) => {
+    const value = /^\d{1,9}$/.test(text) ? Number.parseInt(text, 10) : Number.NaN
+    if (value >= least && value <= most) return value
+    throw new InvalidArgumentError(`it must be a whole number from ${least} to ${most}`)
+  }
+}
+
+/** Examples under the help of a command. */
+export function examples(...lines: readonly string[]): string {
+  return `\nExamples:\n${lines.map((line) => `  $ tallystick ${line}`).join('\n')}`
+}
+
+function read<T>(parse: () => T): T {
+  try {
+    return parse()
+  } catch (thrown) {
+    const { message, hint } = asTallyError(thrown)
+    throw new InvalidArgumentError(hint === undefined ? message : `${message}\n(${hint})`)
+  }
+}

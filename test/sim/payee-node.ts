@@ -1,0 +1,317 @@
+// A provider made of the pure rules, the record codecs and a disk; the smallest desk that can stand in for the real one.
+import type { Amount } from '../../src/core/amount.ts'
+import { bestAmount, type ChannelFacts, type ChannelIn } from '../../src/core/channel.ts'
+import { creditLimit, newOwner, type OwnerAccount, type Pool, takeGrant } from '../../src/core/credit.ts'
+import { TallyError } from '../../src/core/errors.ts'
+import { type Address, type ChannelId, type ChannelParties, channelId, type Seconds, type SessionId } from '../../src/core/ids.ts'
+import type { Offer } from '../../src/core/offer.ts'
+import { chunkCost } from '../../src/core/price.ts'
+import type { FromPayee, FromPayer, Hello } from '../../src/core/session/messages.ts'
+import {
+  ackedMeter,
+  allowance,
+  creditLeft,
+  exposureOf,
+  newPayeeSession,
+  onceDurable,
+  type PayeeContext,
+  type PayeeEffect,
+  type PayeeInput,
+  type PayeePolicy,
+  type PayeeSession,
+  stepPayee,
+} from '../../src/core/session/payee.ts'
+import { judgeHello, termsFor } from '../../src/core/session/payee-hello.ts'
+import { isAgreed } from '../../src/core/session/payee-state.ts'
+import { channelInCodec, ownerCodec, payeeSessionCodec } from '../../src/session/record-codecs.ts'
+import { Disk, record } from './disk.ts'
+import { toyDigest, toyPayee, toyTermsSignature } from './toy-crypto.ts'
+import type { DataOpen, Wire } from './wire.ts'
+
+export interface Clock {
+  ms: number
+  readonly startS: number
+}
+export const secondsOf = (clock: Clock): Seconds => (clock.startS + Math.floor(clock.ms / 1000)) as Seconds
+
+interface Delivery {
+  readonly stream: number
+  left: number
+  /** told that nothing may be written; asks again when woken */
+  asleep: boolean
+}
+
+interface Live {
+  session: PayeeSession
+  readonly channel: ChannelId
+  wire: Wire | undefined
+  readonly deliveries: Map<number, Delivery>
+}
+
+export interface PayeePolicies extends PayeePolicy {
+  readonly poolPerHour: Amount
+  readonly patienceMs: number
+}
+
+export class PayeeNode {
+  readonly address: Address
+  readonly disk = new Disk()
+  readonly offer: Offer
+  readonly contentBytes: number
+  readonly policy: PayeePolicies
+  readonly #clock: Clock
+  channels = new Map<ChannelId, ChannelIn>()
+  owners = new Map<Address, OwnerAccount>()
+  live = new Map<SessionId, Live>()
+  ended = new Map<SessionId, Live>()
+  /** what was truly written for each session: no crash makes a provider's loss undone */
+  readonly delivered = new Map<SessionId, { down: bigint; session: PayeeSession }>()
+  #pool: Pool = { hour: -1, left: 0n as Amount }
+  /** called after every step */
+  check: (node: PayeeNode) => void = () => undefined
+
+  constructor(address: Address, offer: Offer, contentBytes: number, policy: PayeePolicies, clock: Clock) {
+    this.address = address
+    this.offer = offer
+    this.contentBytes = contentBytes
+    this.policy = policy
+    this.#clock = clock
+  }
+
+  reserve(parties: ChannelParties, facts: ChannelFacts): void {
+    const channel: ChannelIn = { id: channelId(parties), parties, facts, best: undefined, frozen: undefined }
+    this.channels.set(channel.id, channel)
+    this.disk.commit([record(`c${channel.id}`, channelInCodec, channel)], () => undefined)
+    this.disk.sync()
+  }
+
+  crash(): void {
+    this.disk.crash()
+    this.live.clear()
+    this.ended.clear()
+    this.channels = new Map(this.disk.read('c', channelInCodec).map((channel) => [channel.id, channel]))
+    this.owners = new Map(this.disk.read('o', ownerCodec).map((owner) => [owner.owner, owner]))
+    for (const session of this.disk.read('s', payeeSessionCodec)) {
+      if (session.status === 'closed' || !isAgreed(session)) continue
+      this.#adopt({ ...session, status: 'cut', at: this.#clock.ms, waitingSince: this.#clock.ms }, undefined)
+    }
+    this.check(this)
+  }
+
+  /** Totals of all sessions of a channel, as they are known here: their sum is the best promise. */
+  totals(id: ChannelId): bigint {
+    const inMemory = new Map([...this.ended, ...this.live].map(([session, live]) => [session, live.session]))
+    for (const session of this.disk.read('s', payeeSessionCodec)) if (!inMemory.has(session.id)) inMemory.set(session.id, session)
+    let sum = 0n
+    for (const { terms, total } of inMemory.values()) {
+      if (channelId({ owner: terms.owner, signer: terms.signer, target: terms.provider, token: terms.token }) === id) sum += total
+    }
+    return sum
+  }
+
+  receive(wire: Wire, from: Address, message: FromPayer): void {
+    if (message.type === 'hello') return this.#hello(wire, from, message)
+    if (message.type === 'release' || message.session === undefined) return
+    const live = this.live.get(message.session) ?? this.ended.get(message.session)
+    if (live === undefined || live.wire !== wire) return this.#countersigned(message)
+    const input = inputOf(message)
+    if (input !== undefined) this.run(live, input)
+  }
+
+  #countersigned(message: FromPayer): void {
+    if (message.type !== 'countersign') return
+    const old = this.disk.read(`s${message.session}`, payeeSessionCodec)[0]
+    if (old === undefined) return
+    this.disk.commit([record(`s${old.id}`, payeeSessionCodec, { ...old, countersignature: message.signature })], () => undefined)
+  }
+
+  #refuse(wire: Wire, session: SessionId, code: ConstructorParameters<typeof TallyError>[0]): void {
+    wire.toPayer.push({ type: 'fault', session, code: new TallyError(code).wire })
+  }
+
+  #hello(wire: Wire, from: Address, hello: Hello): void {
+    const parties = { owner: hello.owner, signer: from, target: this.address, token: hello.token }
+    const known = this.live.get(hello.session)
+    if (known === undefined && hello.resume) {
+      const old = this.disk.read(`s${hello.session}`, payeeSessionCodec)[0]
+      if (old?.receipt === undefined) return this.#refuse(wire, hello.session, 'SESSION_UNKNOWN')
+      wire.toPayer.push({ type: 'receipt', session: old.id, receipt: old.receipt })
+      return
+    }
+    const { marginS, unreserved, patienceMs } = this.policy
+    const channel = this.channels.get(channelId(parties))
+    const code = judgeHello(hello, {
+      offer: this.offer, channel, live: 0, maxSessions: 1000, banned: false, nowS: secondsOf(this.#clock), marginS, patienceS: patienceMs / 1000, unreserved,
+    }) // biome-ignore format: a record
+    if (code !== undefined) return this.#refuse(wire, hello.session, code)
+    if (known !== undefined) {
+      if (known.session.status !== 'cut' || known.wire !== undefined) return this.#refuse(wire, hello.session, 'BUSY')
+      known.wire = wire
+      this.run(known, { type: 'resume', acked: hello.acked })
+      return this.#sendTerms(known)
+    }
+    this.#offerTerms(wire, hello, parties)
+  }
+
+  #offerTerms(wire: Wire, hello: Hello, parties: ChannelParties): void {
+    const account = this.owners.get(parties.owner) ?? newOwner(parties.owner, parties.token)
+    const taken = takeGrant(this.#pool, account, chunkCost(this.offer.price, this.offer.chunk), this.policy, secondsOf(this.#clock))
+    this.#pool = taken.pool
+    this.owners.set(parties.owner, taken.account)
+    const arrearsTaken = this.#of(parties.owner).some((live) => live.session.terms.arrears > 0n)
+    const terms = termsFor(hello, this.offer, taken.account, {
+      signer: parties.signer, content: new Uint8Array(0), patienceMs: this.policy.patienceMs, nowS: secondsOf(this.#clock), lastS: 1_000_000, arrearsTaken,
+    }) // biome-ignore format: a record
+    this.#sendTerms(this.#adopt(newPayeeSession(terms, toyDigest(terms), toyTermsSignature(terms), this.#clock.ms), wire))
+  }
+
+  #sendTerms(live: Live): void {
+    const { session } = live
+    if (session.status !== 'offered') return
+    live.wire?.toPayer.push({
+      type: 'terms', terms: session.terms, signature: session.termsSignature, head: this.#channelOf(live).best, total: session.total,
+      acked: ackedMeter(session), credit: creditLeft(this.#stateOf(live), this.contextOf(live)),
+    }) // biome-ignore format: a record
+  }
+
+  #adopt(session: PayeeSession, wire: Wire | undefined): Live {
+    const { owner, signer, provider, token } = session.terms
+    const live: Live = { session, channel: channelId({ owner, signer, target: provider, token }), wire, deliveries: new Map() }
+    this.live.set(session.id, live)
+    return live
+  }
+
+  open(wire: Wire, { session, stream, from }: DataOpen): void {
+    const live = this.live.get(session)
+    const good = live !== undefined && live.wire === wire && live.session.status === 'live' && live.session.stopping === undefined
+    if (!good || live.deliveries.has(stream)) return void wire.pieces.push({ session, stream, bytes: 0, refused: 'WRONG_STATE' })
+    this.run(live, { type: 'opened', stream })
+    live.deliveries.set(stream, { stream, left: this.contentBytes - from, asleep: false })
+  }
+
+  /** Lets one delivery write up to `most` bytes; false when nothing can be written anywhere. */
+  deliver(pick: (list: readonly [Live, Delivery][]) => readonly [Live, Delivery], most: number): boolean {
+    const ready = [...this.live.values()].flatMap((live) => [...live.deliveries.values()].filter((one) => !one.asleep && one.left > 0).map((one) => [live, one] as [Live, Delivery]))
+    if (ready.length === 0) return false
+    const [live, delivery] = pick(ready)
+    const allowed = allowance(this.#stateOf(live), this.contextOf(live))
+    if (allowed === 0n) {
+      delivery.asleep = true
+      this.run(live, { type: 'blocked' })
+      return true
+    }
+    const bytes = Math.min(most, delivery.left, allowed === undefined ? most : Number(allowed))
+    this.run(live, { type: 'wrote', stream: delivery.stream, bytes })
+    const known = this.delivered.get(live.session.id)
+    this.delivered.set(live.session.id, { down: (known?.down ?? 0n) + BigInt(bytes), session: live.session })
+    delivery.left -= bytes
+    live.wire?.pieces.push({ session: live.session.id, stream: delivery.stream, bytes })
+    if (delivery.left === 0) live.deliveries.delete(delivery.stream)
+    return true
+  }
+
+  tick(): void {
+    for (const live of [...this.live.values()]) this.run(live, { type: 'clock' })
+  }
+
+  lost(wire: Wire): void {
+    for (const live of [...this.live.values()]) {
+      if (live.wire !== wire) continue
+      live.wire = undefined
+      this.run(live, { type: 'cut' })
+    }
+    for (const [id, live] of this.ended) if (live.wire === wire) this.ended.delete(id)
+  }
+
+  stop(): void {
+    for (const live of [...this.live.values()]) this.run(live, { type: 'stop', code: 'SHUTTING_DOWN' })
+  }
+
+  #of(owner: Address): Live[] {
+    return [...this.live.values()].filter((live) => live.session.terms.owner === owner)
+  }
+
+  #channelOf(live: Live): ChannelIn {
+    return this.channels.get(live.channel) as ChannelIn
+  }
+
+  #stateOf(live: Live) {
+    const { owner, token } = live.session.terms
+    return { session: live.session, channel: this.#channelOf(live), owner: this.owners.get(owner) ?? newOwner(owner, token) }
+  }
+
+  contextOf(live: Live): PayeeContext {
+    let other = 0n
+    for (const one of this.#of(live.session.terms.owner)) if (one !== live) other += exposureOf(one.session)
+    const { signer } = live.session.terms
+    return {
+      nowMs: this.#clock.ms, nowS: secondsOf(this.#clock), policy: this.policy, otherExposure: other as Amount,
+      ...toyPayee(this.address, signer, live.session.terms),
+    } // biome-ignore format: a record
+  }
+
+  /** Of all sessions of an owner: what it could still walk away with. */
+  exposure(owner: Address): bigint {
+    return this.#of(owner).reduce((sum, live) => sum + exposureOf(live.session), 0n)
+  }
+
+  limit(owner: Address): bigint {
+    const account = this.owners.get(owner)
+    return account === undefined ? 0n : creditLimit(account, this.policy)
+  }
+
+  best(id: ChannelId): bigint {
+    const channel = this.channels.get(id)
+    return channel === undefined ? 0n : bestAmount(channel)
+  }
+
+  run(live: Live, input: PayeeInput): void {
+    const { state, effects } = stepPayee(this.#stateOf(live), input, this.contextOf(live))
+    live.session = state.session
+    this.channels.set(live.channel, state.channel)
+    this.owners.set(state.owner.owner, state.owner)
+    for (const effect of effects) this.#perform(live, effect)
+    this.check(this)
+  }
+
+  #perform(live: Live, effect: PayeeEffect): void {
+    switch (effect.type) {
+      case 'send': return void (live.wire?.up === true && live.wire.toPayer.push(effect.message satisfies FromPayee))
+      case 'store': return this.#store(live, effect.then)
+      case 'serve': for (const one of this.#of(live.session.terms.owner)) for (const delivery of one.deliveries.values()) delivery.asleep = false; return
+      case 'cutStreams': return live.deliveries.clear()
+      case 'drop': return live.wire?.cut()
+      case 'settle': return
+      case 'ended': this.live.delete(live.session.id); this.ended.set(live.session.id, live); return
+      default: return effect satisfies never
+    } // biome-ignore format: a table
+  }
+
+  #store(live: Live, then: PayeeInput | undefined): void {
+    const state = this.#stateOf(live)
+    const all = new Set([...this.#of(live.session.terms.owner), live])
+    const owner = [...all].reduce((account, one) => onceDurable(one.session, account).owner, state.owner)
+    const { session } = onceDurable(live.session, owner)
+    const puts = [
+      record(`s${session.id}`, payeeSessionCodec, session),
+      record(`c${state.channel.id}`, channelInCodec, state.channel),
+      record(`o${owner.owner}`, ownerCodec, owner),
+    ]
+    this.disk.commit(puts, () => then !== undefined && this.run(live, then))
+  }
+}
+
+function inputOf(message: FromPayer): PayeeInput | undefined {
+  switch (message.type) {
+    case 'restate':
+    case 'promise':
+    case 'close': return { type: message.type, message } as PayeeInput
+    case 'accept': return { type: 'accept', signature: message.signature }
+    case 'ack': return { type: 'ack', stream: message.stream, bytes: message.bytes, ms: message.ms, final: message.final }
+    case 'countersign': return { type: 'countersign', signature: message.signature }
+    case 'fault': return { type: 'fault', code: message.code }
+    case 'hello':
+    case 'release': return undefined
+    default: return message satisfies never
+  } // biome-ignore format: a table
+}

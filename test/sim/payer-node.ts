@@ -1,0 +1,338 @@
+// A consumer made of the pure rules, the record codecs and a disk, and a reader that buys one content from each provider.
+import type { Amount } from '../../src/core/amount.ts'
+import { type ChannelFacts, type ChannelOut, newChannelOut } from '../../src/core/channel.ts'
+import { codeOfWire, type ErrorCode } from '../../src/core/errors.ts'
+import { type Address, type ChannelId, type ChannelParties, channelId, type SessionId } from '../../src/core/ids.ts'
+import { ZERO_METER } from '../../src/core/meter.ts'
+import type { SignedReceipt } from '../../src/core/receipt.ts'
+import type { FromPayee } from '../../src/core/session/messages.ts'
+import {
+  atRiskOf,
+  newPayerSession,
+  owedOf,
+  type PayerContext,
+  type PayerEffect,
+  type PayerInput,
+  type PayerSession,
+  stepPayer,
+  usableBytes,
+  usedMeter,
+} from '../../src/core/session/payer.ts'
+import type { Wish } from '../../src/core/session/payer-terms.ts'
+import { quantumOf } from '../../src/core/session/worth.ts'
+import { channelOutCodec, payerSessionCodec } from '../../src/session/record-codecs.ts'
+import { Disk, record } from './disk.ts'
+import { type Clock, type PayeeNode, secondsOf } from './payee-node.ts'
+import { toyPayer, toySession } from './toy-crypto.ts'
+import type { DataPiece, Wire } from './wire.ts'
+
+/** One content to be bought, over as many sessions as it takes. */
+export interface Goal {
+  readonly payee: PayeeNode
+  readonly budget: Amount
+  readonly limitAtRisk: Amount
+  readonly knowsSize: boolean
+  /** the reader can use so many bytes together, and fewer only at the end */
+  readonly grain: number
+  have: number
+  session: SessionId | undefined
+  /** why the last session ended; 'bought' = all is there */
+  state: 'wanted' | 'bought' | 'given up'
+  sessions: number
+}
+
+interface Reader {
+  readonly stream: number
+  arrived: number
+}
+
+export interface Buying {
+  session: PayerSession
+  readonly goal: Goal
+  readonly wire: Wire
+  readonly channel: ChannelId
+  reader: Reader | undefined
+  nextStream: number
+}
+
+export interface SessionEnd {
+  readonly code: ErrorCode | undefined
+  readonly session: PayerSession
+}
+
+let sessions = 0
+
+export class PayerNode {
+  readonly address: Address
+  readonly token: Address
+  readonly disk = new Disk()
+  readonly #clock: Clock
+  readonly goals: Goal[] = []
+  readonly wires = new Map<PayeeNode, Wire>()
+  channels = new Map<ChannelId, ChannelOut>()
+  live = new Map<SessionId, Buying>()
+  cut = new Map<SessionId, { session: PayerSession; goal: Goal }>()
+  late = new Map<SessionId, Buying>()
+  readonly ends: SessionEnd[] = []
+  /** the most that was ever signed on each channel: no crash makes a signature undone */
+  readonly signed = new Map<ChannelId, bigint>()
+  /** what was truly used in each session */
+  readonly used = new Map<SessionId, { down: bigint; session: PayerSession }>()
+  readonly receipts: SignedReceipt[] = []
+  check: (node: PayerNode) => void = () => undefined
+
+  constructor(address: Address, token: Address, clock: Clock) {
+    this.address = address
+    this.token = token
+    this.#clock = clock
+  }
+
+  partiesTo(payee: Address): ChannelParties {
+    return { owner: this.address, signer: this.address, target: payee, token: this.token }
+  }
+
+  reserve(parties: ChannelParties, facts: ChannelFacts): void {
+    const channel = newChannelOut(channelId(parties), parties, facts)
+    this.channels.set(channel.id, channel)
+    this.disk.commit([record(`c${channel.id}`, channelOutCodec, channel)], () => undefined)
+    this.disk.sync()
+  }
+
+  crash(keep: (have: number, recorded: number) => number): void {
+    this.disk.crash()
+    this.live.clear()
+    this.cut.clear()
+    this.late.clear()
+    this.channels = new Map(this.disk.read('c', channelOutCodec).map((channel) => [channel.id, channel]))
+    const records = new Map(this.disk.read('s', payerSessionCodec).map((session) => [session.id, session]))
+    for (const goal of this.goals) {
+      const session = goal.session === undefined ? undefined : records.get(goal.session)
+      if (session === undefined || session.status === 'closed' || session.terms === undefined) {
+        goal.session = undefined
+        continue
+      }
+      goal.have = keep(goal.have, Number(session.flow.done))
+      this.cut.set(session.id, { session: { ...session, status: 'cut', at: this.#clock.ms }, goal })
+    }
+    for (const session of records.values()) {
+      if (session.status === 'closed' || session.terms === undefined || this.cut.has(session.id)) continue
+      const goal = this.goals.find((one) => one.payee.address === session.wish.provider) as Goal
+      this.cut.set(session.id, { session: { ...session, status: 'cut', at: this.#clock.ms }, goal })
+    }
+  }
+
+  /** What the real records say: the most that arrears may be. */
+  owedTo(payee: Address): Amount {
+    let owed = 0n
+    for (const session of this.disk.read('s', payerSessionCodec)) {
+      const { wish, terms } = session
+      if (wish.provider !== payee || terms === undefined || this.live.has(session.id)) continue
+      const due = owedOf(session)
+      owed += (due > session.total ? due - session.total : 0n) + (session.stale ? wish.limitAtRisk + quantumOf(terms) : 0n)
+      owed -= terms.arrears < wish.owed ? terms.arrears : wish.owed
+    }
+    return (owed > 0n ? owed : 0n) as Amount
+  }
+
+  /** Begins or resumes the session of a goal. */
+  begin(goal: Goal, resume: boolean): void {
+    const wire = this.wires.get(goal.payee)
+    if (wire === undefined || !wire.up) return
+    const held = goal.session === undefined ? undefined : this.cut.get(goal.session)
+    const parties = this.partiesTo(goal.payee.address)
+    const channel = this.channels.get(channelId(parties)) as ChannelOut
+    if (held !== undefined && resume) {
+      this.cut.delete(held.session.id)
+      const recorded = held.session.flow.done
+      const base = this.#base(goal)
+      const kept = BigInt(goal.have - base)
+      const session = { ...held.session, at: this.#clock.ms, flow: { ...held.session.flow, done: kept > recorded ? kept : recorded } }
+      return this.#greet(session, goal, wire, channel, true)
+    }
+    if (held !== undefined) this.forget(held.session)
+    goal.sessions++
+    goal.have = Math.max(goal.have, 0)
+    this.#bases.set(goal, goal.have)
+    const { offer } = goal.payee
+    const wish: Wish = {
+      service: offer.service, inputs: new Uint8Array(0), owner: this.address, signer: this.address, provider: goal.payee.address, token: this.token,
+      offered: offer, maxPrice: undefined, budget: goal.budget, limitAtRisk: goal.limitAtRisk, owed: this.owedTo(goal.payee.address),
+      expect: goal.knowsSize ? BigInt(goal.payee.contentBytes - goal.have) : undefined,
+    } // biome-ignore format: a record
+    this.#greet(newPayerSession(toySession(++sessions), wish, this.#clock.ms), goal, wire, channel, false)
+  }
+
+  /** where in the content each goal's session began */
+  readonly #bases = new Map<Goal, number>()
+  #base(goal: Goal): number {
+    return this.#bases.get(goal) ?? 0
+  }
+
+  #greet(session: PayerSession, goal: Goal, wire: Wire, channel: ChannelOut, resume: boolean): void {
+    goal.session = session.id
+    this.live.set(session.id, { session, goal, wire, channel: channel.id, reader: undefined, nextStream: 1 })
+    const { owner, token, service, inputs } = session.wish
+    wire.toPayee.push({
+      type: 'hello', session: session.id, resume, owner, token, service, inputs, signed: channel.last?.amount ?? (0n as Amount),
+      acked: resume ? usedMeter(session) : ZERO_METER,
+    }) // biome-ignore format: a record
+  }
+
+  forget(session: PayerSession): void {
+    this.cut.delete(session.id)
+    const id = channelId(this.partiesTo(session.wish.provider))
+    const channel = this.channels.get(id) as ChannelOut
+    const next = channel.drift > 0n ? { ...channel, drift: 0n } : channel
+    this.channels.set(id, next)
+    const closed = { ...session, status: 'closed', failure: 'SESSION_UNKNOWN' } as const
+    this.disk.commit([record(`s${session.id}`, payerSessionCodec, closed), record(`c${id}`, channelOutCodec, next)], () => undefined)
+  }
+
+  receive(wire: Wire, message: FromPayee): void {
+    if (message.type === 'released') return
+    const id = message.type === 'terms' ? message.terms.session : message.session
+    const live = id === undefined ? undefined : (this.live.get(id) ?? (message.type === 'receipt' ? this.late.get(id) : undefined))
+    if (live === undefined || live.wire !== wire) return
+    const input = inputOf(message)
+    if (input !== undefined) this.run(live, input)
+  }
+
+  /** Bytes of a stream arrive; the reader uses what it can. */
+  arrive(wire: Wire, piece: DataPiece): void {
+    const live = this.live.get(piece.session)
+    const reader = live?.reader
+    if (live === undefined || reader === undefined || live.wire !== wire || reader.stream !== piece.stream) return
+    if (piece.refused !== undefined) {
+      live.reader = undefined
+      this.run(live, { type: 'ended', stream: piece.stream })
+      return
+    }
+    const usable = usableBytes({ session: live.session, channel: this.#channelOf(live) })
+    const most = usable === undefined ? piece.bytes : Math.max(0, Math.min(piece.bytes, Number(usable) - reader.arrived))
+    reader.arrived += most
+    if (most < piece.bytes) return this.run(live, { type: 'finish', code: 'BUDGET_REACHED' })
+    this.read(live)
+  }
+
+  read(live: Buying): void {
+    const { reader, goal } = live
+    if (reader === undefined) return
+    const left = goal.payee.contentBytes - goal.have
+    const grain = Math.min(goal.grain, left)
+    if (grain > 0 && reader.arrived >= grain) {
+      reader.arrived -= grain
+      goal.have += grain
+      this.used.set(live.session.id, { down: (this.used.get(live.session.id)?.down ?? 0n) + BigInt(grain), session: live.session })
+      this.run(live, { type: 'used', stream: reader.stream, bytes: grain })
+    }
+    if (goal.have < goal.payee.contentBytes || live.reader === undefined) return
+    live.reader = undefined
+    this.run(live, { type: 'ended', stream: reader.stream })
+    this.run(live, { type: 'finish', code: undefined })
+  }
+
+  tick(): void {
+    for (const live of [...this.live.values()]) {
+      this.run(live, { type: 'clock', handed: BigInt(live.reader?.arrived ?? 0) })
+      this.read(live)
+    }
+  }
+
+  lost(wire: Wire): void {
+    for (const live of [...this.live.values()]) if (live.wire === wire) this.run(live, { type: 'cut' })
+    for (const [id, live] of this.late) if (live.wire === wire) this.late.delete(id)
+  }
+
+  #channelOf(live: Buying): ChannelOut {
+    return this.channels.get(live.channel) as ChannelOut
+  }
+
+  #context(live: Buying): PayerContext {
+    const beside = (): PayerSession[] => [...this.live.values()].filter((one) => one !== live && one.channel === live.channel).map((one) => one.session)
+    return {
+      nowMs: this.#clock.ms, nowS: secondsOf(this.#clock), ...toyPayer(this.address, live.session.wish.provider),
+      moving: () => beside().some(({ status }) => status === 'starting' || status === 'live' || status === 'closing'),
+      alone: () => !beside().some(({ terms }) => terms !== undefined) && ![...this.cut.values()].some((one) => one.session.wish.provider === live.session.wish.provider),
+    } // biome-ignore format: a record
+  }
+
+  run(live: Buying, input: PayerInput): void {
+    const { state, effects } = stepPayer({ session: live.session, channel: this.#channelOf(live) }, input, this.#context(live))
+    live.session = state.session
+    this.channels.set(live.channel, state.channel)
+    const top = this.signed.get(live.channel) ?? 0n
+    for (const effect of effects) {
+      if (effect.type === 'send' && effect.message.type === 'promise' && effect.message.promise.amount > top) this.signed.set(live.channel, effect.message.promise.amount)
+    }
+    if (input.type === 'terms' && state.session.status === 'starting' && (state.session.terms?.arrears ?? 0n) > 0n) {
+      for (const { session } of [...this.cut.values()]) if (session.wish.provider === live.session.wish.provider) this.forget(session)
+    }
+    for (const effect of effects) this.#perform(live, effect)
+    this.check(this)
+  }
+
+  #perform(live: Buying, effect: PayerEffect): void {
+    switch (effect.type) {
+      case 'send': return void (live.wire.up && live.wire.toPayee.push(effect.message))
+      case 'store': return this.#store(live, effect.then)
+      case 'live': return this.#open(live)
+      case 'paid': return
+      case 'cutStreams': live.reader = undefined; return
+      case 'ended': return this.#end(live, effect.code)
+      default: return effect satisfies never
+    } // biome-ignore format: a table
+  }
+
+  #open(live: Buying): void {
+    if (live.goal.have >= live.goal.payee.contentBytes) return this.run(live, { type: 'finish', code: undefined })
+    const stream = live.nextStream++
+    live.reader = { stream, arrived: 0 }
+    this.run(live, { type: 'opened', stream })
+    if (live.wire.up) live.wire.opens.push({ session: live.session.id, stream, from: live.goal.have })
+  }
+
+  #store(live: Buying, then: PayerInput | undefined): void {
+    const channel = this.#channelOf(live)
+    const { reserving, status } = live.session
+    const reserved = reserving !== undefined && reserving > channel.reserved ? reserving : channel.reserved
+    if (status === 'cut') {
+      this.live.delete(live.session.id)
+      this.cut.set(live.session.id, { session: live.session, goal: live.goal })
+    }
+    const beside = [...this.live.values()].filter((one) => one !== live && one.channel === live.channel)
+    const puts = [live, ...beside].map((one) => record(`s${one.session.id}`, payerSessionCodec, one.session))
+    this.disk.commit([record(`c${channel.id}`, channelOutCodec, { ...channel, reserved }), ...puts], () => then !== undefined && this.run(live, then))
+  }
+
+  #end(live: Buying, code: ErrorCode | undefined): void {
+    const { session, goal } = live
+    this.live.delete(session.id)
+    this.ends.push({ code, session })
+    if (session.receipt !== undefined) this.receipts.push(session.receipt)
+    else if (session.terms !== undefined) this.late.set(session.id, live)
+    if (goal.session !== session.id) return
+    goal.session = undefined
+    if (goal.have >= goal.payee.contentBytes) goal.state = 'bought'
+    else if (code === 'BUDGET_REACHED' || code === 'AMOUNT_OVER_DEPOSIT') goal.state = 'given up'
+  }
+
+  /** Of all sessions: what is signed and not received. */
+  atRisk(): bigint {
+    return [...this.live.values()].reduce((sum, live) => sum + atRiskOf(live.session), 0n)
+  }
+}
+
+function inputOf(message: FromPayee): PayerInput | undefined {
+  switch (message.type) {
+    case 'terms':
+    case 'ready':
+    case 'meter': return { type: message.type, message } as PayerInput
+    case 'closing': return { type: 'closing', reason: message.reason }
+    case 'receipt': return { type: 'receipt', receipt: message.receipt }
+    case 'fault': return { type: 'fault', code: message.code }
+    case 'released': return undefined
+    default: return message satisfies never
+  } // biome-ignore format: a table
+}
+
+export const nameOf = (code: number): string => codeOfWire(code) ?? String(code)
