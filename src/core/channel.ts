@@ -52,12 +52,14 @@ export interface ChannelOut {
    * to pay them again. Above zero: the payee holds payments that this node's disk forgot.
    */
   readonly drift: bigint
+  /** the most that may have been signed and not be in our record, because the process ended before it was stored */
+  readonly forgotten: Amount
 }
 
 /** The payer's record of a channel on which it has never signed anything. */
 export function newChannelOut(id: ChannelId, parties: ChannelParties, facts: ChannelFacts): ChannelOut {
   const none = 0n as Amount
-  return { id, parties, facts, reserved: none, last: undefined, at: none, unconfirmed: none, drift: 0n }
+  return { id, parties, facts, reserved: none, last: undefined, at: none, unconfirmed: none, drift: 0n, forgotten: none }
 }
 
 export function bestAmount(channel: ChannelIn): Amount {
@@ -152,8 +154,8 @@ export function gapOf(channel: ChannelOut): Amount {
 export function moveTotal(channel: ChannelOut, change: bigint, alone: boolean): ChannelOut | Disagreement {
   const drift = channel.drift - change
   if (change < 0n && drift > 0n) return 'HEAD_DISAGREES'
-  if (change > 0n && channel.at - drift > channel.reserved) return 'HEAD_DISAGREES'
+  if (change > channel.forgotten) return 'HEAD_DISAGREES'
   // with no other session to account for it, everything that the head holds beyond our record is this session's
   if (alone && drift > 0n) return 'HEAD_DISAGREES'
-  return { ...channel, drift }
+  return { ...channel, drift, forgotten: (change > 0n ? channel.forgotten - change : channel.forgotten) as Amount }
 }

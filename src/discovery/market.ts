@@ -44,8 +44,12 @@ interface Options {
 
 /** how long one provider may take to answer with its offers, ms */
 const ASK_MS = 5_000
-/** at most this many providers of one name are asked */
-const MAX_ASKED = 20
+/** at most this many providers of one name are asked: anybody can announce any name, so a few liars must not be all that is heard */
+const MAX_ASKED = 200
+/** and this many at the same time */
+const ASKED_AT_ONCE = 20
+/** addresses that are believed of one record of the DHT */
+const MAX_ADDRESSES = 16
 /** how long a search may take, ms: without a single peer the DHT would wait for ever */
 const FIND_MS = 30_000
 /** how long an announcement that failed, or that nobody could hear, waits before the next try, ms */
@@ -114,21 +118,34 @@ export class Market {
     }
   }
 
-  async #search(what: 'service' | 'kind', name: string, signal: AbortSignal, tell: (found: readonly Found[]) => void): Promise<void> {
-    const asked = new Map<string, Promise<void>>()
+  async #search(
+    what: 'service' | 'kind',
+    name: string,
+    signal: AbortSignal,
+    tell: (found: readonly Found[]) => void,
+  ): Promise<void> {
+    const asked = new Set<string>()
+    const asking = new Set<Promise<void>>()
     if (signal.aborted) return
     try {
       for await (const { id, multiaddrs } of this.#components.routing.findProviders(await discoveryCid(what, name), { signal })) {
         if (asked.has(id.toString()) || id.equals(this.#components.self)) continue
-        if (asked.size >= MAX_ASKED) break
-        if (multiaddrs.length > 0) await this.#components.peers.merge(id, { multiaddrs })
+        if (asked.size >= MAX_ASKED || signal.aborted) break
+        asked.add(id.toString())
+        if (multiaddrs.length > 0) await this.#components.peers.merge(id, { multiaddrs: multiaddrs.slice(0, MAX_ADDRESSES) })
         const kind = what === 'kind' ? name : undefined
-        asked.set(id.toString(), this.#ask(id, what === 'service' ? name : '', kind, { signal }).then(tell))
+        const one: Promise<void> = this.#ask(id, what === 'service' ? name : '', kind, { signal }).then((found) => {
+          asking.delete(one)
+          tell(found)
+        })
+        asking.add(one)
+        if (asking.size >= ASKED_AT_ONCE) await Promise.race(asking)
       }
     } catch (thrown) {
-      if (!signal.aborted) this.#components.log.debug({ [what]: name, err: String(thrown) }, 'the DHT could not be searched to the end')
+      if (!signal.aborted)
+        this.#components.log.debug({ [what]: name, err: String(thrown) }, 'the DHT could not be searched to the end')
     }
-    await Promise.all(asked.values())
+    await Promise.all(asking)
   }
 
   /** One provider's checked offers. @throws PEER_UNREACHABLE, UNSUPPORTED, OFFER_*; those that do not check are left out unless all of them */

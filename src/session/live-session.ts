@@ -115,7 +115,7 @@ export class LiveSession implements PaidSession {
     this.#desk.run(this, { type: 'used', stream, bytes })
   }
 
-  /** For how long the session has been in its state, ms. */
+  /** For how long the session has been in its state, ms; asked after every change. */
   standsFor(nowMs: number): number {
     const { status } = this.session
     if (this.#stage?.status !== status) this.#stage = { status, since: nowMs }

@@ -178,6 +178,7 @@ export class PayerDesk {
 
   async #begin(line: ProviderLine, session: PayerSession, channel: ChannelOut, resume: boolean, signal: AbortSignal | undefined): Promise<LiveSession> {
     const live = new LiveSession(session, channel.id, line, this)
+    live.standsFor(this.#components.clock.nowMs())
     this.#live.set(session.id, live)
     this.#cut.delete(session.id)
     const { wish } = session
@@ -214,6 +215,7 @@ export class PayerDesk {
   run(live: LiveSession, input: PayerInput): void {
     const { state, effects } = stepPayer({ session: live.session, channel: this.#channelOf(live) }, input, this.#context(live))
     live.session = state.session
+    live.standsFor(this.#components.clock.nowMs())
     this.#channels.set(live.channel, state.channel)
     if (input.type === 'terms' && state.session.status === 'starting') this.#takeOver(live)
     for (const effect of effects) this.#perform(live, effect)

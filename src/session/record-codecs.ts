@@ -1,5 +1,5 @@
 /** How the desks' records look on disk. Every value is read back strictly: what does not decode is damage, not a default. */
-import { readAmount } from '../core/amount.ts'
+import { type Amount, readAmount } from '../core/amount.ts'
 import { type ByteReader, ByteWriter } from '../core/bytes.ts'
 import type { ChannelFacts, ChannelIn, ChannelOut } from '../core/channel.ts'
 import type { OwnerAccount, Pool } from '../core/credit.ts'
@@ -68,7 +68,7 @@ export const channelOutCodec: RecordCodec<ChannelOut> = {
   write(writer, channel) {
     writeParties(writer, channel.parties)
     writeFacts(writer, channel.facts)
-    writer.u96(channel.reserved).u96(channel.at).u96(channel.unconfirmed)
+    writer.u96(channel.reserved).u96(channel.at).u96(channel.unconfirmed).u96(channel.forgotten)
     const { drift } = channel
     writer.u8(drift < 0n ? 1 : 0).u96(drift < 0n ? -drift : drift)
     writeOptional<SignedPromise>(writer, channel.last, writePromise)
@@ -79,9 +79,11 @@ export const channelOutCodec: RecordCodec<ChannelOut> = {
     const reserved = readAmount(reader)
     const at = readAmount(reader)
     const unconfirmed = readAmount(reader)
+    // up to the mark may have been signed after this record was written
+    const forgotten = (reader.u96() + (reserved > at ? reserved - at : 0n)) as Amount
     const short = flagged(reader)
     const apart = reader.u96()
-    return { id: channelId(parties), parties, facts, reserved, at, unconfirmed, drift: short ? -apart : apart, last: readOptional(reader, readPromise) }
+    return { id: channelId(parties), parties, facts, reserved, at, unconfirmed, forgotten, drift: short ? -apart : apart, last: readOptional(reader, readPromise) }
   },
 }
 

@@ -40,6 +40,11 @@ export class Attempts {
     return spent ? NEVER : record.notBefore
   }
 
+  /** Whether its last settlement did not work. */
+  isWaiting(id: ChannelId): boolean {
+    return this.#records.has(id)
+  }
+
   /** It was sent and mined, or is settled: the next promise starts anew. */
   succeeded(channel: ChannelIn): void {
     this.#records.delete(channel.id)

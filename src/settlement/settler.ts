@@ -171,9 +171,14 @@ export class Settler {
     const nowMs = clock.nowMs()
     const due = [...channels()].filter((one) => this.#reason(one) !== undefined && this.#attempts.mayTry(one, nowMs))
     for (const batch of this.actions(due)) {
+      // a session that closes from now on is a reason of its own
+      const closed = batch.channels.filter(({ id }) => this.#closed.delete(id))
+      const wait = (those: readonly ChannelIn[]): void => those.forEach(({ id }) => void this.#closed.add(id))
       try {
         await this.#send(batch, this.#stop.signal)
+        wait(closed.filter(({ id }) => this.#attempts.isWaiting(id)))
       } catch (thrown) {
+        wait(closed)
         if (this.#stop.signal.aborted) return
         for (const channel of batch.channels) this.#attempts.failed(channel, asTallyError(thrown).code, clock.nowMs(), clock.nowS())
         this.#warn(thrown)
@@ -205,7 +210,6 @@ export class Settler {
       const paid = after.facts.settled > before.facts.settled || payable(after) === 0n
       if (paid) this.#attempts.succeeded(after)
       else this.#attempts.wasInVain(before, this.#components.clock.nowMs())
-      if (paid) this.#closed.delete(before.id)
     }
   }
 

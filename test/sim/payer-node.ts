@@ -111,7 +111,7 @@ export class PayerNode {
         goal.session = undefined
         continue
       }
-      goal.have = keep(goal.have, Number(session.flow.done))
+      goal.have = keep(goal.have, Math.min(goal.have, this.#base(goal) + Number(session.flow.done)))
       this.cut.set(session.id, { session: { ...session, status: 'cut', at: this.#clock.ms }, goal })
     }
     for (const session of records.values()) {
@@ -150,6 +150,11 @@ export class PayerNode {
       return this.#greet(session, goal, wire, channel, true)
     }
     if (held !== undefined) this.forget(held.session)
+    if (goal.have >= goal.payee.contentBytes && goal.payee.contentBytes > 0) {
+      goal.session = undefined
+      goal.state = 'bought'
+      return
+    }
     goal.sessions++
     goal.have = Math.max(goal.have, 0)
     this.#bases.set(goal, goal.have)
@@ -218,8 +223,8 @@ export class PayerNode {
     const { reader, goal } = live
     if (reader === undefined) return
     const left = goal.payee.contentBytes - goal.have
-    const grain = Math.min(goal.grain, left)
-    if (grain > 0 && reader.arrived >= grain) {
+    const grain = reader.arrived >= left ? left : reader.arrived - (reader.arrived % goal.grain)
+    if (grain > 0) {
       reader.arrived -= grain
       goal.have += grain
       this.used.set(live.session.id, { down: (this.used.get(live.session.id)?.down ?? 0n) + BigInt(grain), session: live.session })

@@ -3,13 +3,14 @@ import { codeOfWire, type ErrorCode, TallyError } from '../errors.ts'
 import type { Meter } from '../meter.ts'
 import { ackedOf, foldAll } from './flow.ts'
 import type { Close } from './messages.ts'
-import { isAgreed, type PayeeContext, type PayeeEffect, type PayeeState, type PayeeStep, writtenMeter } from './payee-state.ts'
+import { isAgreed, type PayeeContext, type PayeeEffect, type PayeeSession, type PayeeState, type PayeeStep, sellsTime, writtenMeter } from './payee-state.ts'
 import { change, finish, keep, send } from './payee-step.ts'
 
 const wireOf = (code: ErrorCode): number => new TallyError(code).wire
 
-/** S6: 1 % + 1 s. */
-export function clocksAgree(own: bigint, theirs: bigint): boolean {
+/** S6: 1 % + 1 s. Where no time is sold a slow network must not end a session. */
+export function clocksAgree({ terms, ms: own }: PayeeSession, theirs: bigint): boolean {
+  if (!sellsTime(terms)) return true
   const apart = own > theirs ? own - theirs : theirs - own
   return apart <= own / 100n + 1000n
 }
@@ -31,7 +32,7 @@ export function onClose(state: PayeeState, message: Close, context: PayeeContext
   if (session.status !== 'live') return refuse(state, 'WRONG_STATE', context)
   if (message.total !== session.total) return refuse(state, 'RISE_MISMATCH', context)
   const { down, ms } = message.acked
-  if (down > writtenMeter(session).down || down < ackedOf(session.flow) || !clocksAgree(session.ms, ms)) {
+  if (down > writtenMeter(session).down || down < ackedOf(session.flow) || !clocksAgree(session, ms)) {
     return refuse(state, 'METER_DISAGREES', context)
   }
   const flow = foldAll(session.flow, down)

@@ -52,7 +52,8 @@ export function finish(state: PayeeState, reason: number, context: PayeeContext)
     ...change(state, { status: 'closed', receipt, closeReason: reason }),
     owner: { ...owner, debt: atMost(owner.debt + fresh), burnt: atMost(owner.burnt + burnt) },
   }
-  return keep(next, { type: 'store', then: { type: 'stored', what: 'end', total: session.total } })
+  // what it used of the owner's credit is free for the owner's other sessions
+  return keep(next, { type: 'store', then: { type: 'stored', what: 'end', total: session.total } }, { type: 'serve' })
 }
 
 function receiptOf(state: PayeeState, reason: number, context: PayeeContext): Receipt {

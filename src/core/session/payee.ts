@@ -150,14 +150,14 @@ function settleWaiting(state: PayeeState, context: PayeeContext, progress: boole
 /** A session that goes on says so: the payer's clock stood still with ours. */
 function going(before: PayeeState, after: PayeeState, context: PayeeContext): PayeeStep {
   const resumed = before.session.paused && !after.session.paused
-  return keep(after, ...(resumed ? [report(after, context)] : []))
+  return resumed ? keep(after, report(after, context), { type: 'serve' }) : keep(after)
 }
 
 function onAck(state: PayeeState, ack: PayeeInput & { type: 'ack' }, context: PayeeContext): PayeeStep {
   const { session } = state
   if (session.status !== 'live' && session.status !== 'closing') return refuse(state, 'WRONG_STATE', context)
   const flow = acknowledge(session.flow, ack.stream, ack.bytes, ack.final)
-  if (flow === undefined || !clocksAgree(session.ms, ack.ms)) return refuse(state, 'METER_DISAGREES', context)
+  if (flow === undefined || !clocksAgree(session, ack.ms)) return refuse(state, 'METER_DISAGREES', context)
   const ackedMs = ack.ms > session.ackedMs ? ack.ms : session.ackedMs
   return going(state, settleWaiting(change(state, { flow, ackedMs }), context, false), context)
 }

@@ -81,8 +81,6 @@ function standstill(state: PayerState, context: PayerContext, patient: boolean):
   const { session, channel } = state
   const { terms, wish } = session
   if (terms === undefined || session.reserving !== undefined) return keep(state, ...acks(session))
-  // all is here that was wanted: whoever reads it closes
-  if (wish.expect !== undefined && wish.expect <= ackedOf(session.flow)) return keep(state, ...acks(session))
   const room = roomOf(session, channel)
   const risk = wish.limitAtRisk - atRiskOf(session)
   const most = expected(session, terms)

@@ -5,7 +5,7 @@
 import type { Amount } from '../amount.ts'
 import { agreeOnHead, type ChannelOut, gapOf, moveTotal } from '../channel.ts'
 import { codeOfWire, type ErrorCode, ERRORS } from '../errors.ts'
-import type { SignedReceipt } from '../receipt.ts'
+import type { Receipt, SignedReceipt } from '../receipt.ts'
 import { ackedOf, endStream, foldAll, openStream, use } from './flow.ts'
 import type { MeterReport, Ready, TermsOffered } from './messages.ts'
 import { onReserved, settleUp, whenStill } from './payer-pay.ts'
@@ -120,7 +120,7 @@ function begin(channel: ChannelOut, session: PayerSession, message: TermsOffered
   const unknown = arrears > session.wish.owed ? arrears - session.wish.owed : 0n
   const drift = channel.drift + unknown
   // with no session left that could explain what the payee holds beyond our record, it is the past's
-  return { ...channel, drift: context.alone() && drift > 0n ? 0n : drift }
+  return context.alone() ? { ...channel, drift: drift > 0n ? 0n : drift, forgotten: 0n as Amount } : { ...channel, drift }
 }
 
 /**
@@ -144,9 +144,14 @@ function onAgreed(state: PayerState, context: PayerContext): PayerStep {
 }
 
 function onReady(state: PayerState, message: Ready, context: PayerContext): PayerStep {
-  if (state.session.status !== 'starting') return refuse(state, 'WRONG_STATE')
+  const { status } = state.session
+  // an accept of before a cut and the one after it can both become durable now
+  if (status === 'live' || status === 'closing') return keep(state)
+  if (status !== 'starting') return refuse(state, 'WRONG_STATE')
   const next = change(state, { status: 'live', credit: message.credit, at: context.nowMs, stirred: context.nowMs })
-  return also(settleUp(next, context, false), { type: 'live' })
+  const step = settleUp(next, context, false)
+  // last: whoever waits for it begins to use the session
+  return keep(step.state, ...step.effects, { type: 'live' })
 }
 
 function onMeter(state: PayerState, message: MeterReport, context: PayerContext): PayerStep {
@@ -218,15 +223,30 @@ function onFinish(state: PayerState, reason: number, context: PayerContext): Pay
   return settleUp(change(state, { finishing: reason }), context, true)
 }
 
-function onReceipt(state: PayerState, signed: SignedReceipt, context: PayerContext): PayerStep {
+/** A record that may be behind takes the receipt's figures over, as far as it would have on a resume (H5). */
+function believe(state: PayerState, receipt: Receipt): PayerState {
   const { session, channel } = state
+  const { terms } = session
+  if (!session.stale || terms === undefined || receipt.total < session.total) return state
+  const known = owedOf(session) > receipt.total ? owedOf(session) : receipt.total
+  if (worthOf(terms, receipt.meter) > known + session.wish.limitAtRisk + quantumOf(terms)) return state
+  const moved = moveTotal(channel, receipt.total - session.total, false)
+  if (moved === 'HEAD_DISAGREES') return state
+  const ms = receipt.meter.ms > session.ms ? receipt.meter.ms : session.ms
+  const next = change(state, { total: receipt.total, flow: foldAll(session.flow, receipt.meter.down), ms, stale: false })
+  return { ...next, channel: moved }
+}
+
+function onReceipt(before: PayerState, signed: SignedReceipt, context: PayerContext): PayerStep {
   const { receipt, signature } = signed
-  const right = receipt.session === session.id && receipt.terms === session.termsDigest && receipt.channel === channel.id
-  if (!right || !context.verifyReceipt(receipt, signature)) return end(state, 'RECEIPT_WRONG')
+  const right = receipt.session === before.session.id && receipt.terms === before.session.termsDigest && receipt.channel === before.channel.id
+  if (!right || !context.verifyReceipt(receipt, signature)) return end(before, 'RECEIPT_WRONG')
+  const state = believe(before, receipt)
+  const { session, channel } = state
   const ended = session.status === 'closing' || session.status === 'cut'
   const used = usedMeter(session)
   const same = receipt.total === session.total && receipt.meter.down === used.down && receipt.meter.ms <= used.ms
-  if (!ended || !same || receipt.amount > (channel.last?.amount ?? 0n)) {
+  if (!ended || !same || receipt.amount > channel.reserved) {
     return end(change(state, { receipt: signed }), receipt.reason === 0 ? 'RECEIPT_WRONG' : (codeOfWire(receipt.reason) ?? 'PEER_REFUSED'))
   }
   const next = change(confirm(state, receipt.total), { status: 'closed', receipt: signed, failure: undefined })

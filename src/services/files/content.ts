@@ -27,7 +27,7 @@ export interface IndexContent {
 /** What a session of this service sells: the `content` of its terms. */
 export type FilesContent = FileContent | IndexContent
 
-/** The bytes for the terms, at most 1,024. @see src/services/files/SPEC.md */
+/** The bytes for the terms, at most 1,024. @see protocols/files/SPEC.md */
 export function encodeContent(content: FilesContent): Uint8Array {
   const path = new TextEncoder().encode(content.path)
   const { size, chunkBytes, root } = content.kind === 'file' ? content : { size: 0, chunkBytes: 0, root: NO_ROOT }

@@ -52,7 +52,7 @@ const END_PATIENCE_MS = 2_000
  *
  * CONTENT_WRONG (not the file, root or hashes that were promised; field `chunk` for a bad chunk), REQUEST_INVALID (offset beyond the
  * end), ABORTED, and what the provider answers: CONTENT_CHANGED, NOT_FOUND, SERVICE_FAILED.
- * @see src/services/files/SPEC.md
+ * @see protocols/files/SPEC.md
  */
 export async function fetchFile(session: PaidSession, wanted: RangeWanted, options: FetchOptions = {}): Promise<FetchedRange> {
   const file = await checkFile(session, wanted, options)

@@ -18,7 +18,7 @@ const ROOT = 2
 
 /**
  * The hashes that bind the bytes of one file: `leaves` one after the other, 32 bytes each, in order of the chunks.
- * @see src/services/files/SPEC.md, "The root"
+ * @see protocols/files/SPEC.md, "The root"
  */
 export interface Manifest {
   /** bytes of the file, 0 to MAX_FILE_BYTES */

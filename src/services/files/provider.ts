@@ -3,6 +3,7 @@ import { equalBytes } from '../../core/bytes.ts'
 import { TallyError } from '../../core/errors.ts'
 import type { ServiceAdapter, ServiceAnswer, ServiceCall } from '../../ports/service.ts'
 import { abortError, refuseAborted } from '../abort.ts'
+import { SharedWork } from '../shared-work.ts'
 import { Catalog, type CatalogFile, type ManifestCache, manifestCache } from './catalog.ts'
 import { decodeContent, encodeContent, type FileContent } from './content.ts'
 import { contentChanged, openReal, READ_BYTES, readFully, sameBytes, stateOf } from './described-file.ts'
@@ -29,7 +30,7 @@ export const DEFAULT_FILE_CHUNK_BYTES = 65_536
  * Sells the files of a folder. Nothing outside the folder can be reached, links that lead out of it included.
  *
  * @throws TallyError USAGE when `root` is not a folder, or `chunkBytes` is out of range
- * @see src/services/files/SPEC.md
+ * @see protocols/files/SPEC.md
  */
 export function filesService(init: FilesInit): ServiceAdapter {
   const chunkBytes = init.chunkBytes ?? DEFAULT_FILE_CHUNK_BYTES
@@ -47,6 +48,8 @@ class FilesService implements ServiceAdapter {
   readonly outputs = 'bytes of the file, checked chunk by chunk against a root hash'
   readonly #catalog: Catalog
   readonly #closing = new AbortController()
+  /** An index is free and walks the folder: whoever asks again and again must not have it walked, or held in memory, more than once. */
+  readonly #indexes = new SharedWork<Uint8Array>(1)
 
   constructor(catalog: Catalog) {
     this.#catalog = catalog
@@ -71,7 +74,7 @@ class FilesService implements ServiceAdapter {
     refuseAborted(until)
     if (content.kind === 'index') {
       if (request.type !== 'index') throw wrongRequest('this session is for an index')
-      return free(await encodeIndex(this.#catalog, content.path, until))
+      return free(await this.#indexes.join(content.path, (stop) => encodeIndex(this.#catalog, content.path, stop), until))
     }
     if (request.type === 'index') throw wrongRequest('this session is for a file')
     const file = await this.#unchanged(content, until)

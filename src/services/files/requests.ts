@@ -5,7 +5,7 @@ const MANIFEST = 1
 const RANGE = 2
 const INDEX = 3
 
-/** What a data stream of this service can ask for. @see src/services/files/SPEC.md */
+/** What a data stream of this service can ask for. @see protocols/files/SPEC.md */
 export type FilesRequest =
   | { readonly type: 'manifest' }
   | { readonly type: 'range'; readonly offset: bigint; readonly length: bigint }

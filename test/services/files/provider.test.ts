@@ -230,6 +230,18 @@ describe('files service: terms', () => {
     assert.equal(hashed(), 1)
   })
 
+  test('an index that many ask for at once is made once, and held in memory once', async (t) => {
+    const { prepare, open, put } = shop(t)
+    for (let i = 0; i < 50; i++) put(`file-${i}`, 'x')
+    const content = await prepare('')
+    const answers = await Promise.all(Array.from({ length: 64 }, () => open(content, { type: 'index' })))
+    const pieces = await Promise.all(
+      answers.map(async ({ body }) => (await body[Symbol.asyncIterator]().next()).value as Uint8Array),
+    )
+    assert.equal(new Set(pieces.map(({ buffer }) => buffer)).size, 1)
+    assert.equal(decodeIndex(pieces[0] ?? new Uint8Array(0)).files.length, 50)
+  })
+
   test('hashing stops when the last buyer has left', async (t) => {
     const { root, prepare, put, hashed, onLook } = shop(t)
     put('f', new Uint8Array(1_000_000))

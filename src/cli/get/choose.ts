@@ -1,0 +1,69 @@
+/** Which provider is bought from, and why. */
+import { setTimeout as delay } from 'node:timers/promises'
+import { addressOfPeer } from '../../../protocols/peer-identity.ts'
+import { findOffers } from '../../api/node-control.ts'
+import type { PeerBook } from '../../api/peer-book.ts'
+import { asTallyError, TallyError } from '../../core/errors.ts'
+import { comparePrices, isAtMost, type Price } from '../../core/price.ts'
+import { formatPrice } from '../../core/price-text.ts'
+import { type Found, rank } from '../../discovery/market.ts'
+import { parsePeer } from '../../node/lines.ts'
+import type { TallyNode } from '../../node/node.ts'
+import type { Target } from './target.ts'
+
+export interface ChooseOptions {
+  readonly book: PeerBook
+  readonly maxPrice: Price | undefined
+  /** how long to look, ms */
+  readonly timeoutMs: number
+  readonly signal: AbortSignal
+  readonly tell: (line: string) => void
+}
+
+const AGAIN_MS = 250
+const SHOWN = 3
+
+/** @throws OFFER_NOT_FOUND, PRICE_TOO_HIGH, PEER_UNREACHABLE, OFFER_*, ABORTED */
+export async function choose(node: TallyNode, target: Target, options: ChooseOptions): Promise<Found> {
+  if (target.provider !== undefined) return await ask(node, target.provider, target.service, options)
+  options.tell(`looking for ${target.service} …`)
+  const all = await findOffers(node, { what: 'service', name: target.service, timeoutMs: options.timeoutMs }, { signal: options.signal })
+  const { maxPrice } = options
+  const fit = maxPrice === undefined ? all : all.filter(({ offer }) => isAtMost(offer.price, maxPrice))
+  const ranked = rank(fit, (a, b) => comparePrices(a.price, b.price) ?? 0)
+  const [best] = ranked
+  if (best === undefined) throw tooDear(all, node)
+  if (all.length > 1) {
+    for (const { peer, offer, tookMs } of ranked.slice(0, SHOWN)) options.tell(`  ${peer.toString()}  ${formatPrice(offer.price, node.token)}  ${Math.round(tookMs)} ms`)
+    options.tell(`the first: the lowest price of ${all.length}, then the quickest answer`)
+  }
+  return best
+}
+
+/** The one provider that was named; a node that has just started tries until it can be found. */
+async function ask(node: TallyNode, name: string, service: string, { book, timeoutMs, signal }: ChooseOptions): Promise<Found> {
+  const known = name.startsWith('/') ? undefined : await book.find(addressOfPeer(parsePeer(name).peer))
+  const late = AbortSignal.timeout(timeoutMs)
+  const until = AbortSignal.any([late, signal])
+  for (;;) {
+    try {
+      return await node.offerOf(known ?? name, service, { signal: until })
+    } catch (thrown) {
+      const error = asTallyError(thrown)
+      if (signal.aborted) throw new TallyError('ABORTED', { cause: signal.reason })
+      if (late.aborted) throw unreachable(name, error)
+      if (error.code !== 'PEER_UNREACHABLE') throw error
+      await delay(AGAIN_MS, undefined, { signal: until }).catch(() => undefined)
+    }
+  }
+}
+
+function unreachable(name: string, cause: TallyError): TallyError {
+  const hint = name.startsWith('/') ? 'is it running, and is this its address?' : 'name it by its multiaddr: /ip4/…/tcp/…/p2p/…'
+  return new TallyError('PEER_UNREACHABLE', { message: `the provider ${name} does not answer`, hint, cause })
+}
+
+function tooDear(all: readonly Found[], { token }: TallyNode): TallyError {
+  const prices = all.slice(0, SHOWN).map(({ offer }) => formatPrice(offer.price, token))
+  return new TallyError('PRICE_TOO_HIGH', { message: `the price is above --max-price: ${prices.join(', ')}`, hint: 'raise --max-price, or wait for a cheaper provider' })
+}

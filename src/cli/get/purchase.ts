@@ -1,0 +1,209 @@
+/** One purchase: as few sessions as possible, one budget over all of them, a receipt for each. */
+import { setTimeout as delay } from 'node:timers/promises'
+import type { Amount } from '../../core/amount.ts'
+import { asTallyError, type ErrorCode, TallyError } from '../../core/errors.ts'
+import { equalBytes } from '../../core/bytes.ts'
+import type { SessionId } from '../../core/ids.ts'
+import type { Price } from '../../core/price.ts'
+import type { PayerSession } from '../../core/session/payer.ts'
+import type { Found } from '../../discovery/market.ts'
+import type { NodeSession } from '../../node/node-session.ts'
+import type { TallyNode } from '../../node/node.ts'
+import type { ReceiptDocument } from '../../core/receipt-document.ts'
+
+export interface PurchaseInit {
+  readonly node: TallyNode
+  readonly found: Found
+  readonly inputs: Uint8Array
+  /** over all sessions of this run */
+  readonly budget: Amount
+  readonly limitAtRisk: Amount
+  readonly maxPrice: Price | undefined
+  readonly expectBytes?: bigint
+  /** how long a lost connection is tried again, ms */
+  readonly patienceMs: number
+  readonly signal: AbortSignal
+  readonly tell: (line: string) => void
+  readonly keep: (document: ReceiptDocument) => Promise<string>
+}
+
+/** What is to be done with a session: gets what is sold, and knows what it holds of it. */
+export interface Delivery {
+  /** bytes of this session that are durably kept; undefined = as many as the session counted */
+  used(session: PayerSession): Promise<bigint | undefined>
+  /** resolves when everything was got; called again on the next session after a break */
+  run(session: NodeSession): Promise<void>
+  /** the session is over for good */
+  over(session: SessionId): Promise<void>
+  /** whether a stream that breaks while the session lives may be opened again */
+  readonly again: boolean
+}
+
+export interface Outcome {
+  /** undefined = everything was got */
+  readonly failure: TallyError | undefined
+  readonly paid: Amount
+  /** metered bytes of the sessions of this run */
+  readonly bytes: bigint
+  readonly ms: bigint
+  readonly sessions: readonly SessionId[]
+  readonly receipts: readonly string[]
+  /** true: the session was cut, and the same command goes on with it */
+  readonly resumable: boolean
+}
+
+const CLOSE_MS = 20_000
+const PAUSE_MS = 500
+/** a stream that broke while its session lives is opened again so often without a byte in between */
+const MAX_AGAIN = 3
+const ENDED_SOON_MS = 500
+/** the session is over, and a new one may do better */
+const NEW_SESSION: readonly ErrorCode[] = ['SESSION_UNKNOWN', 'SHUTTING_DOWN', 'BUSY', 'CONTENT_CHANGED', 'RATE_EXCEEDED']
+
+export class Purchase {
+  readonly #init: PurchaseInit
+  readonly #delivery: Delivery
+  readonly #sums = { paid: 0n, bytes: 0n, ms: 0n }
+  readonly #sessions: SessionId[] = []
+  readonly #receipts: string[] = []
+  #current: NodeSession | undefined
+  #movedMs = performance.now()
+  #moved = 0n
+  #tries = 0
+
+  constructor(init: PurchaseInit, delivery: Delivery) {
+    this.#init = init
+    this.#delivery = delivery
+  }
+
+  /** the session that is going on, for whoever shows it */
+  get current(): NodeSession | undefined {
+    return this.#current
+  }
+
+  /** signed so far, base units, and metered bytes, over all sessions of this run */
+  get soFar(): { readonly paid: Amount; readonly bytes: bigint } {
+    const now = this.#current?.figures
+    return { paid: (this.#sums.paid + (now?.signed ?? 0n)) as Amount, bytes: this.#sums.bytes + (now?.delivered.down ?? 0n) }
+  }
+
+  /** Throws only when nothing was bought; else the outcome says what went wrong. */
+  async run(): Promise<Outcome> {
+    for (;;) {
+      try {
+        this.#current ??= await this.#begin()
+        await this.#delivery.run(this.#current)
+        return await this.#finish(undefined)
+      } catch (thrown) {
+        const failure = await this.#reason(asTallyError(thrown))
+        this.#noteMoves()
+        if (!this.#mayGoOn(failure)) return await this.#giveUp(failure)
+        this.#init.tell(`${failure.message}; trying again …`)
+        await delay(PAUSE_MS, undefined, { signal: this.#init.signal }).catch(() => undefined)
+      }
+    }
+  }
+
+  /** The session of an earlier run or connection goes on, or a new one begins. */
+  async #begin(): Promise<NodeSession> {
+    const { node, found, inputs, budget, limitAtRisk, maxPrice, expectBytes, signal } = this.#init
+    const cut = this.#cutSession()
+    if (cut !== undefined) {
+      if (cut.wish.budget <= budget - (this.#sums.paid as Amount)) return await this.#resume(cut)
+      await this.#forget(cut)
+    }
+    const left = (budget - this.#sums.paid) as Amount
+    if (left <= 0n) throw new TallyError('BUDGET_REACHED')
+    const session = await node.open({
+      service: found, inputs, budget: left, limitAtRisk, signal,
+      ...(maxPrice !== undefined && { maxPrice }), ...(expectBytes !== undefined && { expectBytes }),
+    }) // biome-ignore format: a record
+    this.#sessions.push(session.id)
+    return session
+  }
+
+  async #resume(cut: PayerSession): Promise<NodeSession> {
+    const { node, found, signal } = this.#init
+    const usedBytes = await this.#delivery.used(cut)
+    try {
+      const session = await node.resume(cut.id, found, { signal, ...(usedBytes !== undefined && { usedBytes }) })
+      if (!this.#sessions.includes(cut.id)) this.#sessions.push(cut.id)
+      this.#init.tell(`going on with session ${cut.id}`)
+      return session
+    } catch (thrown) {
+      const error = asTallyError(thrown)
+      if (error.code === 'SESSION_UNKNOWN') await this.#forget(cut)
+      throw error
+    }
+  }
+
+  async #forget(cut: PayerSession): Promise<void> {
+    await this.#init.node.forget(cut.id)
+    await this.#delivery.over(cut.id)
+    if (!this.#sessions.includes(cut.id)) return
+    this.#sums.paid += cut.total
+  }
+
+  #cutSession(): PayerSession | undefined {
+    const { node, found, inputs } = this.#init
+    return [...node.resumable].find(({ wish }) => wish.provider === found.provider && wish.service === found.offer.service && equalBytes(wish.inputs, inputs))
+  }
+
+  /** Why it broke off: what the session says is nearer to the truth than what its stream says. */
+  async #reason(thrown: TallyError): Promise<TallyError> {
+    const session = this.#current
+    if (session === undefined || this.#init.signal.aborted) return thrown
+    const ended = await Promise.race([session.ended, delay(ENDED_SOON_MS, undefined)])
+    if (ended === undefined) return thrown
+    const resumable = [...this.#init.node.resumable].some(({ id }) => id === session.id)
+    if (!resumable) await this.#book(session)
+    this.#current = undefined
+    if (ended.code === undefined || ended.code === thrown.code) return thrown
+    return new TallyError(ended.code, { cause: thrown })
+  }
+
+  #noteMoves(): void {
+    const { bytes } = this.soFar
+    if (bytes <= this.#moved) return
+    this.#moved = bytes
+    this.#movedMs = performance.now()
+    this.#tries = 0
+  }
+
+  #mayGoOn(failure: TallyError): boolean {
+    const { signal, patienceMs } = this.#init
+    if (signal.aborted || performance.now() - this.#movedMs > patienceMs) return false
+    if (this.#current !== undefined) return failure.code === 'STREAM_CUT' && this.#delivery.again && ++this.#tries <= MAX_AGAIN
+    if (this.#sessions.length === 0) return failure.code === 'BUSY' || failure.code === 'STREAM_CUT'
+    return failure.code === 'STREAM_CUT' || failure.code === 'PEER_UNREACHABLE' || NEW_SESSION.includes(failure.code)
+  }
+
+  async #giveUp(failure: TallyError): Promise<Outcome> {
+    if (this.#sessions.length === 0) throw failure
+    return await this.#finish(failure)
+  }
+
+  async #finish(failure: TallyError | undefined): Promise<Outcome> {
+    const session = this.#current
+    this.#current = undefined
+    if (session !== undefined) await this.#book(session, failure?.code)
+    const cut = this.#cutSession()
+    if (cut !== undefined && this.#sessions.includes(cut.id)) this.#sums.paid += cut.total
+    const { paid, bytes, ms } = this.#sums
+    return { failure, paid: paid as Amount, bytes, ms, sessions: this.#sessions, receipts: this.#receipts, resumable: cut !== undefined }
+  }
+
+  /** Closes a session, or takes the end that it came to; its figures and its receipt are kept. */
+  async #book(session: NodeSession, code?: ErrorCode): Promise<void> {
+    const closed = await session.close({ signal: AbortSignal.timeout(CLOSE_MS), ...(code !== undefined && { code }) }).catch((thrown: unknown) => {
+      this.#init.tell(`the session could not be closed in order: ${asTallyError(thrown).message}`)
+      return undefined
+    })
+    const { signed, delivered } = closed?.figures ?? session.figures
+    this.#sums.paid += signed
+    this.#sums.bytes += delivered.down
+    this.#sums.ms += delivered.ms
+    if (closed?.receipt !== undefined) this.#receipts.push(await this.#init.keep(closed.receipt))
+    await this.#delivery.over(session.id)
+  }
+}

@@ -1,0 +1,307 @@
+// Payers and payees on a network that cuts, disks that lag, machines that crash: one history per seed.
+import assert from 'node:assert/strict'
+import type { Amount } from '../../src/core/amount.ts'
+import { channelId, type Seconds } from '../../src/core/ids.ts'
+import type { Offer } from '../../src/core/offer.ts'
+import { chunkCost, due, type Price, priceOf } from '../../src/core/price.ts'
+import type { FromPayee, FromPayer } from '../../src/core/session/messages.ts'
+import { quantumOf } from '../../src/core/session/worth.ts'
+import { type Clock, PayeeNode, type PayeePolicies } from './payee-node.ts'
+import { type Goal, PayerNode } from './payer-node.ts'
+import type { Random } from './random.ts'
+import { toyAddress } from './toy-crypto.ts'
+import { Wire } from './wire.ts'
+
+export type Cheat = 'pays nothing' | 'acknowledges nothing' | 'is silent' | 'understates' | 'begs'
+
+export interface WorldInit {
+  readonly payers: number
+  readonly payees: number
+  readonly cuts: number
+  readonly crashes: number
+  readonly payerCheats?: Cheat
+  readonly payeeCheats?: Cheat
+  readonly price?: Price
+}
+
+const TOKEN = toyAddress(0xc0)
+const CHUNK = 1_000n
+const PATIENCE_MS = 30_000
+
+/** Prices from several base units a byte down to several chunks a base unit. */
+function anyPrice(random: Random): Price {
+  const down = { kind: 'down', amount: BigInt(random.pick([1, 3, 250, 1_000, 7_777])) as Amount, per: BigInt(random.pick([1, 10, 1_000, 2_500])) } as const
+  return random.chance(0.05) ? priceOf([]) : priceOf([down])
+}
+
+function anyOffer(random: Random, provider: PayeeNode['address'], price: Price): Offer {
+  return {
+    provider, sequence: 1n, expiry: 2_000_000_000 as Seconds, token: TOKEN, service: 'files', kind: 'files', description: '', price,
+    chunk: { kind: 'down', size: CHUNK }, minReservation: 0n as Amount, minTimeToExpiry: 0, addresses: [], inputs: '', outputs: '',
+  } // biome-ignore format: a record
+}
+
+export class World {
+  readonly random: Random
+  readonly init: WorldInit
+  readonly clock: Clock = { ms: 0, startS: 1_700_000_000 }
+  readonly payers: PayerNode[] = []
+  readonly payees: PayeeNode[] = []
+  readonly wires: { readonly payer: PayerNode; readonly payee: PayeeNode; wire: Wire }[] = []
+  readonly log: string[] = []
+  #cuts: number
+  #crashes: number
+  /** crashes so far, of either side: each may cost what was at risk then */
+  payeeCrashes = 0
+  payerCrashes = 0
+  cutsDone = 0
+
+  constructor(random: Random, init: WorldInit) {
+    this.random = random
+    this.init = init
+    this.#cuts = init.cuts
+    this.#crashes = init.crashes
+    for (let i = 0; i < init.payees; i++) this.payees.push(this.#newPayee(i))
+    for (let i = 0; i < init.payers; i++) this.payers.push(this.#newPayer(i))
+  }
+
+  #newPayee(index: number): PayeeNode {
+    const { random } = this
+    const address = toyAddress(0xb000 + index)
+    const offer = anyOffer(random, address, this.init.price ?? anyPrice(random))
+    const cost = chunkCost(offer.price, offer.chunk)
+    const policy: PayeePolicies = {
+      sharePpm: BigInt(random.pick([0, 100_000, 1_000_000])), max: (cost * BigInt(random.int(0, 6))) as Amount, marginS: 60, unreserved: 0n as Amount,
+      clockMs: 500, resumeMs: random.pick([1_000, 60_000]), poolPerHour: (cost * BigInt(random.int(0, 3))) as Amount, patienceMs: PATIENCE_MS,
+    } // biome-ignore format: a record
+    const node = new PayeeNode(address, offer, random.int(0, 8) * 1_000 + random.int(0, 999), policy, this.clock)
+    node.check = (payee) => this.#checkPayee(payee)
+    return node
+  }
+
+  #newPayer(index: number): PayerNode {
+    const { random } = this
+    const payer = new PayerNode(toyAddress(0xa000 + index), TOKEN, this.clock)
+    payer.check = (node) => this.#checkPayer(node)
+    for (const payee of this.payees) {
+      const parties = payer.partiesTo(payee.address)
+      const cost = chunkCost(payee.offer.price, payee.offer.chunk)
+      const whole = due(payee.offer.price, { down: BigInt(payee.contentBytes), up: 0n, ms: 0n, calls: 0n, units: 0n })
+      const deposit = (random.chance(0.1) ? whole / 2n : whole * 3n + cost * 40n + 10n) as Amount
+      const facts = { deposit, settled: 0n as Amount, expiry: 1_900_000_000 as Seconds, epoch: 0 }
+      payer.reserve(parties, facts)
+      payee.reserve(parties, facts)
+      const wire = new Wire()
+      payer.wires.set(payee, wire)
+      this.wires.push({ payer, payee, wire })
+      const goals = random.chance(0.3) ? 2 : 1
+      for (let g = 0; g < goals; g++) payer.goals.push(this.#newGoal(payee, cost, whole, goals))
+    }
+    return payer
+  }
+
+  #newGoal(payee: PayeeNode, cost: Amount, whole: Amount, goals: number): Goal {
+    const { random } = this
+    const budget = (random.chance(0.15) ? (whole * BigInt(random.int(0, 10))) / 10n : whole * 2n + cost * 20n + 5n) as Amount
+    return {
+      payee, budget, limitAtRisk: (cost * BigInt(random.int(1, 4)) + 1n) as Amount, knowsSize: random.chance(0.5),
+      grain: goals > 1 ? 100 : random.pick([1, 100, 1_000, 1_700]), have: 0, session: undefined, state: 'wanted', sessions: 0,
+    } // biome-ignore format: a record
+  }
+
+  /** Runs until nothing can happen any more; false when it does not come to an end. */
+  run(maxSteps: number): boolean {
+    for (let step = 0; step < maxSteps; step++) {
+      if (this.#done()) return true
+      this.#step()
+    }
+    return this.#done()
+  }
+
+  #done(): boolean {
+    const busy = this.payers.some((payer) => payer.disk.busy || payer.live.size > 0 || payer.goals.some((goal) => goal.state === 'wanted'))
+    return !busy && this.payees.every((payee) => !payee.disk.busy) && this.wires.every(({ wire }) => wire.quiet)
+  }
+
+  #step(): void {
+    const { random } = this
+    this.clock.ms += random.int(0, 3)
+    const choice = random.next()
+    if (choice < 0.45) return this.#message()
+    if (choice < 0.7) return this.#data()
+    if (choice < 0.85) return this.#sync()
+    if (choice < 0.93) return this.#begin()
+    if (choice < 0.97) return this.#tick()
+    if (choice < 0.99) return this.#cut()
+    this.#crash()
+  }
+
+  #message(): void {
+    const { payer, payee, wire } = this.random.pick(this.wires)
+    const burst = this.random.int(1, 4)
+    for (let i = 0; i < burst; i++) {
+      if (this.random.chance(0.5)) {
+        const message = wire.toPayee.shift()
+        if (message !== undefined) for (const said of this.#byPayer(message)) payee.receive(wire, payer.address, said)
+      } else {
+        const message = wire.toPayer.shift()
+        if (message !== undefined) for (const said of this.#byPayee(payer, message)) payer.receive(wire, said)
+      }
+    }
+  }
+
+  /** What a cheating consumer makes of an honest one's words. */
+  #byPayer(message: FromPayer): FromPayer[] {
+    if (this.init.payerCheats === 'pays nothing' && message.type === 'promise' && this.random.chance(0.7)) return []
+    if (this.init.payerCheats === 'acknowledges nothing') {
+      if (message.type === 'ack') return [{ ...message, bytes: 0n, final: this.random.chance(0.5) }]
+      if (message.type === 'promise' || message.type === 'close') return []
+    }
+    return [message]
+  }
+
+  #byPayee(payer: PayerNode, message: FromPayee): FromPayee[] {
+    const { payeeCheats } = this.init
+    if (payeeCheats === 'begs' && message.type === 'meter') return [{ ...message, paused: true, credit: 0n as Amount, written: { ...message.written, down: 0n } }]
+    if (payeeCheats !== 'understates' || message.type !== 'terms') return [message]
+    // an old head of ours, and a total to match or not to match
+    const head = message.head === undefined || this.random.chance(0.3) ? undefined : message.head
+    const total = this.random.chance(0.5) ? message.total : ((message.total * BigInt(this.random.int(0, 9))) / 10n) as Amount
+    const acked = { ...message.acked, down: message.acked.down + BigInt(this.random.pick([0, 0, 500, 5_000])) }
+    void payer
+    return [{ ...message, head, total, acked }]
+  }
+
+  #data(): void {
+    const { random } = this
+    const { payer, payee, wire } = random.pick(this.wires)
+    const open = wire.opens.shift()
+    if (open !== undefined) payee.open(wire, open)
+    const silent = this.init.payeeCheats === 'is silent' && random.chance(0.9)
+    if (!silent) payee.deliver((list) => random.pick(list), random.int(1, 1_500))
+    for (let i = random.int(0, 3); i > 0; i--) {
+      const piece = wire.pieces.shift()
+      if (piece !== undefined) payer.arrive(wire, piece)
+    }
+    for (const live of [...payer.live.values()]) payer.read(live)
+  }
+
+  #sync(): void {
+    const node = this.random.pick([...this.payers, ...this.payees])
+    for (let i = this.random.int(1, 3); i > 0; i--) node.disk.sync()
+  }
+
+  #begin(): void {
+    const payer = this.random.pick(this.payers)
+    const goal = this.random.pick(payer.goals)
+    const place = this.wires.find((one) => one.payer === payer && one.payee === goal.payee)
+    if (place === undefined) return
+    if (!place.wire.up) {
+      // both ends have noticed; there is a new stream
+      payer.lost(place.wire)
+      goal.payee.lost(place.wire)
+      place.wire = new Wire()
+      payer.wires.set(goal.payee, place.wire)
+    }
+    if (goal.state !== 'wanted') return
+    if (goal.session !== undefined && payer.live.has(goal.session)) return
+    if (goal.sessions > 40) {
+      goal.state = 'given up'
+      return
+    }
+    payer.begin(goal, this.random.chance(0.85))
+  }
+
+  #tick(): void {
+    this.clock.ms += this.random.int(0, 500)
+    const node = this.random.pick([...this.payers, ...this.payees])
+    node.tick()
+  }
+
+  #cut(): void {
+    if (this.#cuts === 0) return
+    this.#cuts--
+    this.cutsDone++
+    const { payer, payee, wire } = this.random.pick(this.wires)
+    this.log.push(`${this.clock.ms} cut`)
+    wire.cut()
+    if (this.random.chance(0.5)) payer.lost(wire)
+    if (this.random.chance(0.5)) payee.lost(wire)
+    if (this.random.chance(0.2)) this.clock.ms += 2_000
+  }
+
+  #crash(): void {
+    if (this.#crashes === 0) return
+    this.#crashes--
+    const { random } = this
+    const node = random.pick([...this.payers, ...this.payees])
+    // some of what was in flight can have reached the disk
+    if (random.chance(0.3)) node.disk.sync()
+    for (const place of this.wires) if (place.payer === node || place.payee === node) place.wire.cut()
+    if (node instanceof PayeeNode) {
+      this.payeeCrashes++
+      node.crash()
+    } else {
+      this.payerCrashes++
+      node.crash((have, recorded) => random.int(Math.min(have, recorded), have))
+    }
+    this.log.push(`${this.clock.ms} crash of ${node instanceof PayeeNode ? 'payee' : 'payer'}`)
+  }
+
+  #checkPayee(payee: PayeeNode): void {
+    for (const channel of payee.channels.values()) {
+      assert.ok(payee.best(channel.id) <= channel.facts.deposit, 'the best promise is within the deposit')
+    }
+    for (const live of payee.live.values()) {
+      const { session } = live
+      assert.ok(session.paid <= session.total, 'paid is never more than what was promised')
+    }
+  }
+
+  #checkPayer(payer: PayerNode): void {
+    for (const live of payer.live.values()) {
+      const { session } = live
+      assert.ok(session.total <= session.wish.budget, 'never more is signed for a session than its budget')
+    }
+    for (const [id, signed] of payer.signed) {
+      const channel = payer.channels.get(id)
+      assert.ok(channel !== undefined && signed <= channel.facts.deposit, 'never more is signed than the deposit')
+    }
+  }
+
+  /** The rules of money at the end, and that the two ends say the same. */
+  checkEnd(): void {
+    for (const { payer, payee } of this.wires) {
+      const id = channelId(payer.partiesTo(payee.address))
+      assert.equal(payee.totals(id), payee.best(id), 'the channel holds the sum of its sessions')
+      assert.ok((payer.signed.get(id) ?? 0n) >= payee.best(id), 'nothing is held that was not signed')
+    }
+  }
+
+  /** True loss of a payee over its life, per owner: what it wrote and was not paid for. */
+  payeeLoss(payee: PayeeNode, owner: PayerNode): bigint {
+    let worth = 0n
+    for (const { down, session } of payee.delivered.values()) {
+      if (session.terms.owner !== owner.address) continue
+      worth += due(session.terms.price, { down, up: 0n, ms: 0n, calls: 0n, units: 0n })
+    }
+    const paid = payee.best(channelId(owner.partiesTo(payee.address)))
+    return worth > paid ? worth - paid : 0n
+  }
+
+  /** True loss of a payer on a channel over its life: what it signed and did not receive. */
+  payerLoss(payer: PayerNode, payee: PayeeNode): bigint {
+    let worth = 0n
+    for (const { down, session } of payer.used.values()) {
+      if (session.wish.provider !== payee.address || session.terms === undefined) continue
+      worth += due(session.terms.price, { down, up: 0n, ms: 0n, calls: 0n, units: 0n })
+    }
+    const signed = payer.signed.get(channelId(payer.partiesTo(payee.address))) ?? 0n
+    return signed > worth ? signed - worth : 0n
+  }
+
+  quantum(payee: PayeeNode): bigint {
+    const { price, chunk } = payee.offer
+    return quantumOf({ price, chunk } as never)
+  }
+}
