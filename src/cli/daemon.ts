@@ -1,5 +1,6 @@
 /** A node that stays up: it listens, sells what it is told to sell, and answers other commands on its control socket. */
 import type { ServeOptions, TallyNode } from '../node/node.ts'
+import { formatAddress } from '../core/ids.ts'
 import { formatCount, formatPrice } from '../core/price-text.ts'
 import { formatAmount } from '../core/token.ts'
 import { dueOf, writtenMeter } from '../core/session/payee.ts'
@@ -50,7 +51,7 @@ function announce(cli: Cli, { node, settings }: OpenedNode, { sample }: DaemonIn
     {
       event: 'ready',
       peer,
-      account: node.address,
+      account: formatAddress(node.address),
       addresses,
       services: offers.map(({ service, kind, price, chunk }) => ({ service, kind, price: formatPrice(price, token), chunk: formatCount(chunk.kind, chunk.size, price.unitName), url: `tallystick://${peer}/${service}` })),
     },
@@ -64,7 +65,7 @@ function announce(cli: Cli, { node, settings }: OpenedNode, { sample }: DaemonIn
   const where = known || address === undefined ? '' : `${address}/`
   const tries = first === undefined ? [] : [`  try:  tallystick get ${where}${first.service}${sample ?? ''} --budget '1 ${token.symbol}'`]
   const join = first === undefined && address !== undefined ? [`  join:  tallystick up --bootstrap ${address}`] : []
-  out.text(`${out.tick} live  tallystick://${peer}${first === undefined ? '' : `/${first.service}`}`, ...facts([...selling, ...reach, ['account', node.address]]), ...tries, ...join)
+  out.text(`${out.tick} live  tallystick://${peer}${first === undefined ? '' : `/${first.service}`}`, ...facts([...selling, ...reach, ['account', formatAddress(node.address)]]), ...tries, ...join)
 }
 
 /** A line when a session begins and when it ends; the log tells the rest. */
@@ -74,8 +75,8 @@ function watchSessions(cli: Cli, node: TallyNode): void {
   node.events.on('payee:session', ({ session }) => {
     if (session.status !== 'live' || seen.has(session.id)) return
     seen.add(session.id)
-    cli.out.data({ event: 'session', session: session.id, service: session.terms.service, consumer: session.terms.owner }, 'lines')
-    cli.out.note(`${clock()} session ${short(session.id)}: ${session.terms.service} for ${session.terms.owner}`)
+    cli.out.data({ event: 'session', session: session.id, service: session.terms.service, consumer: formatAddress(session.terms.owner) }, 'lines')
+    cli.out.note(`${clock()} session ${short(session.id)}: ${session.terms.service} for ${formatAddress(session.terms.owner)}`)
   })
   node.events.on('payee:ended', ({ session, code }) => {
     seen.delete(session.id)

@@ -11,8 +11,21 @@ export interface FailureReport {
   readonly exit_code: number
 }
 
+/** Something was delivered and paid, and not everything: the exit code says so, whatever the reason. */
+export class PartlyDelivered extends Error {
+  override readonly cause: TallyError
+
+  constructor(cause: TallyError) {
+    super(cause.message, { cause })
+    this.cause = cause
+  }
+}
+
+const PARTLY = 11
+
 /** What is told about anything that was thrown. */
 export function reportOf(thrown: unknown): FailureReport {
+  if (thrown instanceof PartlyDelivered) return { ...reportOf(thrown.cause), exit_code: PARTLY }
   const error = thrown instanceof CommanderError ? usageError(thrown) : asTallyError(thrown)
   const { code, kind, fields } = error
   const refused = fields.refused_by === 'provider' ? `the provider refuses: ${error.message}` : error.message

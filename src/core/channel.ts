@@ -54,12 +54,14 @@ export interface ChannelOut {
   readonly drift: bigint
   /** the most that may have been signed and not be in our record, because the process ended before it was stored */
   readonly forgotten: Amount
+  /** a session that may have forgotten payments was given up: what it paid will never be explained */
+  readonly abandoned: boolean
 }
 
 /** The payer's record of a channel on which it has never signed anything. */
 export function newChannelOut(id: ChannelId, parties: ChannelParties, facts: ChannelFacts): ChannelOut {
   const none = 0n as Amount
-  return { id, parties, facts, reserved: none, last: undefined, at: none, unconfirmed: none, drift: 0n, forgotten: none }
+  return { id, parties, facts, reserved: none, last: undefined, at: none, unconfirmed: none, drift: 0n, forgotten: none, abandoned: false }
 }
 
 export function bestAmount(channel: ChannelIn): Amount {
@@ -156,6 +158,6 @@ export function moveTotal(channel: ChannelOut, change: bigint, alone: boolean): 
   if (change < 0n && drift > 0n) return 'HEAD_DISAGREES'
   if (change > channel.forgotten) return 'HEAD_DISAGREES'
   // with no other session to account for it, everything that the head holds beyond our record is this session's
-  if (alone && drift > 0n) return 'HEAD_DISAGREES'
+  if (alone && !channel.abandoned && drift > 0n) return 'HEAD_DISAGREES'
   return { ...channel, drift, forgotten: (change > 0n ? channel.forgotten - change : channel.forgotten) as Amount }
 }

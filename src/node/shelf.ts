@@ -32,6 +32,9 @@ export class Shelf {
   readonly #components: ShelfComponents
   readonly #token: Address
   readonly #items = new Map<string, Item>()
+  /** what sessions may still sell that began before it was replaced */
+  readonly #replaced = new Set<ServiceAdapter>()
+  #signing: Promise<unknown> = Promise.resolve()
 
   constructor(components: ShelfComponents, token: Address) {
     this.#components = components
@@ -41,6 +44,9 @@ export class Shelf {
   async put(listing: Listing): Promise<ServiceOnSale & { readonly signed: SignedOffer }> {
     const signed = await this.#sign(listing)
     const item: Item = { listing, adapter: listing.adapter, signed, offer: () => item.signed.offer }
+    const before = this.#items.get(listing.service)?.adapter
+    if (before !== undefined && before !== listing.adapter) this.#replaced.add(before)
+    this.#replaced.delete(listing.adapter)
     this.#items.set(listing.service, item)
     return item
   }
@@ -74,7 +80,14 @@ export class Shelf {
     return items.map((item) => item.signed)
   }
 
-  async #sign({ adapter, ...listing }: Listing): Promise<SignedOffer> {
+  /** One after the other: a sequence number is used once. */
+  async #sign(listing: Listing): Promise<SignedOffer> {
+    const signing = this.#signing.then(() => this.#signNext(listing))
+    this.#signing = signing.catch(() => undefined)
+    return await signing
+  }
+
+  async #signNext({ adapter, ...listing }: Listing): Promise<SignedOffer> {
     const { store, clock, domain, self, addresses } = this.#components
     const key = new TextEncoder().encode(listing.service)
     const stored = await store.get('offer', key)
@@ -88,6 +101,6 @@ export class Shelf {
   }
 
   async close(): Promise<void> {
-    await Promise.allSettled([...this.#items.keys()].map((service) => this.take(service)))
+    await Promise.allSettled([...[...this.#items.keys()].map((service) => this.take(service)), ...[...this.#replaced].map((adapter) => adapter.close())])
   }
 }

@@ -11,7 +11,7 @@ import { asTallyError, type ErrorCode, TallyError } from '../core/errors.ts'
 import { type Address, type ChannelId, channelId, type SessionId } from '../core/ids.ts'
 import { chunkCost } from '../core/price.ts'
 import type { ChannelParties } from '../core/promise.ts'
-import type { FromPayer, Hello, Release } from '../core/session/messages.ts'
+import type { FromPayer, Hello, Release, TermsOffered } from '../core/session/messages.ts'
 import {
   ackedMeter,
   allowance,
@@ -27,9 +27,11 @@ import {
   type PayeeSession,
   stepPayee,
 } from '../core/session/payee.ts'
+import { isAgreed } from '../core/session/payee-state.ts'
 import { judgeHello, termsFor } from '../core/session/payee-hello.ts'
 import type { ChainFact } from '../ports/chain.ts'
 import type { IncomingData, PayeeLink } from '../ports/link.ts'
+import type { ServiceAdapter } from '../ports/service.ts'
 import type { PayeeDeskComponents, ServiceOnSale } from './components.ts'
 import { type PayeeCrypto, payeeCrypto } from './crypto.ts'
 import { Delivery } from './delivery.ts'
@@ -59,6 +61,8 @@ interface Live {
   readonly crypto: PayeeCrypto
   readonly deliveries: Map<number, Delivery>
   readonly service: string
+  /** what the session sells; undefined for one from the disk, which goes on with what has its name now */
+  adapter?: ServiceAdapter
 }
 
 const ownerKey = (owner: Address, token: Address): string => `${owner}${token}`
@@ -121,8 +125,8 @@ export class PayeeDesk {
   async serve(incoming: IncomingData): Promise<void> {
     const { session: id, stream, request } = incoming.header
     const live = this.#live.get(id)
-    const service = live === undefined ? undefined : this.#services.get(live.service)
-    if (live === undefined || service === undefined || live.session.terms.signer !== incoming.address) return incoming.refuse(new TallyError('SESSION_UNKNOWN'))
+    const adapter = live === undefined ? undefined : (live.adapter ?? this.#services.get(live.service)?.adapter)
+    if (live === undefined || adapter === undefined || live.session.terms.signer !== incoming.address) return incoming.refuse(new TallyError('SESSION_UNKNOWN'))
     if (live.session.status !== 'live' || live.session.stopping !== undefined || live.deliveries.has(stream) || live.session.flow.open.has(stream)) {
       return incoming.refuse(new TallyError('WRONG_STATE'))
     }
@@ -135,7 +139,7 @@ export class PayeeDesk {
     })
     live.deliveries.set(stream, delivery)
     try {
-      await delivery.run(service.adapter, request, live.session.terms.content)
+      await delivery.run(adapter, request, live.session.terms.content)
     } catch (thrown) {
       this.#components.log.debug({ session: id, stream, err: asTallyError(thrown).code }, 'delivery ended early')
     } finally {
@@ -215,7 +219,7 @@ export class PayeeDesk {
     if (service !== undefined) await this.#lookUp(parties)
     this.#judge(link, hello, parties, known)
     if (service === undefined) throw new TallyError('SERVICE_UNKNOWN')
-    if (known !== undefined) return this.#resume(link, hello, known)
+    if (known !== undefined) return await this.#resume(link, hello, known)
     const content = await service.adapter.prepare(hello.inputs, AbortSignal.timeout(PREPARE_MS))
     // much can have changed while the service looked at the inputs
     if (this.#stopping) throw new TallyError('SHUTTING_DOWN')
@@ -240,7 +244,7 @@ export class PayeeDesk {
   }
 
   async #offer(link: PayeeLink, hello: Hello, parties: ChannelParties, service: ServiceOnSale, content: Uint8Array): Promise<void> {
-    const { store, self, domain, clock } = this.#components
+    const { self, domain, clock } = this.#components
     const { policy } = this.#init
     const offer = service.offer()
     const owner = this.#grant(parties, chunkCost(offer.price, offer.chunk))
@@ -250,17 +254,17 @@ export class PayeeDesk {
     }) // biome-ignore format: a record
     const crypto = payeeCrypto(domain, self, parties, link.publicKey, terms)
     const live = this.#adopt(newPayeeSession(terms, crypto.termsDigest, crypto.termsSignature, clock.nowMs()), link, crypto)
-    await store.commit([this.#records.putPool(this.#pool), this.#records.putOwner(this.#durableOwner(live))])
-    this.#sendTerms(live)
+    live.adapter = service.adapter
+    await this.#sendTerms(live)
   }
 
-  #resume(link: PayeeLink, hello: Hello, live: Live): void {
+  async #resume(link: PayeeLink, hello: Hello, live: Live): Promise<void> {
     if (!hello.resume) throw new TallyError('WRONG_STATE')
     // its last payment or its receipt is on the way to the disk
     if (live.session.status !== 'cut' || (live.link !== undefined && live.link !== link)) throw new TallyError('BUSY')
     live.link = link
     this.#run(live, { type: 'resume', acked: hello.acked })
-    this.#sendTerms(live)
+    await this.#sendTerms(live)
   }
 
   /** A session that is not in memory: closed, and then the receipt is the answer, or never heard of. */
@@ -279,14 +283,18 @@ export class PayeeDesk {
     await this.#components.store.commit([this.#records.putSession({ ...old, countersignature: message.signature })])
   }
 
-  #sendTerms(live: Live): void {
-    const { session } = live
-    if (session.status !== 'offered') return
+  /** Only what is on the disk is said: a payer takes the head and the total of the terms for confirmed. */
+  async #sendTerms(live: Live): Promise<void> {
+    const { session, link } = live
     const state = { session, channel: this.#channelOf(live), owner: this.#ownerOf(live) }
-    live.link?.send({
+    const owner = this.#durableOwner(live)
+    const message: TermsOffered = {
       type: 'terms', terms: session.terms, signature: session.termsSignature, head: state.channel.best, total: session.total,
       acked: ackedMeter(session), credit: creditLeft(state, this.#context(live)),
-    }) // biome-ignore format: a record
+    } // biome-ignore format: a record
+    const agreed = isAgreed(session) ? [this.#records.putSession(onceDurable(session, owner).session)] : []
+    await this.#components.store.commit([this.#records.putPool(this.#pool), this.#records.putOwner(owner), ...agreed])
+    if (live.session.status === 'offered' && live.link === link) link?.send(message)
   }
 
   /** The channel's record; facts are asked from the chain when the channel is new here or its reservation looks used up or over. */

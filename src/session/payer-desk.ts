@@ -35,6 +35,8 @@ export class PayerDesk {
   readonly #live = new Map<SessionId, LiveSession>()
   /** sessions that were cut: their totals may account for a difference of the heads */
   readonly #cut = new Map<SessionId, PayerSession>()
+  /** marks that are on their way to the disk; in memory they count once they are there */
+  readonly #marks = new Map<ChannelId, Amount>()
   /** sessions that ended without a receipt: the provider's may still come on the same stream */
   readonly #late = new Map<SessionId, LiveSession>()
   readonly #releases = new Map<ChannelId, { resolve(message: Released): void; reject(error: TallyError): void }>()
@@ -102,7 +104,7 @@ export class PayerDesk {
     const channel: ChannelOut = { ...(now ?? newChannelOut(id, parties, NO_CHANNEL)), facts: facts ?? NO_CHANNEL }
     this.#channels.set(id, channel)
     this.#components.chain.watch([id])
-    await this.#components.store.commit([this.#records.putChannel(channel)])
+    await this.#components.store.commit([this.#put(channel)])
     return channel
   }
 
@@ -137,10 +139,10 @@ export class PayerDesk {
     const ops = [this.#records.putSession({ ...session, status: 'closed', failure: 'SESSION_UNKNOWN' })]
     const id = channelId(partiesOf(session.wish))
     const channel = this.#channels.get(id)
-    if (channel === undefined || channel.drift <= 0n) return ops
-    const next = { ...channel, drift: 0n }
+    if (channel === undefined || !session.stale) return ops
+    const next = { ...channel, abandoned: true }
     this.#channels.set(id, next)
-    return [...ops, this.#records.putChannel(next)]
+    return [...ops, this.#put(next)]
   }
 
   /** Arrears that were agreed on are what cut sessions left: those are paid for by this one, and cannot be resumed beside it. */
@@ -171,7 +173,7 @@ export class PayerDesk {
       if (known === undefined) continue
       const channel = { ...known, facts: fact.facts }
       this.#channels.set(fact.id, channel)
-      ops.push(this.#records.putChannel(channel))
+      ops.push(this.#put(channel))
     }
     if (ops.length > 0) await this.#components.store.commit(ops)
   }
@@ -247,7 +249,7 @@ export class PayerDesk {
   #store(live: LiveSession, then: PayerInput | undefined): void {
     const channel = this.#channelOf(live)
     const { reserving, status } = live.session
-    const reserved = reserving !== undefined && reserving > channel.reserved ? reserving : channel.reserved
+    if (reserving !== undefined && reserving > (this.#marks.get(channel.id) ?? 0n)) this.#marks.set(channel.id, reserving)
     if (status === 'cut') {
       this.#live.delete(live.session.id)
       this.#cut.set(live.session.id, live.session)
@@ -256,7 +258,13 @@ export class PayerDesk {
     // the channel's figures are the sum of its sessions': they are stored together
     const beside = [...this.#live.values()].filter((one) => one !== live && one.channel === live.channel)
     const sessions = [live, ...beside].map((one) => this.#records.putSession(one.session))
-    this.#commit(live, [this.#records.putChannel({ ...channel, reserved }), ...sessions], then)
+    this.#commit(live, [this.#put(channel), ...sessions], then)
+  }
+
+  /** Every write of a channel carries the highest mark that was asked for: a later write must not take back what an earlier one reserved. */
+  #put(channel: ChannelOut): StoreOp {
+    const mark = this.#marks.get(channel.id) ?? (0n as Amount)
+    return this.#records.putChannel(mark > channel.reserved ? { ...channel, reserved: mark } : channel)
   }
 
   #commit(live: LiveSession, ops: StoreOp[], then: PayerInput | undefined): void {

@@ -70,7 +70,7 @@ export const channelOutCodec: RecordCodec<ChannelOut> = {
     writeFacts(writer, channel.facts)
     writer.u96(channel.reserved).u96(channel.at).u96(channel.unconfirmed).u96(channel.forgotten)
     const { drift } = channel
-    writer.u8(drift < 0n ? 1 : 0).u96(drift < 0n ? -drift : drift)
+    writer.u8(drift < 0n ? 1 : 0).u96(drift < 0n ? -drift : drift).u8(channel.abandoned ? 1 : 0)
     writeOptional<SignedPromise>(writer, channel.last, writePromise)
   },
   read(reader) {
@@ -83,7 +83,8 @@ export const channelOutCodec: RecordCodec<ChannelOut> = {
     const forgotten = (reader.u96() + (reserved > at ? reserved - at : 0n)) as Amount
     const short = flagged(reader)
     const apart = reader.u96()
-    return { id: channelId(parties), parties, facts, reserved, at, unconfirmed, forgotten, drift: short ? -apart : apart, last: readOptional(reader, readPromise) }
+    const abandoned = flagged(reader)
+    return { id: channelId(parties), parties, facts, reserved, at, unconfirmed, forgotten, drift: short ? -apart : apart, abandoned, last: readOptional(reader, readPromise) }
   },
 }
 

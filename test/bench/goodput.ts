@@ -1,4 +1,5 @@
 /** Rows goodput_64k and goodput_1m: a paid stream against the same bytes unpaid, taking turns in the same two processes. */
+import type { Busy } from './busy.ts'
 import type { BuyerAnswers, Load } from './buyer.ts'
 import type { Child } from './child.ts'
 import { note } from './place.ts'
@@ -24,17 +25,29 @@ interface Init {
 class Sum {
   ms = 0
   payments = 0
-  readonly busy: string[] = []
+  /** processor time of provider and buyer */
+  readonly cpuMs = [0, 0]
 
-  add(ms: number, payments: number, provider: number, buyer: number): void {
+  add(ms: number, payments: number, busy: readonly Busy[]): void {
     this.ms += ms
     this.payments += payments
-    this.busy.push(`${Math.round(provider * 100)}/${Math.round(buyer * 100)}`)
+    for (const [at, { cpuMs }] of busy.entries()) this.cpuMs[at] = (this.cpuMs[at] ?? 0) + cpuMs
+  }
+
+  /** as the progress line shows it: CPU is the provider's and the buyer's, in cores */
+  text(bytes: number): string {
+    const cores = this.cpuMs.map((cpuMs) => (cpuMs / this.ms).toFixed(2)).join(' + ')
+    const perMib = (this.cpuMs.reduce((a, b) => a + b, 0) / (bytes / MIB)).toFixed(2)
+    return `${(bytes / 1e3 / this.ms).toFixed(0)} MB/s (${cores} cores, ${perMib} ms of CPU per MiB)`
   }
 }
 
 /** Runs of `TURNS` paid and unpaid fetches, after a run that does not count. The ratio of a run is that of its sums. */
-export async function measureGoodput(provider: Child<ProviderAnswers>, buyer: Child<BuyerAnswers>, init: Init): Promise<Measured> {
+export async function measureGoodput(
+  provider: Child<ProviderAnswers>,
+  buyer: Child<BuyerAnswers>,
+  init: Init,
+): Promise<Measured> {
   const load: Load = { service: init.service, total: init.megabytes * MIB, piece: init.piece }
   const rate = (sum: Sum): number => (load.total * TURNS) / 1e6 / (sum.ms / 1e3)
   const ratios: number[] = []
@@ -42,15 +55,17 @@ export async function measureGoodput(provider: Child<ProviderAnswers>, buyer: Ch
   const plainRates: number[] = []
   for (let run = 0; run <= init.runs; run++) {
     const [paid, plain] = [new Sum(), new Sum()]
-    const busy = async (): Promise<readonly [number, number]> => [await provider.ask('busy'), await buyer.ask('busy')]
+    const busy = async (): Promise<readonly Busy[]> => [await provider.ask('busy'), await buyer.ask('busy')]
     for (let turn = 0; turn < TURNS; turn++) {
       await busy()
       const bought = await buyer.ask('paid', load)
-      paid.add(bought.ms, bought.payments, ...(await busy()))
-      plain.add(await buyer.ask('unpaid', load), 0, ...(await busy()))
+      paid.add(bought.ms, bought.payments, await busy())
+      plain.add(await buyer.ask('unpaid', load), 0, await busy())
     }
-    const text = `paid ${rate(paid).toFixed(0)} MB/s, ${paid.payments} payments, busy ${paid.busy}; unpaid ${rate(plain).toFixed(0)} MB/s, busy ${plain.busy}`
-    note(`${init.id} ${run === 0 ? 'warm-up' : `run ${run}`}: ${text}`)
+    const bytes = load.total * TURNS
+    note(
+      `${init.id} ${run === 0 ? 'warm-up' : `run ${run}`}: paid ${paid.text(bytes)}, ${paid.payments} payments; unpaid ${plain.text(bytes)}`,
+    )
     if (run === 0) continue
     ratios.push(plain.ms / paid.ms)
     paidRates.push(rate(paid))

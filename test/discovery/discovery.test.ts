@@ -55,14 +55,14 @@ describe('discovery', () => {
   }
 
   /** A peer in the same DHT that announces whatever the test wants, and answers with these offers. */
-  async function stranger(t: TestContext, to: TallyNode, announces: string, offers: (self: Address) => Partial<Offer>[]): Promise<Address> {
+  async function stranger(t: TestContext, to: TallyNode, announces: string, offers: readonly Partial<Offer>[], signedFor = domain): Promise<Address> {
     const key = randomBytes(32)
     const address = addressOfKey(key)
     const base: Offer = {
       provider: address, sequence: 1n, expiry: (nowS() + 3600) as Seconds, token: net.dev.token, service: announces, kind: 'bytes', description: '',
       price: PRICE, chunk: { kind: 'down', size: 65_536n }, minReservation: 0n as Amount, minTimeToExpiry: 0, addresses: [], inputs: '', outputs: '',
     } // biome-ignore format: a record
-    const signed = offers(address).map((one) => signOffer(domain, { ...base, ...one }, signerOf(key)))
+    const signed = offers.map((one) => signOffer(signedFor, { ...base, ...one }, signerOf(key)))
     const node = await testNode({
       privateKey: libp2pKey(key),
       services: {
@@ -131,22 +131,20 @@ describe('discovery', () => {
   test('a name that somebody announces without selling it, or sells for another token, ledger or key, is left out', async (t) => {
     const hub = await net.provider(t)
     const honest = await seller(t, 'wanted', { bootstrap: hub.addresses })
+    const wrong = [{ service: 'something-else' }, { token: net.dev.forwarder }, { provider: honest.address }, { expiry: (nowS() - 1) as Seconds }]
     const liars = [
-      await stranger(t, hub, 'wanted', () => []),
-      await stranger(t, hub, 'wanted', () => [{ service: 'something-else' }]),
-      await stranger(t, hub, 'wanted', () => [{ token: net.dev.forwarder }]),
-      await stranger(t, hub, 'wanted', () => [{ provider: honest.address }]),
-      await stranger(t, hub, 'wanted', () => [{ expiry: (nowS() - 1) as Seconds }]),
+      await stranger(t, hub, 'wanted', []),
+      await stranger(t, hub, 'wanted', wrong),
+      await stranger(t, hub, 'wanted', [{}], { ...domain, ledger: net.dev.forwarder }),
     ]
-    const silent = await net.node(t, { listen: ['/ip4/127.0.0.1/tcp/0'], chain: { ...net.chain }, bootstrap: hub.addresses })
-    const decent = await stranger(t, hub, 'wanted', () => [{}])
+    const decent = await stranger(t, hub, 'wanted', [{}])
     const consumer = await net.node(t, { bootstrap: hub.addresses })
     const wanted = new Set([honest.address, decent])
     const seen = new Set<Address>()
     await firstFound(consumer, 'wanted', ({ provider }) => seen.add(provider).size === wanted.size)
     for (const { provider } of await all(consumer.find('wanted'))) seen.add(provider)
     assert.deepEqual(seen, wanted)
-    assert.ok(liars.every((liar) => !seen.has(liar)) && !seen.has(silent.address))
+    assert.ok(liars.every((liar) => !seen.has(liar)))
   })
 
   test('an offer ends: a consumer takes none that has expired, and the provider signs it anew in time', async (t) => {
@@ -160,7 +158,7 @@ describe('discovery', () => {
     assert.deepEqual(await all(consumer.find('brief')), [])
     ahead = 25 * 3600
     const { offer } = await consumer.offerOf(address, 'brief')
-    assert.ok(offer.sequence > (provider.offers[0]?.offer.sequence ?? 0n) - 1n && offer.sequence > 1n)
+    assert.equal(offer.sequence, 2n)
   })
 
   test('a search ends quietly when its signal says so, or its reader goes; nothing is said to be wrong', async (t) => {

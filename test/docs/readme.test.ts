@@ -37,7 +37,8 @@ class Terminal {
       env: { HOME: home, PATH: [bin, process.env.PATH].join(delimiter), LANG: 'C.UTF-8', CI: 'true' },
       stdio: 'pipe',
     })
-    for (const stream of [this.#shell.stdout, this.#shell.stderr]) stream?.on('data', (bytes: Buffer) => (this.#output += bytes.toString()))
+    for (const stream of [this.#shell.stdout, this.#shell.stderr])
+      stream?.on('data', (bytes: Buffer) => (this.#output += bytes.toString()))
     // npx of a reader is the command of this checkout here
     this.#shell.stdin?.write(`npx() { shift; ${JSON.stringify(join(root, 'bin/tallystick'))} "$@"; }\n`)
   }

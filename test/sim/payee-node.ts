@@ -166,12 +166,23 @@ export class PayeeNode {
   }
 
   #sendTerms(live: Live): void {
-    const { session } = live
-    if (session.status !== 'offered') return
-    live.wire?.toPayer.push({
+    const { session, wire } = live
+    const { owner } = this.#stateOf(live)
+    const message: FromPayee = {
       type: 'terms', terms: session.terms, signature: session.termsSignature, head: this.#channelOf(live).best, total: session.total,
       acked: ackedMeter(session), credit: creditLeft(this.#stateOf(live), this.contextOf(live)),
-    }) // biome-ignore format: a record
+    } // biome-ignore format: a record
+    const durable = this.#durableOwner(live, owner)
+    const puts = [record(`o${owner.owner}`, ownerCodec, durable)]
+    if (isAgreed(session)) puts.push(record(`s${session.id}`, payeeSessionCodec, onceDurable(session, durable).session))
+    this.disk.commit(puts, () => {
+      if (live.session.status === 'offered' && live.wire === wire && wire?.up === true) wire.toPayer.push(message)
+    })
+  }
+
+  #durableOwner(live: Live, start: OwnerAccount): OwnerAccount {
+    const all = new Set([...this.#of(live.session.terms.owner), live])
+    return [...all].reduce((account, one) => onceDurable(one.session, account).owner, start)
   }
 
   #adopt(session: PayeeSession, wire: Wire | undefined): Live {
@@ -289,8 +300,7 @@ export class PayeeNode {
 
   #store(live: Live, then: PayeeInput | undefined): void {
     const state = this.#stateOf(live)
-    const all = new Set([...this.#of(live.session.terms.owner), live])
-    const owner = [...all].reduce((account, one) => onceDurable(one.session, account).owner, state.owner)
+    const owner = this.#durableOwner(live, state.owner)
     const { session } = onceDurable(live.session, owner)
     const puts = [
       record(`s${session.id}`, payeeSessionCodec, session),

@@ -73,6 +73,7 @@ export class PayerNode {
   live = new Map<SessionId, Buying>()
   cut = new Map<SessionId, { session: PayerSession; goal: Goal }>()
   late = new Map<SessionId, Buying>()
+  readonly #marks = new Map<ChannelId, Amount>()
   readonly ends: SessionEnd[] = []
   /** the most that was ever signed on each channel: no crash makes a signature undone */
   readonly signed = new Map<ChannelId, bigint>()
@@ -80,6 +81,7 @@ export class PayerNode {
   readonly used = new Map<SessionId, { down: bigint; session: PayerSession }>()
   readonly receipts: SignedReceipt[] = []
   check: (node: PayerNode) => void = () => undefined
+  onSigned: (channel: ChannelId, amount: Amount) => void = () => undefined
 
   constructor(address: Address, token: Address, clock: Clock) {
     this.address = address
@@ -103,6 +105,7 @@ export class PayerNode {
     this.live.clear()
     this.cut.clear()
     this.late.clear()
+    this.#marks.clear()
     this.channels = new Map(this.disk.read('c', channelOutCodec).map((channel) => [channel.id, channel]))
     const records = new Map(this.disk.read('s', payerSessionCodec).map((session) => [session.id, session]))
     for (const goal of this.goals) {
@@ -187,10 +190,10 @@ export class PayerNode {
     this.cut.delete(session.id)
     const id = channelId(this.partiesTo(session.wish.provider))
     const channel = this.channels.get(id) as ChannelOut
-    const next = channel.drift > 0n ? { ...channel, drift: 0n } : channel
+    const next = session.stale ? { ...channel, abandoned: true } : channel
     this.channels.set(id, next)
     const closed = { ...session, status: 'closed', failure: 'SESSION_UNKNOWN' } as const
-    this.disk.commit([record(`s${session.id}`, payerSessionCodec, closed), record(`c${id}`, channelOutCodec, next)], () => undefined)
+    this.disk.commit([record(`s${session.id}`, payerSessionCodec, closed), this.#put(next)], () => undefined)
   }
 
   receive(wire: Wire, message: FromPayee): void {
@@ -267,7 +270,10 @@ export class PayerNode {
     this.channels.set(live.channel, state.channel)
     const top = this.signed.get(live.channel) ?? 0n
     for (const effect of effects) {
-      if (effect.type === 'send' && effect.message.type === 'promise' && effect.message.promise.amount > top) this.signed.set(live.channel, effect.message.promise.amount)
+      if (effect.type !== 'send' || effect.message.type !== 'promise') continue
+      const { amount } = effect.message.promise
+      if (amount > top) this.signed.set(live.channel, amount)
+      this.onSigned(live.channel, amount)
     }
     if (input.type === 'terms' && state.session.status === 'starting' && (state.session.terms?.arrears ?? 0n) > 0n) {
       for (const { session } of [...this.cut.values()]) if (session.wish.provider === live.session.wish.provider) this.forget(session)
@@ -299,14 +305,19 @@ export class PayerNode {
   #store(live: Buying, then: PayerInput | undefined): void {
     const channel = this.#channelOf(live)
     const { reserving, status } = live.session
-    const reserved = reserving !== undefined && reserving > channel.reserved ? reserving : channel.reserved
+    if (reserving !== undefined && reserving > (this.#marks.get(channel.id) ?? 0n)) this.#marks.set(channel.id, reserving)
     if (status === 'cut') {
       this.live.delete(live.session.id)
       this.cut.set(live.session.id, { session: live.session, goal: live.goal })
     }
     const beside = [...this.live.values()].filter((one) => one !== live && one.channel === live.channel)
     const puts = [live, ...beside].map((one) => record(`s${one.session.id}`, payerSessionCodec, one.session))
-    this.disk.commit([record(`c${channel.id}`, channelOutCodec, { ...channel, reserved }), ...puts], () => then !== undefined && this.run(live, then))
+    this.disk.commit([this.#put(channel), ...puts], () => then !== undefined && this.run(live, then))
+  }
+
+  #put(channel: ChannelOut): readonly [string, Uint8Array] {
+    const mark = this.#marks.get(channel.id) ?? (0n as Amount)
+    return record(`c${channel.id}`, channelOutCodec, mark > channel.reserved ? { ...channel, reserved: mark } : channel)
   }
 
   #end(live: Buying, code: ErrorCode | undefined): void {

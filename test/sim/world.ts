@@ -6,6 +6,7 @@ import type { Offer } from '../../src/core/offer.ts'
 import { chunkCost, due, type Price, priceOf } from '../../src/core/price.ts'
 import type { FromPayee, FromPayer } from '../../src/core/session/messages.ts'
 import { quantumOf } from '../../src/core/session/worth.ts'
+import { channelOutCodec } from '../../src/session/record-codecs.ts'
 import { type Clock, PayeeNode, type PayeePolicies } from './payee-node.ts'
 import { type Goal, PayerNode } from './payer-node.ts'
 import type { Random } from './random.ts'
@@ -83,6 +84,10 @@ export class World {
     const { random } = this
     const payer = new PayerNode(toyAddress(0xa000 + index), TOKEN, this.clock)
     payer.check = (node) => this.#checkPayer(node)
+    payer.onSigned = (id, amount) => {
+      const [durable] = payer.disk.read(`c${id}`, channelOutCodec)
+      assert.ok(durable !== undefined && amount <= durable.reserved, 'P1: nothing is signed that the disk does not know to be reserved')
+    }
     for (const payee of this.payees) {
       const parties = payer.partiesTo(payee.address)
       const cost = chunkCost(payee.offer.price, payee.offer.chunk)

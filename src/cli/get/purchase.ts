@@ -1,7 +1,7 @@
 /** One purchase: as few sessions as possible, one budget over all of them, a receipt for each. */
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Amount } from '../../core/amount.ts'
-import { asTallyError, type ErrorCode, TallyError } from '../../core/errors.ts'
+import { asTallyError, ERRORS, type ErrorCode, TallyError } from '../../core/errors.ts'
 import { equalBytes } from '../../core/bytes.ts'
 import type { SessionId } from '../../core/ids.ts'
 import type { Price } from '../../core/price.ts'
@@ -81,10 +81,9 @@ export class Purchase {
     return this.#current
   }
 
-  /** signed so far, base units, and metered bytes, over all sessions of this run */
-  get soFar(): { readonly paid: Amount; readonly bytes: bigint } {
-    const now = this.#current?.figures
-    return { paid: (this.#sums.paid + (now?.signed ?? 0n)) as Amount, bytes: this.#sums.bytes + (now?.delivered.down ?? 0n) }
+  /** signed for the sessions of this run that are over, base units */
+  get earlier(): Amount {
+    return this.#sums.paid as Amount
   }
 
   /** Throws only when nothing was bought; else the outcome says what went wrong. */
@@ -109,7 +108,7 @@ export class Purchase {
     const { node, found, inputs, budget, limitAtRisk, maxPrice, expectBytes, signal } = this.#init
     const cut = this.#cutSession()
     if (cut !== undefined) {
-      if (cut.wish.budget <= budget - (this.#sums.paid as Amount)) return await this.#resume(cut)
+      if (cut.wish.budget <= budget - this.#sums.paid) return await this.#resume(cut)
       await this.#forget(cut)
     }
     const left = (budget - this.#sums.paid) as Amount
@@ -163,7 +162,7 @@ export class Purchase {
   }
 
   #noteMoves(): void {
-    const { bytes } = this.soFar
+    const bytes = this.#sums.bytes + (this.#current?.figures.delivered.down ?? 0n)
     if (bytes <= this.#moved) return
     this.#moved = bytes
     this.#movedMs = performance.now()
@@ -195,7 +194,7 @@ export class Purchase {
 
   /** Closes a session, or takes the end that it came to; its figures and its receipt are kept. */
   async #book(session: NodeSession, code?: ErrorCode): Promise<void> {
-    const closed = await session.close({ signal: AbortSignal.timeout(CLOSE_MS), ...(code !== undefined && { code }) }).catch((thrown: unknown) => {
+    const closed = await session.close({ signal: AbortSignal.timeout(CLOSE_MS), ...(isForPeers(code) && { code }) }).catch((thrown: unknown) => {
       this.#init.tell(`the session could not be closed in order: ${asTallyError(thrown).message}`)
       return undefined
     })
@@ -203,7 +202,17 @@ export class Purchase {
     this.#sums.paid += signed
     this.#sums.bytes += delivered.down
     this.#sums.ms += delivered.ms
-    if (closed?.receipt !== undefined) this.#receipts.push(await this.#init.keep(closed.receipt))
+    if (closed?.receipt !== undefined && isWorthKeeping(closed.receipt)) this.#receipts.push(await this.#init.keep(closed.receipt))
     await this.#delivery.over(session.id)
   }
+}
+
+/** An index that was looked at leaves a receipt of nothing over nothing. */
+function isWorthKeeping({ receipt }: ReceiptDocument): boolean {
+  return receipt.total > 0n || receipt.meter.down > 0n
+}
+
+/** Whether the other end may be told; a user who stops has simply had enough. */
+function isForPeers(code: ErrorCode | undefined): code is ErrorCode {
+  return code !== undefined && 'wire' in ERRORS[code]
 }

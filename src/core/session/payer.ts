@@ -81,7 +81,8 @@ function advance(state: PayerState, context: PayerContext): PayerState {
 }
 
 function end(state: PayerState, code: ErrorCode): PayerStep {
-  const next = change(state, { status: 'closed', failure: code })
+  const { channel, session } = state
+  const next = change({ session, channel: session.stale ? { ...channel, abandoned: true } : channel }, { status: 'closed', failure: code })
   return keep(next, { type: 'cutStreams' }, { type: 'store', then: undefined }, { type: 'ended', code })
 }
 
@@ -120,7 +121,7 @@ function begin(channel: ChannelOut, session: PayerSession, message: TermsOffered
   const unknown = arrears > session.wish.owed ? arrears - session.wish.owed : 0n
   const drift = channel.drift + unknown
   // with no session left that could explain what the payee holds beyond our record, it is the past's
-  return context.alone() ? { ...channel, drift: drift > 0n ? 0n : drift, forgotten: 0n as Amount } : { ...channel, drift }
+  return context.alone() ? { ...channel, drift: drift > 0n ? 0n : drift, forgotten: 0n as Amount, abandoned: false } : { ...channel, drift }
 }
 
 /**

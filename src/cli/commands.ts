@@ -1,0 +1,30 @@
+/** Every command, in the order of the help. */
+import type { Command } from 'commander'
+import { balanceCommand } from './commands/balance.ts'
+import { channelCommand } from './commands/channel.ts'
+import { depositCommand } from './commands/deposit.ts'
+import { devCommand } from './commands/dev.ts'
+import { findCommand } from './commands/find.ts'
+import { getCommand } from './commands/get.ts'
+import { initCommand } from './commands/init.ts'
+import { receiptCommand } from './commands/receipt.ts'
+import { serveCommand } from './commands/serve.ts'
+import { statusCommand } from './commands/status.ts'
+import { upCommand } from './commands/up.ts'
+import { versionCommand } from './commands/version.ts'
+import { withdrawCommand } from './commands/withdraw.ts'
+import type { Cli } from './context.ts'
+import { demoCommand } from './demo/command.ts'
+
+export interface CommandGroup {
+  readonly heading: string
+  readonly commands: readonly ((cli: Cli) => Command)[]
+}
+
+export const COMMANDS: readonly CommandGroup[] = [
+  { heading: 'Start:', commands: [() => demoCommand(), initCommand, upCommand, statusCommand] },
+  { heading: 'Sell:', commands: [serveCommand] },
+  { heading: 'Buy:', commands: [findCommand, getCommand, receiptCommand] },
+  { heading: 'Money:', commands: [balanceCommand, depositCommand, withdrawCommand, channelCommand] },
+  { heading: 'Admin:', commands: [devCommand, versionCommand] },
+]

@@ -1,0 +1,33 @@
+import { Command } from 'commander'
+import type { Cli } from '../context.ts'
+import { duration, examples, size } from '../options.ts'
+import type { GetFlags } from '../get/run.ts'
+
+export function getCommand(cli: Cli): Command {
+  return new Command('get')
+    .description('buys: a file, the index of a folder, or a stream, paid while it comes')
+    .argument('<what>', 'name[/path], peer/name/path, multiaddr/name/path or tallystick://peer/name/path')
+    .option('--budget <amount>', 'the most to spend; always needed')
+    .option('-o, --out <file>', 'where to put it; - = stdout. A file goes under its own name otherwise, a stream to stdout')
+    .option('--overwrite', 'replace a file that is there')
+    .option('--provider <peer>', 'buy from this one: a peer id or a multiaddr')
+    .option('--max-price <price>', 'such as 0.02/MiB')
+    .option('--limit-at-risk <amount>', 'the most to be ahead of the delivery, and so to lose')
+    .option('--root <hash>', 'the root hash that the file must have')
+    .option('--for <duration>', 'a stream: so long, such as 30s', duration)
+    .option('--bytes <size>', 'a stream: so much, such as "10 MiB"', size)
+    .addHelpText(
+      'after',
+      examples(
+        "get films/a.bin --budget '1 tUSDC'",
+        "get /ip4/192.0.2.7/tcp/4001/p2p/16Uiu2…/films/a.bin -o a.bin --budget '1 tUSDC' --max-price 0.02/MiB",
+        "get films/ --budget '0.01 tUSDC'",
+        "get ticker --budget '0.1 tUSDC' --for 30s | head",
+        "get films/a.bin --budget '1 tUSDC' --dry-run",
+      ),
+    )
+    .action(async (what: string, flags: GetFlags) => {
+      const { runGet } = await import('../get/run.ts')
+      await runGet(cli, what, flags)
+    })
+}

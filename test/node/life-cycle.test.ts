@@ -1,0 +1,254 @@
+import assert from 'node:assert/strict'
+import { after, before, describe, type TestContext, test } from 'node:test'
+import type { PaidStream } from '../../src/ports/service.ts'
+import type { NodeSession } from '../../src/node/node-session.ts'
+import type { TallyNode } from '../../src/node/node.ts'
+import { type FaultProxy, faultProxy } from '../support/fault-proxy.ts'
+import {
+  addressOf,
+  byteAt,
+  bytesService,
+  codeOf,
+  eventually,
+  failure,
+  portOf,
+  readBytes,
+  type TestNetwork,
+  testNetwork,
+  through,
+} from '../support/network.ts'
+
+describe('the life of a session', () => {
+  let net: TestNetwork
+  before(async () => {
+    net = await testNetwork()
+  })
+  after(() => net.stop())
+
+  async function seller(t: TestContext, total = Infinity): Promise<TallyNode> {
+    const provider = await net.provider(t)
+    await provider.serve({ name: 'bytes', service: bytesService({ total }), price: '0.01/MiB' })
+    return provider
+  }
+  const buy = (consumer: TallyNode, provider: TallyNode, via = addressOf(provider)): Promise<NodeSession> =>
+    consumer.open({ service: 'bytes', provider: via, budget: '1 token' })
+
+  /** Everything that was signed is what the other end holds. */
+  function sumsAgree(consumer: TallyNode, provider: TallyNode): void {
+    const [out] = consumer.money.channels().filter(({ parties }) => parties.target === provider.address)
+    const [incoming] = provider.money.channels().filter(({ parties }) => parties.owner === consumer.address)
+    assert.ok(out !== undefined && incoming !== undefined)
+    assert.equal(out.signed, incoming.signed)
+  }
+
+  async function proxied(t: TestContext, provider: TallyNode): Promise<{ proxy: FaultProxy; via: string }> {
+    const proxy = await faultProxy(portOf(addressOf(provider)))
+    t.after(() => proxy.close())
+    return { proxy, via: through(proxy.port, addressOf(provider)) }
+  }
+
+  /** Reads until the stream breaks; returns how many bytes were used. */
+  async function readUntilCut(stream: PaidStream, from: number, onBytes: (bytes: number) => void): Promise<number> {
+    let bytes = from
+    try {
+      for await (const piece of stream) {
+        piece.forEach((byte, i) => assert.equal(byte, byteAt(bytes + i)))
+        bytes += piece.length
+        onBytes(bytes)
+      }
+    } catch {
+      // the cut
+    }
+    return bytes
+  }
+
+  test('a session that was cut goes on at the same byte, with the same totals, and is paid once', async (t) => {
+    const provider = await seller(t, 1_000_000)
+    const { proxy, via } = await proxied(t, provider)
+    const consumer = await net.consumer(t, [provider])
+    const found = await consumer.offerOf(via, 'bytes')
+    let session = await consumer.open({ service: found, budget: '1 token' })
+    let bytes = 0
+    for (const goal of [300_000, 700_000]) {
+      const stream = await session.open(new TextEncoder().encode(String(bytes)))
+      bytes = await readUntilCut(stream, bytes, (so_far) => so_far > goal && proxy.reset())
+      assert.equal((await session.ended).code, 'STREAM_CUT')
+      await consumer.connect(via)
+      session = await consumer.resume(session.id, found, { usedBytes: BigInt(bytes) })
+      assert.equal(session.figures.delivered.down, BigInt(bytes))
+    }
+    const stream = await session.open(new TextEncoder().encode(String(bytes)))
+    assert.equal(bytes + (await readBytes(stream, Infinity, bytes)), 1_000_000)
+    const { code, figures, receipt } = await session.close()
+    assert.equal(code, undefined)
+    assert.equal(figures.delivered.down, 1_000_000n)
+    assert.equal(figures.signed, 9_537n)
+    assert.equal(receipt?.receipt.total, figures.signed)
+    sumsAgree(consumer, provider)
+  })
+
+  test('a provider that goes away while a session is being opened ends the opening at once', async (t) => {
+    const provider = await seller(t)
+    const { proxy, via } = await proxied(t, provider)
+    const consumer = await net.consumer(t, [provider])
+    const found = await consumer.offerOf(via, 'bytes')
+    proxy.set({ blackHole: true })
+    const opening = consumer.open({ service: found, budget: '1 token' })
+    const refused = failure(() => opening)
+    proxy.reset()
+    assert.ok(['STREAM_CUT', 'PEER_UNREACHABLE'].includes((await refused).code))
+    assert.deepEqual([...consumer.buying], [])
+    proxy.set({ blackHole: false })
+    const session = await consumer.open({ service: found, budget: '1 token' })
+    await readBytes(session, 50_000)
+    await session.close()
+    sumsAgree(consumer, provider)
+  })
+
+  test('opening with a signal that fired asks nobody; one that fires later ends the session before it begins', async (t) => {
+    const provider = await seller(t)
+    const consumer = await net.consumer(t, [provider])
+    const open = (signal: AbortSignal) => consumer.open({ service: 'bytes', provider: addressOf(provider), budget: '1 token', signal })
+    assert.equal(await codeOf(() => open(AbortSignal.abort())), 'ABORTED')
+    assert.equal(consumer.peers, 0)
+    const soon = new AbortController()
+    const opening = open(soon.signal)
+    soon.abort()
+    assert.equal(await codeOf(() => opening), 'ABORTED')
+    // the line that was being made is not spoilt for the others
+    const session = await buy(consumer, provider)
+    await readBytes(session, 10_000)
+    await session.close()
+    assert.deepEqual([...consumer.buying], [])
+    sumsAgree(consumer, provider)
+  })
+
+  test('one caller that gives up does not take the line away from another', async (t) => {
+    const provider = await seller(t)
+    const consumer = await net.consumer(t, [provider])
+    const found = await consumer.offerOf(addressOf(provider), 'bytes')
+    const stop = new AbortController()
+    const first = failure(() => consumer.open({ service: found, budget: '1 token', signal: stop.signal }))
+    const second = consumer.open({ service: found, budget: '1 token' })
+    stop.abort()
+    assert.equal((await first).code, 'ABORTED')
+    await readBytes(await second, 10_000)
+    await (await second).close()
+    sumsAgree(consumer, provider)
+  })
+
+  test('a data stream ends when its signal fires, and its session goes on', async (t) => {
+    const provider = await seller(t)
+    const consumer = await net.consumer(t, [provider])
+    const session = await buy(consumer, provider)
+    assert.equal(await codeOf(() => session.open(new Uint8Array(0), { signal: AbortSignal.abort() })), 'ABORTED')
+    assert.ok((await readBytes(await session.open(), 50_000)) >= 50_000)
+    assert.equal((await session.close()).code, undefined)
+    sumsAgree(consumer, provider)
+  })
+
+  test('a change of price counts for new sessions; what was agreed on stays, and so does what is sold in it', async (t) => {
+    const provider = await seller(t)
+    const consumer = await net.consumer(t, [provider])
+    const old = await buy(consumer, provider)
+    await provider.serve({ name: 'bytes', service: bytesService({ total: 1 << 20 }), price: '0.02/MiB' })
+    const fresh = await buy(consumer, provider)
+    assert.equal(await readBytes(await fresh.open()), 1 << 20)
+    assert.ok((await readBytes(await old.open(), 1_200_000)) >= 1_200_000)
+    const [cheap, dear] = [await old.close(), await fresh.close()]
+    assert.equal(dear.figures.signed, 20_000n)
+    assert.equal(cheap.figures.signed, (cheap.figures.delivered.down * 10_000n + 1_048_575n) >> 20n)
+    assert.equal(provider.offers.length, 1)
+    sumsAgree(consumer, provider)
+  })
+
+  test('two sessions of one consumer at once are paid on one channel, each exactly', async (t) => {
+    const provider = await seller(t)
+    const consumer = await net.consumer(t, [provider])
+    const sessions = await Promise.all([buy(consumer, provider), buy(consumer, provider)])
+    await Promise.all(sessions.map((session, i) => readBytes(session, 300_000 * (i + 1))))
+    const ends = await Promise.all(sessions.map((session) => session.close()))
+    for (const { code, figures, receipt } of ends) {
+      assert.equal(code, undefined)
+      assert.equal(figures.signed, (figures.delivered.down * 10_000n + 1_048_575n) >> 20n)
+      assert.equal(receipt?.receipt.total, figures.signed)
+    }
+    assert.equal(consumer.money.channels()[0]?.signed, ends.reduce((sum, { figures }) => sum + figures.signed, 0n))
+    sumsAgree(consumer, provider)
+  })
+
+  test('two consumers at once get the same bytes, and each pays its own', async (t) => {
+    const provider = await seller(t, 500_000)
+    const consumers = [await net.consumer(t, [provider]), await net.consumer(t, [provider])]
+    const ends = await Promise.all(
+      consumers.map(async (consumer) => {
+        const session = await buy(consumer, provider)
+        assert.equal(await readBytes(session), 500_000)
+        return await session.close()
+      }),
+    )
+    for (const { code, figures } of ends) assert.deepEqual([code, figures.signed], [undefined, 4_769n])
+    for (const consumer of consumers) sumsAgree(consumer, provider)
+  })
+
+  test('a provider that stops lets its consumer pay for what came, and both ends have the receipt', async (t) => {
+    const provider = await seller(t)
+    const consumer = await net.consumer(t, [provider])
+    const session = await buy(consumer, provider)
+    const reading = (async () => {
+      let bytes = 0
+      for await (const piece of session) bytes += piece.length
+      return bytes
+    })().catch(() => undefined)
+    await eventually(
+      (again) => {
+        consumer.events.on('payer:paid', again)
+        return () => consumer.events.off('payer:paid', again)
+      },
+      () => (session.figures.signed > 2_000n ? true : undefined),
+    )
+    const via = addressOf(provider)
+    await provider.stop()
+    const { code, receipt, figures } = await session.close()
+    await reading
+    assert.equal(code, 'SHUTTING_DOWN')
+    assert.equal(receipt?.receipt.total, figures.signed)
+    assert.equal(receipt?.receipt.meter.down, figures.delivered.down)
+    assert.equal(await codeOf(() => buy(consumer, provider, via)), 'PEER_UNREACHABLE')
+  })
+
+  test('a consumer that stops closes and pays its sessions; stopping twice is stopping once', async (t) => {
+    const provider = await seller(t)
+    const consumer = await net.consumer(t, [provider])
+    const session = await buy(consumer, provider)
+    await readBytes(await session.open(), 100_000)
+    await Promise.all([consumer.stop(), consumer.stop()])
+    const { code, receipt, figures } = await session.close()
+    assert.equal(code, undefined)
+    assert.equal(receipt?.receipt.total, figures.signed)
+    assert.equal(provider.money.channels()[0]?.signed, figures.signed)
+    await consumer.stop()
+  })
+
+  test('a provider whose consumer is silent stops as soon as its signal says so', async (t) => {
+    const provider = await seller(t)
+    const { proxy, via } = await proxied(t, provider)
+    const consumer = await net.consumer(t, [provider])
+    const session = await buy(consumer, provider, via)
+    await readBytes(await session.open(), 50_000)
+    proxy.set({ blackHole: true })
+    await provider.stop({ signal: AbortSignal.abort() })
+    proxy.reset()
+    assert.equal((await session.ended).code, 'STREAM_CUT')
+    // what was cut may be resumed, should the provider come back
+    assert.equal([...consumer.resumable].length, 1)
+  })
+
+  test('what is sold is closed with the node, and so is what was replaced', async (t) => {
+    const provider = await net.provider(t)
+    const services = [bytesService(), bytesService()] as const
+    for (const service of services) await provider.serve({ name: 'bytes', service, price: '0.01/MiB' })
+    await provider.stop()
+    assert.deepEqual(services.map((service) => service.closed()), [true, true]) // biome-ignore format: one thought
+  })
+})
