@@ -25,11 +25,17 @@ export class NodeControl implements Control {
   readonly #node: TallyNode
   readonly #init: NodeControlInit
   readonly #desk: MoneyDesk
+  /** newest block whose facts were all told */
+  #told = -1
 
+  /** Made right after the node: it must hear of the first block that the node hears of. */
   constructor(node: TallyNode, init: NodeControlInit) {
     this.#node = node
     this.#init = init
     this.#desk = new MoneyDesk(node, init.book)
+    node.chain.follow((facts) => {
+      for (const fact of facts) if (fact.type === 'head') this.#told = fact.head
+    })
   }
 
   async status(options: CallOptions = {}): Promise<StatusView> {
@@ -74,8 +80,8 @@ export class NodeControl implements Control {
       () => false,
     )
     while (ready && !until.aborted) {
-      const { head, confirmed } = chain.status()
-      if (head !== undefined && confirmed !== undefined && confirmed >= head - chain.confirmations) return
+      const { head } = chain.status()
+      if (head !== undefined && this.#told >= head) return
       await delay(POLL_MS)
     }
   }

@@ -127,9 +127,9 @@ export class Cli {
       log: openLog(level, this.out),
       signal: this.stop.signal,
     })
-    await rememberToken(paths.dir, node.token)
     const running = options.listen === undefined ? undefined : { pid: process.pid, since: Math.floor(Date.now() / 1000) }
     const control = new Here(node, { version: ownVersion(), home: paths.dir, running, book: new PeerBook(join(paths.dir, 'peers.json')) })
+    await rememberToken(paths.dir, node.token)
     return { node, home, settings, control }
   }
 

@@ -52,6 +52,9 @@ const ASKED_AT_ONCE = 20
 const MAX_ADDRESSES = 16
 /** how long a search may take, ms: without a single peer the DHT would wait for ever */
 const FIND_MS = 30_000
+/** for this long after its start a node that finds nobody searches again, after this pause, ms */
+const SETTLING_MS = 5_000
+const SETTLING_PAUSE_MS = 300
 /** how long an announcement that failed, or that nobody could hear, waits before the next try, ms */
 const RETRY_MS = 2_000
 /**
@@ -64,9 +67,11 @@ export class Market {
   readonly #components: MarketComponents
   readonly #init: MarketInit
   readonly #announcements = new Map<string, AbortController>()
+  readonly #madeMs: number
 
   constructor(components: MarketComponents, init: MarketInit) {
     this.#components = components
+    this.#madeMs = components.clock.nowMs()
     this.#init = init
   }
 
@@ -99,7 +104,7 @@ export class Market {
     const answers: Found[] = []
     let news = Promise.withResolvers<void>()
     let searching = true
-    const search = this.#search(what, name, signal, (found) => {
+    const search = this.#searchWell(what, name, signal, (found) => {
       answers.push(...found)
       news.resolve()
     }).finally(() => {
@@ -115,6 +120,25 @@ export class Market {
     } finally {
       stop.abort()
       await search
+    }
+  }
+
+  /** A node that has just started knows few peers, and those know few others: it does not take the first no for an answer. */
+  async #searchWell(
+    what: 'service' | 'kind',
+    name: string,
+    signal: AbortSignal,
+    tell: (found: readonly Found[]) => void,
+  ): Promise<void> {
+    let heard = false
+    const note = (found: readonly Found[]): void => {
+      heard ||= found.length > 0
+      tell(found)
+    }
+    await this.#search(what, name, signal, note)
+    while (!heard && !signal.aborted && this.#components.clock.nowMs() - this.#madeMs < SETTLING_MS) {
+      await pause(SETTLING_PAUSE_MS, signal)
+      await this.#search(what, name, signal, note)
     }
   }
 

@@ -9,6 +9,7 @@ import type { Chain, DryRun, Job, LedgerAction } from '../ports/chain.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { PayeeDesk } from '../session/payee-desk.ts'
 import type { PayerDesk, ProviderLine } from '../session/payer-desk.ts'
+import { type AmountLike, toAmount } from './options.ts'
 import type { Settler } from '../settlement/settler.ts'
 
 interface Options {
@@ -49,6 +50,9 @@ export interface MoneyComponents {
   readonly self: Address
   readonly token: TokenInfo
 }
+
+/** how long money is reserved for a provider, s, unless the caller says otherwise */
+const RESERVED_S = 30 * 24 * 3600
 
 export class Money {
   readonly #of: MoneyComponents
@@ -113,6 +117,19 @@ export class Money {
       }
     }
     return { kind: 'open', signer: self, target: provider, token: token.address, amount, expiry, from: balance < amount ? 'wallet' : 'balance' }
+  }
+
+  /**
+   * Reserves for one provider, who alone can be paid from it, and waits until it is mined. A reservation that is there already becomes larger
+   * and is prolonged. What is not used comes back after its end, or at once when the provider agrees.
+   *
+   * @throws AMOUNT_INVALID, CONFIG_INVALID, FUNDS_LOW, GAS_LOW, TX_REVERTED, TX_UNKNOWN, CHAIN_UNREACHABLE, ABORTED
+   */
+  async reserve(provider: Address, amount: AmountLike, options: Options & { forS?: number } = {}): Promise<Job> {
+    const { clock, token } = this.#of
+    const expiry = (clock.nowS() + Math.round(options.forS ?? RESERVED_S)) as Seconds
+    const action = await this.openAction(provider, toAmount('amount', amount, '', token), expiry, options)
+    return await this.send(action, { ...options, provider })
   }
 
   /** Sends an action and waits until it is mined; the records of `touched` are read again. @throws TX_REVERTED, TX_UNKNOWN, FUNDS_LOW, GAS_LOW, CHAIN_UNREACHABLE */

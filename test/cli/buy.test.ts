@@ -10,9 +10,9 @@ const token = tokenInfo(`0x${'1'.repeat(40)}` as Address, 'tUSDC', 6)
 const amount = (text: unknown): bigint => parseAmount(String(text), token)
 
 const MIB = 1 << 20
-const LARGE = 96 * MIB
+const LARGE = 64 * MIB
 /** base units for the large file at 0.01 tUSDC a MiB */
-const LARGE_PRICE = 960_000n
+const LARGE_PRICE = 640_000n
 
 describe('two strangers with two homes', () => {
   const world = new World()
@@ -131,50 +131,28 @@ describe('two strangers with two homes', () => {
     assert.equal(amount(got.paid), LARGE_PRICE)
   })
 
-  test('a channel is closed with the provider: it is paid, and the rest is free at once', async () => {
-    const closed = await world.json<{ channel: { free: string; deposit: string; settled: string }; balance: { ledger: string } }>(['channel', 'close', address, '--yes'], { home: consumer })
-    assert.equal(closed.channel.free, '0 tUSDC')
-    const spent = amount(closed.channel.settled)
-    assert.equal(amount(closed.balance.ledger), 5_000_000n - spent)
+  test('a stream is sold beside it', async () => {
+    const seller = await world.home('seller')
+    const listen = ['--listen', '/ip4/127.0.0.1/tcp/0']
+    const stream = await world.start(['serve', 'stream', '--name', 'zeros', '--price', '0.01/MiB', ...listen, '--', 'cat', '/dev/zero'], /try:/, { home: seller })
+    const where = /reach +(\S+)/.exec(stream.first)?.[1] ?? ''
+    await world.json(['channel', 'open', where, '1 tUSDC', '--yes'], { home: consumer })
   })
 
-  test('a provider that is asked to stop takes its socket with it', async () => {
-    assert.equal(await serve.stop('SIGINT'), 0)
-    assert.equal(existsSync(`${provider}/api.sock`), false)
-  })
-})
-
-describe('a stream', () => {
-  const world = new World()
-  let provider = ''
-  let consumer = ''
-
-  before(async () => {
-    await world.dev()
-    provider = await world.home('provider')
-    consumer = await world.home('consumer')
-    const accounts = [provider, consumer].map((home) => `0x${JSON.parse(readFileSync(`${home}/keystore.json`, 'utf8')).address}`)
-    await Promise.all(accounts.map((account) => world.json(['dev', 'fund', account])))
-    const serve = await world.start(['serve', 'stream', '--name', 'zeros', '--price', '0.01/MiB', '--', 'cat', '/dev/zero'], /try:/, { home: provider })
-    const address = /reach +(\S+)/.exec(serve.first)?.[1] ?? ''
-    await world.json(['channel', 'open', address, '1 tUSDC', '--yes'], { home: consumer })
-  })
-  after(async () => await world.end())
-
-  test('comes on stdout until the budget is used up, and no byte more', async () => {
+  test('a stream comes on stdout until the budget is used up, and no byte more', async () => {
     const { code, stdout, stderr } = await world.run(['get', 'zeros', '--budget', '0.02 tUSDC'], { home: consumer })
     assert.equal(code, 7, stderr)
     assert.equal(stdout.length, 2 * MIB)
     assert.match(stderr, /paid +0\.02 tUSDC/)
   })
 
-  test('is paid for as many bytes as were wanted', async () => {
+  test('a stream is paid for as many bytes as were wanted', async () => {
     const out = world.path('one.bin')
     const got = await world.json(['get', 'zeros', '--budget', '1 tUSDC', '--bytes', '1 MiB', '-o', out], { home: consumer })
     assert.deepEqual([got.complete, got.paid, statSync(out).size], [true, '0.01 tUSDC', MIB])
   })
 
-  test('ends when its reader goes away, in order and with a receipt', async () => {
+  test('a stream ends when its reader goes away, in order and with a receipt', async () => {
     const child = world.spawn(['get', 'zeros', '--budget', '0.5 tUSDC'], { home: consumer })
     let stderr = ''
     child.stderr?.setEncoding('utf8').on('data', (text: string) => (stderr += text))
@@ -183,4 +161,17 @@ describe('a stream', () => {
     assert.equal(code, 0, stderr)
     assert.match(stderr, /receipt +\S+\.json/)
   })
+
+  test('a channel is closed with the provider: it is paid, and the rest is free at once', async () => {
+    const closed = await world.json<{ channel: { free: string; deposit: string; settled: string }; balance: { ledger: string } }>(['channel', 'close', address, '--yes'], { home: consumer })
+    assert.equal(closed.channel.free, '0 tUSDC')
+    const spent = amount(closed.channel.settled)
+    assert.equal(amount(closed.balance.ledger), 4_000_000n - spent)
+  })
+
+  test('a provider that is asked to stop takes its socket with it', async () => {
+    assert.equal(await serve.stop('SIGINT'), 0)
+    assert.equal(existsSync(`${provider}/api.sock`), false)
+  })
 })
+

@@ -28,14 +28,12 @@ await provider.serve({ name: 'songs', service: filesService({ root: folder }), p
 // The consumer knows nothing but the provider's address as its way into the network.
 const bootstrap = provider.addresses
 const consumer = await createNode({ privateKey: randomBytes(32), store: 'memory', chain, token: dev.token, bootstrap })
-const { token, money } = consumer
+const { token } = consumer
 await dev.fund(consumer.address, { wei: 10n ** 18n, tokens: parseAmount('20 tUSDC', token) })
 
 for await (const found of consumer.find('songs')) {
   // A reservation: only this provider can be paid from it, and what is left comes back after a month.
-  const expiry = Math.floor(Date.now() / 1000) + 30 * 24 * 3600
-  const action = await money.openAction(found.provider, parseAmount('5 tUSDC', token), expiry)
-  await money.send(action, { provider: found.provider })
+  await consumer.money.reserve(found.provider, '5 tUSDC')
 
   const session = await consumer.open({ service: found, inputs: 'song.bin', budget: '1 tUSDC' })
   const saved = await saveFile(session, { path: 'song.bin', to: join(folder, 'bought.bin') })

@@ -1,4 +1,5 @@
 // A provider made of the pure rules, the record codecs and a disk; the smallest desk that can stand in for the real one.
+import assert from 'node:assert/strict'
 import type { Amount } from '../../src/core/amount.ts'
 import { bestAmount, type ChannelFacts, type ChannelIn } from '../../src/core/channel.ts'
 import { creditLimit, newOwner, type OwnerAccount, type Pool, takeGrant } from '../../src/core/credit.ts'
@@ -65,7 +66,7 @@ export class PayeeNode {
   live = new Map<SessionId, Live>()
   ended = new Map<SessionId, Live>()
   /** what was truly written for each session: no crash makes a provider's loss undone */
-  readonly delivered = new Map<SessionId, { down: bigint; session: PayeeSession }>()
+  readonly delivered = new Map<SessionId, bigint>()
   #pool: Pool = { hour: -1, left: 0n as Amount }
   /** called after every step */
   check: (node: PayeeNode) => void = () => undefined
@@ -98,12 +99,17 @@ export class PayeeNode {
     this.check(this)
   }
 
-  /** Totals of all sessions of a channel, as they are known here: their sum is the best promise. */
-  totals(id: ChannelId): bigint {
+  /** All sessions ever agreed on, as they are known here. */
+  all(): Map<SessionId, PayeeSession> {
     const inMemory = new Map([...this.ended, ...this.live].map(([session, live]) => [session, live.session]))
     for (const session of this.disk.read('s', payeeSessionCodec)) if (!inMemory.has(session.id)) inMemory.set(session.id, session)
+    return inMemory
+  }
+
+  /** Totals of all sessions of a channel: their sum is the best promise. */
+  totals(id: ChannelId): bigint {
     let sum = 0n
-    for (const { terms, total } of inMemory.values()) {
+    for (const { terms, total } of this.all().values()) {
       if (channelId({ owner: terms.owner, signer: terms.signer, target: terms.provider, token: terms.token }) === id) sum += total
     }
     return sum
@@ -213,8 +219,10 @@ export class PayeeNode {
     }
     const bytes = Math.min(most, delivery.left, allowed === undefined ? most : Number(allowed))
     this.run(live, { type: 'wrote', stream: delivery.stream, bytes })
-    const known = this.delivered.get(live.session.id)
-    this.delivered.set(live.session.id, { down: (known?.down ?? 0n) + BigInt(bytes), session: live.session })
+    this.delivered.set(live.session.id, (this.delivered.get(live.session.id) ?? 0n) + BigInt(bytes))
+    const { owner } = live.session.terms
+    const left = this.limit(owner) - (this.exposure(owner) - exposureOf(live.session))
+    assert.ok(exposureOf(live.session) <= (left > 0n ? left : 0n), 'S2: nothing is written past what is paid and the credit')
     delivery.left -= bytes
     live.wire?.pieces.push({ session: live.session.id, stream: delivery.stream, bytes })
     if (delivery.left === 0) live.deliveries.delete(delivery.stream)

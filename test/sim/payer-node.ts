@@ -78,7 +78,9 @@ export class PayerNode {
   /** the most that was ever signed on each channel: no crash makes a signature undone */
   readonly signed = new Map<ChannelId, bigint>()
   /** what was truly used in each session */
-  readonly used = new Map<SessionId, { down: bigint; session: PayerSession }>()
+  readonly used = new Map<SessionId, bigint>()
+  /** the wish and terms of every session */
+  readonly wishes = new Map<SessionId, PayerSession>()
   readonly receipts: SignedReceipt[] = []
   check: (node: PayerNode) => void = () => undefined
   onSigned: (channel: ChannelId, amount: Amount) => void = () => undefined
@@ -230,7 +232,7 @@ export class PayerNode {
     if (grain > 0) {
       reader.arrived -= grain
       goal.have += grain
-      this.used.set(live.session.id, { down: (this.used.get(live.session.id)?.down ?? 0n) + BigInt(grain), session: live.session })
+      this.used.set(live.session.id, (this.used.get(live.session.id) ?? 0n) + BigInt(grain))
       this.run(live, { type: 'used', stream: reader.stream, bytes: grain })
     }
     if (goal.have < goal.payee.contentBytes || live.reader === undefined) return
@@ -268,6 +270,7 @@ export class PayerNode {
     const { state, effects } = stepPayer({ session: live.session, channel: this.#channelOf(live) }, input, this.#context(live))
     live.session = state.session
     this.channels.set(live.channel, state.channel)
+    if (state.session.terms !== undefined) this.wishes.set(state.session.id, state.session)
     const top = this.signed.get(live.channel) ?? 0n
     for (const effect of effects) {
       if (effect.type !== 'send' || effect.message.type !== 'promise') continue

@@ -1,16 +1,18 @@
 // Payers and payees on a network that cuts, disks that lag, machines that crash: one history per seed.
 import assert from 'node:assert/strict'
 import type { Amount } from '../../src/core/amount.ts'
-import { channelId, type Seconds } from '../../src/core/ids.ts'
+import { type ChannelOut, gapOf } from '../../src/core/channel.ts'
+import { type Address, channelId, type Seconds } from '../../src/core/ids.ts'
+import { meterOf } from '../../src/core/meter.ts'
 import type { Offer } from '../../src/core/offer.ts'
-import { chunkCost, due, type Price, priceOf } from '../../src/core/price.ts'
+import { chunkCost, due, type Price, priceOf, rateOf } from '../../src/core/price.ts'
 import type { FromPayee, FromPayer } from '../../src/core/session/messages.ts'
-import { quantumOf } from '../../src/core/session/worth.ts'
+import { quantumOf, worthOf } from '../../src/core/session/worth.ts'
 import { channelOutCodec } from '../../src/session/record-codecs.ts'
 import { type Clock, PayeeNode, type PayeePolicies } from './payee-node.ts'
-import { type Goal, PayerNode } from './payer-node.ts'
+import { type Goal, PayerNode, type SessionEnd } from './payer-node.ts'
 import type { Random } from './random.ts'
-import { toyAddress } from './toy-crypto.ts'
+import { toyAddress, toyTermsSignature } from './toy-crypto.ts'
 import { Wire } from './wire.ts'
 
 export type Cheat = 'pays nothing' | 'acknowledges nothing' | 'is silent' | 'understates' | 'begs'
@@ -23,6 +25,8 @@ export interface WorldInit {
   readonly payerCheats?: Cheat
   readonly payeeCheats?: Cheat
   readonly price?: Price
+  /** messages and disks take no time: for prices of time, whose two clocks must agree */
+  readonly brisk?: boolean
 }
 
 const TOKEN = toyAddress(0xc0)
@@ -91,7 +95,7 @@ export class World {
     for (const payee of this.payees) {
       const parties = payer.partiesTo(payee.address)
       const cost = chunkCost(payee.offer.price, payee.offer.chunk)
-      const whole = due(payee.offer.price, { down: BigInt(payee.contentBytes), up: 0n, ms: 0n, calls: 0n, units: 0n })
+      const whole = due(payee.offer.price, meterOf({ down: BigInt(payee.contentBytes) }))
       const deposit = (random.chance(0.1) ? whole / 2n : whole * 3n + cost * 40n + 10n) as Amount
       const facts = { deposit, settled: 0n as Amount, expiry: 1_900_000_000 as Seconds, epoch: 0 }
       payer.reserve(parties, facts)
@@ -130,6 +134,7 @@ export class World {
 
   #step(): void {
     const { random } = this
+    if (this.init.brisk === true) this.#settleDown()
     this.clock.ms += random.int(0, 3)
     const choice = random.next()
     if (choice < 0.45) return this.#message()
@@ -141,6 +146,20 @@ export class World {
     this.#crash()
   }
 
+  #settleDown(): void {
+    for (let quiet = false; !quiet; ) {
+      quiet = this.wires.every(({ wire }) => wire.toPayee.length + wire.toPayer.length + wire.opens.length === 0) && [...this.payers, ...this.payees].every((node) => !node.disk.busy)
+      for (const node of [...this.payers, ...this.payees]) node.disk.sync()
+      this.#message()
+      for (const { payee, wire } of this.wires) {
+        const open = wire.opens.shift()
+        if (open !== undefined) payee.open(wire, open)
+      }
+    }
+    for (const payer of this.payers) payer.tick()
+    for (const payee of this.payees) payee.tick()
+  }
+
   #message(): void {
     const { payer, payee, wire } = this.random.pick(this.wires)
     const burst = this.random.int(1, 4)
@@ -150,7 +169,7 @@ export class World {
         if (message !== undefined) for (const said of this.#byPayer(message)) payee.receive(wire, payer.address, said)
       } else {
         const message = wire.toPayer.shift()
-        if (message !== undefined) for (const said of this.#byPayee(payer, message)) payer.receive(wire, said)
+        if (message !== undefined) for (const said of this.#byPayee(message)) payer.receive(wire, said)
       }
     }
   }
@@ -165,7 +184,7 @@ export class World {
     return [message]
   }
 
-  #byPayee(payer: PayerNode, message: FromPayee): FromPayee[] {
+  #byPayee(message: FromPayee): FromPayee[] {
     const { payeeCheats } = this.init
     if (payeeCheats === 'begs' && message.type === 'meter') return [{ ...message, paused: true, credit: 0n as Amount, written: { ...message.written, down: 0n } }]
     if (payeeCheats !== 'understates' || message.type !== 'terms') return [message]
@@ -173,8 +192,8 @@ export class World {
     const head = message.head === undefined || this.random.chance(0.3) ? undefined : message.head
     const total = this.random.chance(0.5) ? message.total : ((message.total * BigInt(this.random.int(0, 9))) / 10n) as Amount
     const acked = { ...message.acked, down: message.acked.down + BigInt(this.random.pick([0, 0, 500, 5_000])) }
-    void payer
-    return [{ ...message, head, total, acked }]
+    const terms = this.random.chance(0.3) ? { ...message.terms, arrears: (message.terms.arrears + BigInt(this.random.int(1, 5_000))) as Amount } : message.terms
+    return [{ ...message, terms, signature: toyTermsSignature(terms), head, total, acked }]
   }
 
   #data(): void {
@@ -280,33 +299,80 @@ export class World {
       const id = channelId(payer.partiesTo(payee.address))
       assert.equal(payee.totals(id), payee.best(id), 'the channel holds the sum of its sessions')
       assert.ok((payer.signed.get(id) ?? 0n) >= payee.best(id), 'nothing is held that was not signed')
+      const debt = payee.owners.get(payer.address)?.debt ?? 0n
+      const gap = gapOf(payer.channels.get(id) as ChannelOut) + this.#unheard(payer, payee)
+      assert.ok(debt <= payer.owedTo(payee.address) + gap, `a debt of ${debt} would be disputed: ${payer.owedTo(payee.address)} is known, ${gap} was lost`)
     }
+    for (const payer of this.payers) for (const end of payer.ends) this.#checkReceipt(end)
+    this.checkLosses('both')
   }
 
-  /** True loss of a payee over its life, per owner: what it wrote and was not paid for. */
-  payeeLoss(payee: PayeeNode, owner: PayerNode): bigint {
-    let worth = 0n
-    for (const { down, session } of payee.delivered.values()) {
-      if (session.terms.owner !== owner.address) continue
-      worth += due(session.terms.price, { down, up: 0n, ms: 0n, calls: 0n, units: 0n })
-    }
-    const paid = payee.best(channelId(owner.partiesTo(payee.address)))
-    return worth > paid ? worth - paid : 0n
+  /** what was sent and the payee's head does not hold: the next terms will show it */
+  #unheard(payer: PayerNode, payee: PayeeNode): bigint {
+    const channel = payer.channels.get(channelId(payer.partiesTo(payee.address))) as ChannelOut
+    const best = payee.best(channel.id)
+    return channel.at > best ? channel.at - best : 0n
   }
 
-  /** True loss of a payer on a channel over its life: what it signed and did not receive. */
-  payerLoss(payer: PayerNode, payee: PayeeNode): bigint {
-    let worth = 0n
-    for (const { down, session } of payer.used.values()) {
-      if (session.wish.provider !== payee.address || session.terms === undefined) continue
-      worth += due(session.terms.price, { down, up: 0n, ms: 0n, calls: 0n, units: 0n })
-    }
-    const signed = payer.signed.get(channelId(payer.partiesTo(payee.address))) ?? 0n
-    return signed > worth ? signed - worth : 0n
+  #checkReceipt({ code, session }: SessionEnd): void {
+    const payee = this.payees.find((one) => one.address === session.wish.provider) as PayeeNode
+    const theirs = payee.all().get(session.id)
+    if (session.terms === undefined || (code !== undefined && code !== 'BUDGET_REACHED' && code !== 'RISK_TOO_HIGH')) return
+    assert.ok(theirs !== undefined && session.receipt !== undefined && theirs.receipt !== undefined, 'C1: a session that was closed has a receipt')
+    assert.deepEqual(session.receipt, theirs.receipt, 'C2: both ends hold the same receipt')
+    const { total, meter } = session.receipt.receipt
+    assert.equal(total, session.total, 'the receipt says what was paid')
+    assert.equal(meter.down, session.flow.done, 'the receipt says what was received')
+    const owed = worthOf(theirs.terms, meter)
+    assert.ok(total >= (owed < session.wish.budget ? owed : session.wish.budget) || code !== undefined, 'C1: what was received is paid')
+    const timed = rateOf(theirs.terms.price, 'ms') !== undefined
+    if (session.wish.expect === undefined || timed || theirs.flow.lost > 0n || code !== undefined) {
+      assert.ok(total <= owed + session.wish.limitAtRisk, 'no more is paid in advance than the limit at risk')
+    } else assert.equal(total, owed, 'C1: exactly the price of what was acknowledged is paid')
   }
 
-  quantum(payee: PayeeNode): bigint {
-    const { price, chunk } = payee.offer
-    return quantumOf({ price, chunk } as never)
+  /** What a payee wrote for an owner over its life and was not paid for; whatever crashed in between. */
+  payeeLoss(payee: PayeeNode, owner: Address): bigint {
+    const sessions = payee.all()
+    let loss = 0n
+    for (const [id, down] of payee.delivered) {
+      const session = sessions.get(id)
+      if (session === undefined || session.terms.owner !== owner) continue
+      const worth = due(session.terms.price, meterOf({ down }))
+      const paid = session.total > session.terms.arrears ? session.total - session.terms.arrears : 0n
+      if (worth > paid) loss += worth - paid
+    }
+    return loss
+  }
+
+  /** The most that it may be: what the pool gave and the share of what was paid; each crash may forget what was on credit then. */
+  payeeMayLose(payee: PayeeNode, owner: Address): bigint {
+    const account = payee.owners.get(owner)
+    if (account === undefined) return payee.policy.max * BigInt(1 + this.payeeCrashes)
+    const earned = account.grant + (account.paid * payee.policy.sharePpm) / 1_000_000n
+    return earned + payee.policy.max * BigInt(this.payeeCrashes)
+  }
+
+  /** What a payer signed on a channel over its life, and what it used and may lose for that: each session its limit at risk, each crash again. */
+  payerBalance(payer: PayerNode, payee: PayeeNode): { readonly signed: bigint; readonly most: bigint } {
+    let most = 0n
+    for (const [id, { wish, terms, ms }] of payer.wishes) {
+      if (wish.provider !== payee.address || terms === undefined) continue
+      const worth = due(terms.price, meterOf({ down: payer.used.get(id) ?? 0n, ms }))
+      most += worth + wish.limitAtRisk + (wish.limitAtRisk + quantumOf(terms)) * 2n * BigInt(this.payerCrashes)
+    }
+    return { signed: payer.signed.get(channelId(payer.partiesTo(payee.address))) ?? 0n, most }
+  }
+
+  checkLosses(honest: 'payers' | 'payees' | 'both'): void {
+    for (const { payer, payee } of this.wires) {
+      if (honest !== 'payers') {
+        const [loss, most] = [this.payeeLoss(payee, payer.address), this.payeeMayLose(payee, payer.address)]
+        assert.ok(loss <= most, `a payee lost ${loss}, and ${most} was its credit`)
+      }
+      if (honest === 'payees') continue
+      const { signed, most } = this.payerBalance(payer, payee)
+      assert.ok(signed <= most, `a payer signed ${signed}; used and at risk were ${most}`)
+    }
   }
 }

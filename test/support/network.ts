@@ -8,7 +8,7 @@ import type { TestContext } from 'node:test'
 import { type Devnet, startDevnet } from '../../src/chain/devnet.ts'
 import type { Amount } from '../../src/core/amount.ts'
 import { type ErrorCode, TallyError } from '../../src/core/errors.ts'
-import type { Address, Seconds } from '../../src/core/ids.ts'
+import type { Address } from '../../src/core/ids.ts'
 import { createNode } from '../../src/node/create-node.ts'
 import type { TallyNode } from '../../src/node/node.ts'
 import type { NodeOptions } from '../../src/node/options.ts'
@@ -20,7 +20,6 @@ export const GAS = 10n ** 18n
 export const PURSE = 100_000_000n as Amount
 /** 10 tUSDC */
 export const RESERVATION = 10_000_000n as Amount
-const MONTH_S = 30 * 24 * 3600
 
 export interface LogEntry {
   readonly level: 'debug' | 'info' | 'warn' | 'error'
@@ -76,9 +75,8 @@ export async function testNetwork(): Promise<TestNetwork> {
     t.after(() => made.stop({ signal: AbortSignal.timeout(STOP_MS) }))
     return made
   }
-  const reserve: TestNetwork['reserve'] = async (consumer, provider, { amount = RESERVATION, forS = MONTH_S } = {}) => {
-    const expiry = (Math.floor(Date.now() / 1000) + forS) as Seconds
-    await consumer.money.send(await consumer.money.openAction(provider, amount, expiry), { provider })
+  const reserve: TestNetwork['reserve'] = async (consumer, provider, { amount = RESERVATION, forS } = {}) => {
+    await consumer.money.reserve(provider, amount, forS === undefined ? {} : { forS })
   }
   return {
     dev,

@@ -33,13 +33,16 @@ runChild(async (setup) => {
   const node = await startNode(setup, true, { settleOnClose: true, patienceMs: setup.patienceMs })
   let most = 0n
   // what was out and unpaid when the session ended: afterwards it is written off, and the session shows none of it
-  let last = 0n
+  let last = { exposure: 0n, paid: 0n }
   node.events.on('payee:session', ({ session, exposure }) => {
-    if (session.status !== 'closed') last = exposure
+    if (session.status !== 'closed') last = { exposure, paid: session.paid }
     if (exposure > most) most = exposure
   })
   node.events.on('payee:ended', ({ session, code }) => {
-    tell({ type: 'ended', code, paid: `${session.paid}`, due: `${dueOf(session)}`, lost: `${last}` })
+    // a last payment may have become durable with the end
+    const covered = session.paid - last.paid
+    const lost = last.exposure > covered ? last.exposure - covered : 0n
+    tell({ type: 'ended', code, paid: `${session.paid}`, due: `${dueOf(session)}`, lost: `${lost}` })
   })
   const timer = setInterval(() => {
     const now = [...node.selling].reduce((sum, session) => sum + exposureOf(session), 0n)
