@@ -57,7 +57,11 @@ export class RemoteControl implements Control {
   async #call<T>(name: RouteName, body: unknown, { signal }: CallOptions): Promise<T> {
     const { status, text } = await send(this.#path, name, body, signal).catch((cause: Error) => {
       if (signal?.aborted === true) throw new TallyError('ABORTED', { message: 'the running node took too long', cause })
-      throw new TallyError('PEER_UNREACHABLE', { message: `the running node does not answer on ${this.#path}`, hint: 'is it stopping? try again', cause })
+      throw new TallyError('PEER_UNREACHABLE', {
+        message: `the running node does not answer on ${this.#path}`,
+        hint: 'is it stopping? try again',
+        cause,
+      })
     })
     const answer: unknown = parse(text)
     if (status === 200) return answer as T
@@ -65,7 +69,12 @@ export class RemoteControl implements Control {
   }
 }
 
-function send(path: string, name: RouteName, body: unknown, signal: AbortSignal | undefined): Promise<{ status: number; text: string }> {
+function send(
+  path: string,
+  name: RouteName,
+  body: unknown,
+  signal: AbortSignal | undefined,
+): Promise<{ status: number; text: string }> {
   const payload = body === undefined ? undefined : Buffer.from(JSON.stringify(body))
   const headers = payload === undefined ? {} : { 'content-type': 'application/json', 'content-length': payload.length }
   const options = { socketPath: path, agent: false as const, ...ROUTES[name], headers, ...(signal && { signal }) }

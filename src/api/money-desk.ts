@@ -1,4 +1,6 @@
 /** Changes of money in the words of a person: what they would do, and doing it. */
+
+import { addressOfPeer } from '../../protocols/peer-identity.ts'
 import { type Amount, minAmount } from '../core/amount.ts'
 import { TallyError } from '../core/errors.ts'
 import { type Address, formatAddress, parseAddress, type Seconds, seconds } from '../core/ids.ts'
@@ -7,7 +9,6 @@ import { parsePeer } from '../node/lines.ts'
 import type { Balances, ChannelEntry } from '../node/money.ts'
 import type { TallyNode } from '../node/node.ts'
 import type { DryRun, Job, LedgerAction } from '../ports/chain.ts'
-import { addressOfPeer } from '../../protocols/peer-identity.ts'
 import type { CallOptions, Done, MoneyRequest, Plan } from './control.ts'
 import type { PeerBook } from './peer-book.ts'
 import { balanceView, channelView, formatGas, jobView } from './views.ts'
@@ -66,7 +67,10 @@ export class MoneyDesk {
     const jobs: Job[] = []
     if (intent.run !== undefined) jobs.push(...(await intent.run(options)))
     else for (const action of intent.actions) jobs.push(await money.send(action, { ...options, ...(provider && { provider }) }))
-    const entry = provider === undefined ? undefined : money.channels().find(({ id, role }) => role === 'payer' && id === money.idOf(provider))
+    const entry =
+      provider === undefined
+        ? undefined
+        : money.channels().find(({ id, role }) => role === 'payer' && id === money.idOf(provider))
     return {
       summary: intent.summary,
       jobs: jobs.map(jobView),
@@ -113,14 +117,18 @@ export class MoneyDesk {
   async #open(text: string, amount: Amount, days: number, options: CallOptions): Promise<Intent> {
     const { money } = this.#node
     const provider = await this.#provider(text)
-    if (provider === this.#node.address) throw new TallyError('USAGE', { message: 'a node cannot reserve for itself', hint: 'name the provider that is to be paid' })
+    if (provider === this.#node.address)
+      throw new TallyError('USAGE', { message: 'a node cannot reserve for itself', hint: 'name the provider that is to be paid' })
     const { wallet, ledger } = await this.#balances(options)
     const known = money.channels().find(({ id, role }) => role === 'payer' && id === money.idOf(provider))
     const wanted = nowS() + days * DAY_S
     // the ledger only ever extends a reservation
     const expiry = seconds(Math.max(wanted, known?.expiry ?? 0))
     const action = await money.openAction(provider, amount, expiry, options)
-    const from: Change = action.kind === 'open' && action.from === 'wallet' ? ['wallet', wallet, wallet - amount] : ['ledger', ledger, ledger - amount]
+    const from: Change =
+      action.kind === 'open' && action.from === 'wallet'
+        ? ['wallet', wallet, wallet - amount]
+        : ['ledger', ledger, ledger - amount]
     const free = known?.free ?? (0n as Amount)
     return {
       summary: `reserve ${this.#show(amount)} for ${formatAddress(provider)} until ${day(expiry)}`,
@@ -141,7 +149,10 @@ export class MoneyDesk {
     const sum = due.reduce((total, one) => total + minAmount(one.unsettled, (one.deposit - one.settled) as Amount), 0n) as Amount
     const { ledger } = await this.#balances(options)
     return {
-      summary: actions.length === 0 ? 'nothing is unsettled' : `settle ${this.#show(sum)} of ${due.length} channel${due.length === 1 ? '' : 's'}`,
+      summary:
+        actions.length === 0
+          ? 'nothing is unsettled'
+          : `settle ${this.#show(sum)} of ${due.length} channel${due.length === 1 ? '' : 's'}`,
       changes: actions.length === 0 ? [] : [['ledger', ledger, ledger + sum]],
       actions,
       notes: [],
@@ -154,7 +165,10 @@ export class MoneyDesk {
     const entry = await this.#channel(text, 'payer')
     const provider = entry.parties.target
     if (entry.expiry <= nowS()) {
-      throw new TallyError('CHANNEL_EXPIRED', { message: `the reservation of channel ${entry.id} ended on ${day(entry.expiry)}`, hint: `take the rest back without the provider: tallystick channel reclaim ${entry.id}` })
+      throw new TallyError('CHANNEL_EXPIRED', {
+        message: `the reservation of channel ${entry.id} ended on ${day(entry.expiry)}`,
+        hint: `take the rest back without the provider: tallystick channel reclaim ${entry.id}`,
+      })
     }
     const { ledger } = await this.#balances(options)
     return {
@@ -170,15 +184,23 @@ export class MoneyDesk {
   async #release(text: string, { id, expiry, parties }: ChannelEntry, options: CallOptions): Promise<LedgerAction> {
     const name = isPeer(text) ? text : await this.#book.find(parties.target)
     if (name === undefined) {
-      throw new TallyError('USAGE', { message: `it is not known where the provider ${formatAddress(parties.target)} can be reached`, hint: 'name it by its peer id or multiaddr: tallystick channel close /ip4/…/p2p/…' })
+      throw new TallyError('USAGE', {
+        message: `it is not known where the provider ${formatAddress(parties.target)} can be reached`,
+        hint: 'name it by its peer id or multiaddr: tallystick channel close /ip4/…/p2p/…',
+      })
     }
     try {
       const { line, address } = await this.#node.lineTo(name, options)
-      if (address !== parties.target) throw new TallyError('PEER_UNREACHABLE', { message: `${name} is another provider than the one of channel ${id}` })
+      if (address !== parties.target)
+        throw new TallyError('PEER_UNREACHABLE', { message: `${name} is another provider than the one of channel ${id}` })
       return await this.#node.money.closeAction(line, parties.target, options)
     } catch (thrown) {
       if (!(thrown instanceof TallyError) || thrown.code !== 'PEER_UNREACHABLE') throw thrown
-      throw new TallyError('PEER_UNREACHABLE', { message: thrown.message, hint: `try later, or from ${day(expiry)} on: tallystick channel reclaim ${id}`, cause: thrown })
+      throw new TallyError('PEER_UNREACHABLE', {
+        message: thrown.message,
+        hint: `try later, or from ${day(expiry)} on: tallystick channel reclaim ${id}`,
+        cause: thrown,
+      })
     }
   }
 
@@ -188,7 +210,10 @@ export class MoneyDesk {
     const provider = entry.parties.target
     const rest = (entry.deposit - entry.settled) as Amount
     if (rest > 0n && entry.expiry > nowS()) {
-      throw new TallyError('TX_REVERTED', { message: `the reservation of channel ${entry.id} lasts until ${day(entry.expiry)}`, hint: `with the provider's signature it ends at once: tallystick channel close ${entry.id}` })
+      throw new TallyError('TX_REVERTED', {
+        message: `the reservation of channel ${entry.id} lasts until ${day(entry.expiry)}`,
+        hint: `with the provider's signature it ends at once: tallystick channel close ${entry.id}`,
+      })
     }
     const { ledger } = await this.#balances(options)
     const promised = `${this.#show(entry.unsettled)} are promised to the provider and not settled; it can settle them when the channel is opened again`
@@ -218,10 +243,17 @@ export class MoneyDesk {
       ? mine.filter(({ id }) => text.length >= MIN_ID_TEXT && id.startsWith(text.toLowerCase()))
       : await this.#between(mine, await this.#provider(text))
     const [found, other] = fits
-    if (other !== undefined) throw new TallyError('USAGE', { message: `${text} is the beginning of ${fits.length} channels`, hint: 'give more of the id' })
+    if (other !== undefined)
+      throw new TallyError('USAGE', {
+        message: `${text} is the beginning of ${fits.length} channels`,
+        hint: 'give more of the id',
+      })
     if (found !== undefined) return found
     const what = role === 'payer' ? 'in which this node pays' : 'in which this node is paid'
-    throw new TallyError('CHANNEL_UNKNOWN', { message: `there is no channel ${text} ${what}`, hint: 'tallystick channel list shows them' })
+    throw new TallyError('CHANNEL_UNKNOWN', {
+      message: `there is no channel ${text} ${what}`,
+      hint: 'tallystick channel list shows them',
+    })
   }
 
   async #between(channels: readonly ChannelEntry[], peer: Address): Promise<ChannelEntry[]> {
@@ -241,8 +273,15 @@ export class MoneyDesk {
   #enough(amount: Amount, there: Amount, where: string): void {
     if (there >= amount) return
     const { address, token } = this.#node
-    const hint = where === 'in the wallet' ? `send ${token.symbol} to ${formatAddress(address)}` : 'what channels reserve is free when they are closed: tallystick channel list'
-    throw new TallyError('FUNDS_LOW', { message: `${this.#show(amount)} are wanted and ${this.#show(there)} are ${where} of ${formatAddress(address)}`, hint, fields: { wanted: amount, there } })
+    const hint =
+      where === 'in the wallet'
+        ? `send ${token.symbol} to ${formatAddress(address)}`
+        : 'what channels reserve is free when they are closed: tallystick channel list'
+    throw new TallyError('FUNDS_LOW', {
+      message: `${this.#show(amount)} are wanted and ${this.#show(there)} are ${where} of ${formatAddress(address)}`,
+      hint,
+      fields: { wanted: amount, there },
+    })
   }
 
   #show(amount: Amount): string {

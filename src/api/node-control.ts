@@ -7,7 +7,17 @@ import { unlessAborted } from '../services/abort.ts'
 import type { CallOptions, Control, Done, FindRequest, MoneyRequest, Plan } from './control.ts'
 import { MoneyDesk } from './money-desk.ts'
 import type { PeerBook } from './peer-book.ts'
-import { type BalanceView, balanceView, type ChannelView, channelView, type OfferView, offerView, type StatusInit, type StatusView, statusView } from './views.ts'
+import {
+  type BalanceView,
+  balanceView,
+  type ChannelView,
+  channelView,
+  type OfferView,
+  offerView,
+  type StatusInit,
+  type StatusView,
+  statusView,
+} from './views.ts'
 
 export interface NodeControlInit extends Omit<StatusInit, 'nowS'> {
   readonly book: PeerBook
@@ -56,7 +66,8 @@ export class NodeControl implements Control {
 
   async find(request: FindRequest, options: CallOptions = {}): Promise<readonly OfferView[]> {
     const found = await findOffers(this.#node, request, options)
-    for (const { provider, peer, offer } of found) await this.#init.book.remember(provider, dialable(peer.toString(), offer.addresses))
+    for (const { provider, peer, offer } of found)
+      await this.#init.book.remember(provider, dialable(peer.toString(), offer.addresses))
     return found.map((one) => offerView(one, this.#node.token))
   }
 
@@ -99,7 +110,11 @@ export function dialable(peer: string, addresses: readonly string[]): string {
  *
  * @throws OFFER_NOT_FOUND when the time is over, ABORTED
  */
-export async function findOffers(node: TallyNode, { what, name, timeoutMs }: FindRequest, { signal }: CallOptions = {}): Promise<readonly Found[]> {
+export async function findOffers(
+  node: TallyNode,
+  { what, name, timeoutMs }: FindRequest,
+  { signal }: CallOptions = {},
+): Promise<readonly Found[]> {
   const limit = AbortSignal.timeout(timeoutMs)
   const until = signal === undefined ? limit : AbortSignal.any([limit, signal])
   while (!until.aborted) {

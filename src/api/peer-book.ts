@@ -29,6 +29,8 @@ export class PeerBook {
   async #read(): Promise<[string, string][]> {
     const content = await readJson(this.#path).catch(() => undefined)
     if (typeof content !== 'object' || content === null) return []
-    return Object.entries(content).filter((entry): entry is [string, string] => typeof entry[1] === 'string' && entry[1].length <= MAX_TEXT)
+    return Object.entries(content).filter(
+      (entry): entry is [string, string] => typeof entry[1] === 'string' && entry[1].length <= MAX_TEXT,
+    )
   }
 }

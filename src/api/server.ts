@@ -47,7 +47,11 @@ export async function startApi(path: string, control: Control): Promise<ApiServe
     })
     await chmod(path, 0o600)
   } catch (cause) {
-    throw new TallyError('STORE_FAILED', { message: `the control socket ${path} cannot be made`, hint: 'its path may be too long: a unix socket has about 100 characters', cause })
+    throw new TallyError('STORE_FAILED', {
+      message: `the control socket ${path} cannot be made`,
+      hint: 'its path may be too long: a unix socket has about 100 characters',
+      cause,
+    })
   } finally {
     process.umask(before)
   }
@@ -80,7 +84,11 @@ async function answer(request: IncomingMessage, response: ServerResponse, contro
 
 function routeOf({ method, url }: IncomingMessage): RouteName {
   const found = Object.entries(ROUTES).find(([, route]) => route.method === method && route.path === url)
-  if (found === undefined) throw new TallyError('USAGE', { message: `the node knows no ${String(method)} ${String(url).slice(0, 80)}`, hint: 'is the running node of another version?' })
+  if (found === undefined)
+    throw new TallyError('USAGE', {
+      message: `the node knows no ${String(method)} ${String(url).slice(0, 80)}`,
+      hint: 'is the running node of another version?',
+    })
   return found[0] as RouteName
 }
 
@@ -99,11 +107,20 @@ async function bodyOf(request: IncomingMessage): Promise<unknown> {
   }
 }
 
-function checked<T>(schema: { safeParse(value: unknown): { success: true; data: T } | { success: false; error: { issues: { message: string; path: PropertyKey[] }[] } } }, body: unknown): T {
+function checked<T>(
+  schema: {
+    safeParse(
+      value: unknown,
+    ): { success: true; data: T } | { success: false; error: { issues: { message: string; path: PropertyKey[] }[] } }
+  },
+  body: unknown,
+): T {
   const parsed = schema.safeParse(body)
   if (parsed.success) return parsed.data
   const [issue] = parsed.error.issues
-  throw new TallyError('USAGE', { message: `the request is not understood: ${issue?.path.join('.') ?? ''} ${issue?.message ?? ''}`.trim() })
+  throw new TallyError('USAGE', {
+    message: `the request is not understood: ${issue?.path.join('.') ?? ''} ${issue?.message ?? ''}`.trim(),
+  })
 }
 
 function reply(response: ServerResponse, status: number, body: unknown): void {

@@ -123,10 +123,21 @@ export function formatGas(wei: bigint): string {
 export async function balanceView(node: TallyNode, options: { signal?: AbortSignal } = {}): Promise<BalanceView> {
   const { token, wallet, ledger, reserved, unsettled, gasWei } = await node.money.balances(options)
   const show = (amount: Amount): string => formatAmount(amount, token)
-  return { account: formatAddress(node.address), wallet: show(wallet), ledger: show(ledger), reserved: show(reserved), unsettled: show(unsettled), gas: formatGas(gasWei) }
+  return {
+    account: formatAddress(node.address),
+    wallet: show(wallet),
+    ledger: show(ledger),
+    reserved: show(reserved),
+    unsettled: show(unsettled),
+    gas: formatGas(gasWei),
+  }
 }
 
-export function channelView({ id, role, parties, expiry, epoch, ...books }: ChannelEntry, token: TokenInfo, nowS: number): ChannelView {
+export function channelView(
+  { id, role, parties, expiry, epoch, ...books }: ChannelEntry,
+  token: TokenInfo,
+  nowS: number,
+): ChannelView {
   const show = (amount: Amount): string => formatAmount(amount, token)
   return {
     id, role, owner: formatAddress(parties.owner), signer: formatAddress(parties.signer), target: formatAddress(parties.target),
@@ -209,11 +220,16 @@ export async function statusView(node: TallyNode, init: StatusInit, options: { s
   }
 }
 
-function warningsOf({ id, role, expiry, unsettled, free }: ChannelEntry, show: (amount: Amount) => string, nowS: number): string[] {
+function warningsOf(
+  { id, role, expiry, unsettled, free }: ChannelEntry,
+  show: (amount: Amount) => string,
+  nowS: number,
+): string[] {
   const left = expiry - nowS
   if (role === 'payee' && unsettled > 0n && left > 0 && left < SOON_S) {
     return [`channel ${id} expires within a day and ${show(unsettled)} are not settled: tallystick channel settle ${id}`]
   }
-  if (role === 'payer' && free > 0n && left <= 0) return [`the reservation of channel ${id} is over; take ${show(free)} back: tallystick channel reclaim ${id}`]
+  if (role === 'payer' && free > 0n && left <= 0)
+    return [`the reservation of channel ${id} is over; take ${show(free)} back: tallystick channel reclaim ${id}`]
   return []
 }

@@ -2,8 +2,8 @@
 import { join } from 'node:path'
 import type { Control } from '../api/control.ts'
 import type { NodeControl } from '../api/node-control.ts'
-import { TallyError } from '../core/errors.ts'
 import { formatDuration } from '../core/duration.ts'
+import { TallyError } from '../core/errors.ts'
 import type { ResolvedConfig } from '../node/config.ts'
 import type { HomePaths, OpenedHome } from '../node/home.ts'
 import type { TallyNode } from '../node/node.ts'
@@ -66,7 +66,16 @@ export class Cli {
     const ms = this.#options.timeout ?? otherwiseMs
     if (ms === undefined) return this.stop.signal
     const late = new AbortController()
-    setTimeout(() => late.abort(new TallyError('ABORTED', { message: `it was not done within ${formatDuration(ms)}`, hint: 'give it longer with --timeout' })), ms).unref()
+    setTimeout(
+      () =>
+        late.abort(
+          new TallyError('ABORTED', {
+            message: `it was not done within ${formatDuration(ms)}`,
+            hint: 'give it longer with --timeout',
+          }),
+        ),
+      ms,
+    ).unref()
     return AbortSignal.any([this.stop.signal, late.signal])
   }
 
@@ -81,7 +90,11 @@ export class Cli {
     const { network, bootstrap, logLevel } = this.#options
     // a switch of the command line alone, not a setting of a node
     const { TALLYSTICK_DEBUG: _, ...env } = this.env
-    return await loadConfig({ path: (await this.paths()).config, env, flags: { network, bootstrap, 'log.level': logLevel, ...flags } })
+    return await loadConfig({
+      path: (await this.paths()).config,
+      env,
+      flags: { network, bootstrap, 'log.level': logLevel, ...flags },
+    })
   }
 
   /** @throws USAGE when no source has a password and nobody can be asked */
@@ -128,7 +141,12 @@ export class Cli {
       signal: this.stop.signal,
     })
     const running = options.listen === undefined ? undefined : { pid: process.pid, since: Math.floor(Date.now() / 1000) }
-    const control = new Here(node, { version: ownVersion(), home: paths.dir, running, book: new PeerBook(join(paths.dir, 'peers.json')) })
+    const control = new Here(node, {
+      version: ownVersion(),
+      home: paths.dir,
+      running,
+      book: new PeerBook(join(paths.dir, 'peers.json')),
+    })
     await rememberToken(paths.dir, node.token)
     return { node, home, settings, control }
   }
@@ -145,7 +163,10 @@ export class Cli {
 
   /** The node that runs on this home, else one that is opened for as long as the work takes. */
   async withControl<T>(options: Pick<OpenNodeOptions, 'peers'>, work: (control: Control) => Promise<T>): Promise<T> {
-    const [{ isAnswered, RemoteControl }, { requireHome }] = await Promise.all([import('../api/client.ts'), import('../node/home.ts')])
+    const [{ isAnswered, RemoteControl }, { requireHome }] = await Promise.all([
+      import('../api/client.ts'),
+      import('../node/home.ts'),
+    ])
     const paths = await this.paths()
     await requireHome(paths)
     if (await isAnswered(paths.apiSocket)) return await work(new RemoteControl(paths.apiSocket))

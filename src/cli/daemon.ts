@@ -1,9 +1,10 @@
 /** A node that stays up: it listens, sells what it is told to sell, and answers other commands on its control socket. */
-import type { ServeOptions, TallyNode } from '../node/node.ts'
+
 import { formatAddress } from '../core/ids.ts'
 import { formatCount, formatPrice } from '../core/price-text.ts'
-import { formatAmount } from '../core/token.ts'
 import { dueOf, writtenMeter } from '../core/session/payee.ts'
+import { formatAmount } from '../core/token.ts'
+import type { ServeOptions, TallyNode } from '../node/node.ts'
 import type { Cli, OpenedNode } from './context.ts'
 import { facts, roughSize, short } from './output.ts'
 import { untilStopped } from './stop.ts'
@@ -53,19 +54,38 @@ function announce(cli: Cli, { node, settings }: OpenedNode, { sample }: DaemonIn
       peer,
       account: formatAddress(node.address),
       addresses,
-      services: offers.map(({ service, kind, price, chunk }) => ({ service, kind, price: formatPrice(price, token), chunk: formatCount(chunk.kind, chunk.size, price.unitName), url: `tallystick://${peer}/${service}` })),
+      services: offers.map(({ service, kind, price, chunk }) => ({
+        service,
+        kind,
+        price: formatPrice(price, token),
+        chunk: formatCount(chunk.kind, chunk.size, price.unitName),
+        url: `tallystick://${peer}/${service}`,
+      })),
     },
     'lines',
   )
-  const reach = addresses.length === 0 ? [['reach', 'listens on nothing'] as const] : addresses.map((address) => ['reach', address] as const)
-  const selling = offers.map(({ service, price, chunk }) => ['selling', `${service} at ${formatPrice(price, token)}, paid every ${formatCount(chunk.kind, chunk.size, price.unitName)}`] as const)
+  const reach =
+    addresses.length === 0 ? [['reach', 'listens on nothing'] as const] : addresses.map((address) => ['reach', address] as const)
+  const selling = offers.map(
+    ({ service, price, chunk }) =>
+      [
+        'selling',
+        `${service} at ${formatPrice(price, token)}, paid every ${formatCount(chunk.kind, chunk.size, price.unitName)}`,
+      ] as const,
+  )
   const [first] = offers
   const [address] = addresses
   const known = settings.config.bootstrap.length > 0
   const where = known || address === undefined ? '' : `${address}/`
-  const tries = first === undefined ? [] : [`  try:  tallystick get ${where}${first.service}${sample ?? ''} --budget '1 ${token.symbol}'`]
+  const tries =
+    first === undefined ? [] : [`  try:  tallystick get ${where}${first.service}${sample ?? ''} --budget '1 ${token.symbol}'`]
   const join = first === undefined && address !== undefined ? [`  join:  tallystick up --bootstrap ${address}`] : []
-  out.text(`${out.tick} live  tallystick://${peer}${first === undefined ? '' : `/${first.service}`}`, ...facts([...selling, ...reach, ['account', formatAddress(node.address)]]), ...tries, ...join)
+  out.text(
+    `${out.tick} live  tallystick://${peer}${first === undefined ? '' : `/${first.service}`}`,
+    ...facts([...selling, ...reach, ['account', formatAddress(node.address)]]),
+    ...tries,
+    ...join,
+  )
 }
 
 /** A line when a session begins and when it ends; the log tells the rest. */
@@ -75,16 +95,24 @@ function watchSessions(cli: Cli, node: TallyNode): void {
   node.events.on('payee:session', ({ session }) => {
     if (session.status !== 'live' || seen.has(session.id)) return
     seen.add(session.id)
-    cli.out.data({ event: 'session', session: session.id, service: session.terms.service, consumer: formatAddress(session.terms.owner) }, 'lines')
+    cli.out.data(
+      { event: 'session', session: session.id, service: session.terms.service, consumer: formatAddress(session.terms.owner) },
+      'lines',
+    )
     cli.out.note(`${clock()} session ${short(session.id)}: ${session.terms.service} for ${formatAddress(session.terms.owner)}`)
   })
   node.events.on('payee:ended', ({ session, code }) => {
     seen.delete(session.id)
     const { down, ms } = writtenMeter(session)
     const figures = { billed: formatAmount(dueOf(session), token), signed: formatAmount(session.paid, token) }
-    cli.out.data({ event: 'ended', session: session.id, code: code ?? null, delivered_bytes: `${down}`, running_ms: `${ms}`, ...figures }, 'lines')
+    cli.out.data(
+      { event: 'ended', session: session.id, code: code ?? null, delivered_bytes: `${down}`, running_ms: `${ms}`, ...figures },
+      'lines',
+    )
     const why = code === undefined ? 'closed' : `ended with ${code}`
-    cli.out.note(`${clock()} session ${short(session.id)} ${why}: delivered ${roughSize(down)} │ billed ${figures.billed} │ signed ${figures.signed}`)
+    cli.out.note(
+      `${clock()} session ${short(session.id)} ${why}: delivered ${roughSize(down)} │ billed ${figures.billed} │ signed ${figures.signed}`,
+    )
   })
 }
 

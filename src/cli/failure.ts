@@ -29,7 +29,13 @@ export function reportOf(thrown: unknown): FailureReport {
   const error = thrown instanceof CommanderError ? usageError(thrown) : asTallyError(thrown)
   const { code, kind, fields } = error
   const refused = fields.refused_by === 'provider' ? `the provider refuses: ${error.message}` : error.message
-  return { code, message: oneLine(code === 'INTERNAL' ? internalText(error) : refused), hint: hintOf(error), retryable: kind.retry, exit_code: kind.exit }
+  return {
+    code,
+    message: oneLine(code === 'INTERNAL' ? internalText(error) : refused),
+    hint: hintOf(error),
+    retryable: kind.retry,
+    exit_code: kind.exit,
+  }
 }
 
 /** The text for stderr, with its line break. */

@@ -10,7 +10,9 @@ const REDACT = ['password', 'privateKey', '*.password', '*.privateKey', 'authori
 /** A log of at least that level. Never throws. */
 export function openLog(level: LogLevel, out: Output): Log {
   const options = { level, base: null, redact: REDACT, serializers: { err: plainError } }
-  const logger: Logger = out.live ? pino(options, { write: (line: string) => out.note(readable(line)) }) : pino(options, destination({ fd: 2, sync: true }))
+  const logger: Logger = out.live
+    ? pino(options, { write: (line: string) => out.note(readable(line)) })
+    : pino(options, destination({ fd: 2, sync: true }))
   return logger
 }
 
@@ -25,6 +27,8 @@ function readable(line: string): string {
   const { level, time, msg, ...fields } = JSON.parse(line) as Record<string, unknown>
   const when = new Date(time as number).toTimeString().slice(0, 8)
   const mark = (level as number) >= 50 ? 'ERROR ' : (level as number) >= 40 ? 'warn ' : ''
-  const rest = Object.entries(fields).map(([name, value]) => `${name}=${typeof value === 'string' ? value : JSON.stringify(value)}`)
+  const rest = Object.entries(fields).map(
+    ([name, value]) => `${name}=${typeof value === 'string' ? value : JSON.stringify(value)}`,
+  )
   return [when, mark + String(msg ?? ''), ...rest].join('  ')
 }

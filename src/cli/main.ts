@@ -1,4 +1,7 @@
 /** Entry of the executable. */
+import { enableCompileCache } from 'node:module'
+import { homedir } from 'node:os'
+import { join } from 'node:path'
 import { CommanderError } from 'commander'
 import { Cli } from './context.ts'
 import { failureText, reportOf } from './failure.ts'
@@ -13,7 +16,8 @@ const USAGE = 2
 async function run(argv: readonly string[], env: NodeJS.ProcessEnv): Promise<number> {
   const ours = argv.slice(0, argv.includes('--') ? argv.indexOf('--') : argv.length)
   const json = ours.includes('--json')
-  const trace = env.TALLYSTICK_DEBUG !== undefined || ours.includes('--log-level=trace') || ours[ours.indexOf('--log-level') + 1] === 'trace'
+  const trace =
+    env.TALLYSTICK_DEBUG !== undefined || ours.includes('--log-level=trace') || ours[ours.indexOf('--log-level') + 1] === 'trace'
   const cli = new Cli(env)
   try {
     await buildProgram(cli, (text) => void process.stderr.write(text)).parseAsync([...argv], { from: 'user' })
@@ -34,6 +38,16 @@ function ignoreClosedPipe(error: NodeJS.ErrnoException): void {
   if (error.code !== 'EPIPE') throw error
 }
 
+/**
+ * Compiled code is kept between commands: it halves the time until a node is there. In the user's own folder, because what others can
+ * write in the temporary folder must not become the code that holds the key.
+ */
+function keepCompiledCode(env: NodeJS.ProcessEnv): void {
+  if (env.NODE_COMPILE_CACHE === undefined)
+    enableCompileCache(join(env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'tallystick'))
+}
+
+keepCompiledCode(process.env)
 process.stdout.on('error', ignoreClosedPipe)
 process.stderr.on('error', ignoreClosedPipe)
 const code = await run(process.argv.slice(2), process.env)

@@ -45,7 +45,10 @@ async function confirm(cli: Cli, plan: Plan): Promise<void> {
 
 function planLines(plan: Plan): string[] {
   const changes = plan.changes.length === 0 ? [] : ['', ...table(['', 'now', 'after'], plan.changes.map(({ what, now, after }) => [what, now, after]), ['now', 'after']), ''] // biome-ignore format: one thought
-  const cost = plan.fee_at_most === undefined ? [] : [`gas     ${plan.gas}, at most ${plan.fee_at_most}${plan.transactions > 1 ? `, ${plan.transactions} transactions` : ''}`]
+  const cost =
+    plan.fee_at_most === undefined
+      ? []
+      : [`gas     ${plan.gas}, at most ${plan.fee_at_most}${plan.transactions > 1 ? `, ${plan.transactions} transactions` : ''}`]
   return [plan.summary, ...changes, ...(plan.transactions === 0 ? [] : cost), ...plan.notes.map((note) => `note    ${note}`)]
 }
 
@@ -63,7 +66,12 @@ function tellNothing(cli: Cli, plan: Plan): void {
 function tellDone(cli: Cli, done: Done): void {
   const { out } = cli
   const channel: (readonly [string, string])[] = done.channel === undefined ? [] : [['channel', done.channel.id], ['  free', done.channel.free]] // biome-ignore format: a list
-  const jobs = done.jobs.map(({ hash, block, fee }) => ['tx', `${hash ?? '?'} in block ${block ?? '?'}, gas ${fee ?? '?'}`] as const)
-  out.text(`${out.tick} ${done.summary}`, ...facts([...jobs, ...channel, ['wallet', done.balance.wallet], ['ledger', done.balance.ledger]]))
+  const jobs = done.jobs.map(
+    ({ hash, block, fee }) => ['tx', `${hash ?? '?'} in block ${block ?? '?'}, gas ${fee ?? '?'}`] as const,
+  )
+  out.text(
+    `${out.tick} ${done.summary}`,
+    ...facts([...jobs, ...channel, ['wallet', done.balance.wallet], ['ledger', done.balance.ledger]]),
+  )
   out.data(done)
 }

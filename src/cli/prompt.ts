@@ -28,7 +28,9 @@ export async function askSecret(question: string, options: AskOptions): Promise<
 async function ask(question: string, shown: boolean, { signal }: AskOptions): Promise<string> {
   const nowhere = new Writable({ write: (_chunk, _encoding, done) => done() })
   const lines = createInterface({ input: process.stdin, output: shown ? process.stderr : nowhere, terminal: true })
-  const closed = new Promise<never>((_, reject) => lines.once('close', () => reject(new TallyError('ABORTED', { message: 'no answer was given' }))))
+  const closed = new Promise<never>((_, reject) =>
+    lines.once('close', () => reject(new TallyError('ABORTED', { message: 'no answer was given' }))),
+  )
   // in a terminal that is read raw, Ctrl-C is a key, and the process gets no signal
   lines.once('SIGINT', () => process.kill(process.pid, 'SIGINT'))
   try {

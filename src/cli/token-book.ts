@@ -18,7 +18,8 @@ export async function rememberToken(home: string, { address, symbol, decimals }:
 export async function tokenOf(home: string, address: Address): Promise<TokenInfo> {
   const entry = (await read(home))[address]
   if (isAddress(address) && typeof entry === 'object' && entry !== null && 'symbol' in entry && 'decimals' in entry) {
-    if (typeof entry.symbol === 'string' && typeof entry.decimals === 'number') return tokenInfo(address, entry.symbol, entry.decimals)
+    if (typeof entry.symbol === 'string' && typeof entry.decimals === 'number')
+      return tokenInfo(address, entry.symbol, entry.decimals)
   }
   return { address, symbol: 'base', decimals: 0 }
 }

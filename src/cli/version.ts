@@ -5,7 +5,10 @@ import { join } from 'node:path'
 export function ownVersion(): string {
   for (const up of ['../..', '../../..']) {
     try {
-      const { name, version } = JSON.parse(readFileSync(join(import.meta.dirname, up, 'package.json'), 'utf8')) as { name: unknown; version: unknown }
+      const { name, version } = JSON.parse(readFileSync(join(import.meta.dirname, up, 'package.json'), 'utf8')) as {
+        name: unknown
+        version: unknown
+      }
       if (name === 'tallystick') return String(version)
     } catch {
       // not there: one folder further up

@@ -200,6 +200,8 @@ export class PayeeDesk {
     }
     const input = inputOf(message)
     if (input !== undefined) this.#run(live, input)
+    // nobody reads this stream any more
+    if (message.type === 'ack' && message.final) live.deliveries.get(message.stream)?.cut()
   }
 
   #refuse(link: PayeeLink, session: SessionId | undefined, thrown: unknown): void {

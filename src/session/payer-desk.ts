@@ -11,7 +11,18 @@ import { type ChannelId, channelId, type SessionId } from '../core/ids.ts'
 import { ZERO_METER } from '../core/meter.ts'
 import type { ChannelParties } from '../core/promise.ts'
 import type { FromPayee, Released } from '../core/session/messages.ts'
-import { atRiskOf, newPayerSession, owedOf, type PayerContext, type PayerEffect, type PayerInput, type PayerSession, stepPayer, usableBytes, usedMeter } from '../core/session/payer.ts'
+import {
+  atRiskOf,
+  newPayerSession,
+  owedOf,
+  type PayerContext,
+  type PayerEffect,
+  type PayerInput,
+  type PayerSession,
+  stepPayer,
+  usableBytes,
+  usedMeter,
+} from '../core/session/payer.ts'
 import { shortReason } from '../core/session/payer-state.ts'
 import type { Wish } from '../core/session/payer-terms.ts'
 import type { ChainFact } from '../ports/chain.ts'
@@ -21,6 +32,7 @@ import type { PayerDeskComponents } from './components.ts'
 import { payerCrypto } from './crypto.ts'
 import { LiveSession } from './live-session.ts'
 import { PayerRecords } from './records.ts'
+import { Releases } from './releases.ts'
 
 /** A provider as the desk reaches it: the control stream, and data streams beside it. */
 export interface ProviderLine {
@@ -39,12 +51,13 @@ export class PayerDesk {
   readonly #marks = new Map<ChannelId, Amount>()
   /** sessions that ended without a receipt: the provider's may still come on the same stream */
   readonly #late = new Map<SessionId, LiveSession>()
-  readonly #releases = new Map<ChannelId, { resolve(message: Released): void; reject(error: TallyError): void }>()
+  readonly #releases: Releases
   #timer: NodeJS.Timeout | undefined
 
   constructor(components: PayerDeskComponents) {
     this.#components = components
     this.#records = new PayerRecords(components.store)
+    this.#releases = new Releases(components)
   }
 
   async start(): Promise<void> {
@@ -75,12 +88,14 @@ export class PayerDesk {
   async attach(line: ProviderLine): Promise<void> {
     try {
       for await (const batch of line.link) for (const message of batch) this.#onMessage(line, message)
+    } catch (thrown) {
+      // the provider must learn that nobody reads it any more; the next session opens a new stream
+      line.link.abort(new TallyError('INTERNAL', { cause: thrown }))
+      throw thrown
     } finally {
       for (const live of [...this.#live.values()]) if (live.line === line) this.run(live, { type: 'cut' })
       for (const [id, live] of this.#late) if (live.line === line) this.#late.delete(id)
-      for (const [id, waiting] of this.#releases) {
-        if (this.#channels.get(id)?.parties.target === line.link.address) waiting.reject(new TallyError('STREAM_CUT'))
-      }
+      this.#releases.fail(line.link.address, new TallyError('STREAM_CUT'))
     }
   }
 
@@ -93,7 +108,13 @@ export class PayerDesk {
   async channel(parties: ChannelParties, options: { signal?: AbortSignal; fresh?: boolean } = {}): Promise<ChannelOut> {
     const id = channelId(parties)
     const known = this.#channels.get(id)
-    if (known !== undefined && options.fresh !== true && known.facts.deposit > known.at && known.facts.expiry > this.#components.clock.nowS()) return known
+    if (
+      known !== undefined &&
+      options.fresh !== true &&
+      known.facts.deposit > known.at &&
+      known.facts.expiry > this.#components.clock.nowS()
+    )
+      return known
     const view = await this.#components.chain.channel(parties, options).catch((thrown: unknown) => {
       if (known === undefined) throw thrown
       return undefined
@@ -116,14 +137,25 @@ export class PayerDesk {
   }
 
   /** Goes on with a session that was cut: same session, same totals. `usedBytes` is what the caller durably kept of it. */
-  async resume(line: ProviderLine, id: SessionId, usedBytes: bigint, options: { signal?: AbortSignal } = {}): Promise<LiveSession> {
+  async resume(
+    line: ProviderLine,
+    id: SessionId,
+    usedBytes: bigint,
+    options: { signal?: AbortSignal } = {},
+  ): Promise<LiveSession> {
     const session = this.#cut.get(id)
     if (session === undefined) throw new TallyError('SESSION_UNKNOWN')
     const channel = await this.channel(partiesOf(session.wish), options)
     if (!this.#cut.has(id)) throw new TallyError('SESSION_UNKNOWN')
     const done = session.flow.done > usedBytes ? session.flow.done : usedBytes
     const { clock } = this.#components
-    return await this.#begin(line, { ...session, at: clock.nowMs(), flow: { ...session.flow, done } }, channel, true, options.signal)
+    return await this.#begin(
+      line,
+      { ...session, at: clock.nowMs(), flow: { ...session.flow, done } },
+      channel,
+      true,
+      options.signal,
+    )
   }
 
   /** Gives a cut session up: it will not be resumed; what it owes stays known. */
@@ -149,7 +181,9 @@ export class PayerDesk {
   #takeOver(live: LiveSession): void {
     const arrears = live.session.terms?.arrears ?? 0n
     if (arrears === 0n) return
-    const ops = [...this.#cut.values()].filter((cut) => sameChannel(cut.wish, live.session.wish)).flatMap((cut) => this.#forgetting(cut))
+    const ops = [...this.#cut.values()]
+      .filter((cut) => sameChannel(cut.wish, live.session.wish))
+      .flatMap((cut) => this.#forgetting(cut))
     if (ops.length > 0) this.#commit(live, ops, undefined)
   }
 
@@ -157,12 +191,7 @@ export class PayerDesk {
   async release(line: ProviderLine, parties: ChannelParties, options: { signal?: AbortSignal } = {}): Promise<Released> {
     const channel = await this.channel(parties, { ...options, fresh: true })
     const amount = channel.last === undefined ? channel.facts.settled : channel.at
-    const answer = new Promise<Released>((resolve, reject) => {
-      this.#releases.set(channel.id, { resolve, reject })
-      options.signal?.addEventListener('abort', () => reject(new TallyError('ABORTED')), { once: true })
-    })
-    line.link.send({ type: 'release', owner: parties.owner, token: parties.token, amount, epoch: channel.facts.epoch })
-    return await answer.finally(() => this.#releases.delete(channel.id))
+    return await this.#releases.ask(line.link, { id: channel.id, parties, amount, epoch: channel.facts.epoch }, options.signal)
   }
 
   async onFacts(facts: readonly ChainFact[]): Promise<void> {
@@ -178,7 +207,13 @@ export class PayerDesk {
     if (ops.length > 0) await this.#components.store.commit(ops)
   }
 
-  async #begin(line: ProviderLine, session: PayerSession, channel: ChannelOut, resume: boolean, signal: AbortSignal | undefined): Promise<LiveSession> {
+  async #begin(
+    line: ProviderLine,
+    session: PayerSession,
+    channel: ChannelOut,
+    resume: boolean,
+    signal: AbortSignal | undefined,
+  ): Promise<LiveSession> {
     const live = new LiveSession(session, channel.id, line, this)
     live.standsFor(this.#components.clock.nowMs())
     this.#live.set(session.id, live)
@@ -186,31 +221,37 @@ export class PayerDesk {
     const { wish } = session
     const signed = channel.last?.amount ?? (0n as Amount)
     const acked = resume ? usedMeter(session) : ZERO_METER
-    line.link.send({ type: 'hello', session: session.id, resume, owner: wish.owner, token: wish.token, service: wish.service, inputs: wish.inputs, signed, acked })
+    line.link.send({
+      type: 'hello',
+      session: session.id,
+      resume,
+      owner: wish.owner,
+      token: wish.token,
+      service: wish.service,
+      inputs: wish.inputs,
+      signed,
+      acked,
+    })
     return await live.agreed(signal)
   }
 
   #onMessage(line: ProviderLine, message: FromPayee): void {
-    if (message.type === 'released') return this.#onReleased(line, message)
+    if (message.type === 'released') return this.#releases.onReleased(line.link.address, message)
     if (message.type === 'fault' && message.session === undefined) return this.#onStreamFault(line, message.code)
     const id = message.type === 'terms' ? message.terms.session : message.session
-    const live = id === undefined ? undefined : (this.#live.get(id) ?? (message.type === 'receipt' ? this.#late.get(id) : undefined))
+    const live =
+      id === undefined ? undefined : (this.#live.get(id) ?? (message.type === 'receipt' ? this.#late.get(id) : undefined))
     if (live === undefined || live.line !== line) return
     this.#late.delete(live.session.id)
     const input = inputOf(message)
     if (input !== undefined) this.run(live, input)
   }
 
-  #onReleased(line: ProviderLine, message: Released): void {
-    if (this.#channels.get(message.channel)?.parties.target === line.link.address) this.#releases.get(message.channel)?.resolve(message)
-  }
-
   /** A fault of the whole stream answers a release that waits on it, else the hellos. */
   #onStreamFault(line: ProviderLine, code: number): void {
-    const waiting = [...this.#releases].filter(([id]) => this.#channels.get(id)?.parties.target === line.link.address)
-    for (const [, release] of waiting) release.reject(refusal(code))
-    if (waiting.length > 0) return
-    for (const live of [...this.#live.values()]) if (live.line === line && live.session.status === 'asked') this.run(live, { type: 'fault', code })
+    if (this.#releases.fail(line.link.address, refusal(code))) return
+    for (const live of [...this.#live.values()])
+      if (live.line === line && live.session.status === 'asked') this.run(live, { type: 'fault', code })
   }
 
   /** One input of one session: step, store, act. */
@@ -221,7 +262,11 @@ export class PayerDesk {
     this.#channels.set(live.channel, state.channel)
     if (input.type === 'terms' && state.session.status === 'starting') this.#takeOver(live)
     for (const effect of effects) this.#perform(live, effect)
-    this.#components.events.emit('payer:session', { session: live.session, owed: owedOf(live.session), atRisk: atRiskOf(live.session) })
+    this.#components.events.emit('payer:session', {
+      session: live.session,
+      owed: owedOf(live.session),
+      atRisk: atRiskOf(live.session),
+    })
   }
 
   /** How many more bytes of the session may be handed to the user; undefined = no limit. */
@@ -293,7 +338,8 @@ export class PayerDesk {
 
   #context(live: LiveSession): PayerContext {
     const { clock, domain, self } = this.#components
-    const beside = (): PayerSession[] => [...this.#live.values()].filter((one) => one !== live && one.channel === live.channel).map((one) => one.session)
+    const beside = (): PayerSession[] =>
+      [...this.#live.values()].filter((one) => one !== live && one.channel === live.channel).map((one) => one.session)
     const crypto = live.crypto(() => payerCrypto(domain, self, this.#channelOf(live).parties, live.line.link.publicKey))
     return {
       nowMs: clock.nowMs(), nowS: clock.nowS(), ...crypto,
@@ -312,8 +358,14 @@ export class PayerDesk {
   }
 }
 
-const partiesOf = (wish: Wish): ChannelParties => ({ owner: wish.owner, signer: wish.signer, target: wish.provider, token: wish.token })
-const sameChannel = (a: Wish, b: Wish): boolean => a.owner === b.owner && a.signer === b.signer && a.provider === b.provider && a.token === b.token
+const partiesOf = (wish: Wish): ChannelParties => ({
+  owner: wish.owner,
+  signer: wish.signer,
+  target: wish.provider,
+  token: wish.token,
+})
+const sameChannel = (a: Wish, b: Wish): boolean =>
+  a.owner === b.owner && a.signer === b.signer && a.provider === b.provider && a.token === b.token
 
 /** how often a payer looks at the clock, ms */
 const CLOCK_MS = 200
@@ -325,7 +377,9 @@ const STOP_MS = 5_000
 /** What a peer's number means to the caller. */
 export function refusal(wire: number): TallyError {
   const code = codeOfWire(wire)
-  return code === undefined ? new TallyError('PEER_REFUSED', { fields: { wire } }) : new TallyError(code, { fields: { refused_by: 'provider' } })
+  return code === undefined
+    ? new TallyError('PEER_REFUSED', { fields: { wire } })
+    : new TallyError(code, { fields: { refused_by: 'provider' } })
 }
 
 function inputOf(message: FromPayee): PayerInput | undefined {

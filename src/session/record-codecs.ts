@@ -209,7 +209,7 @@ export const payerSessionCodec: RecordCodec<PayerSession> = {
     const receipt = readOptional(reader, readSignedReceipt)
     const failure = readOptional(reader, (from) => codeOfWire(from.u16()) ?? ('INTERNAL' as const))
     return {
-      id, status, wish, terms, termsDigest, termsSignature, total, paid, flow, ms, at: 0, credit, paused: false, waiting: false, written: 0n,
+      id, status, wish, terms, termsDigest, termsSignature, total, paid, flow, ms, saidMs: ms, at: 0, credit, paused: false, waiting: false, written: 0n,
       // a session that went on after this record was made may have sent what is not in it
       stirred: 0, stale: wasStale || (status !== 'closed' && status !== 'cut'), reserving: undefined, finishing, receipt, failure,
     } // biome-ignore format: a record

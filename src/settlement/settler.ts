@@ -180,7 +180,8 @@ export class Settler {
       } catch (thrown) {
         wait(closed)
         if (this.#stop.signal.aborted) return
-        for (const channel of batch.channels) this.#attempts.failed(channel, asTallyError(thrown).code, clock.nowMs(), clock.nowS())
+        for (const channel of batch.channels)
+          this.#attempts.failed(channel, asTallyError(thrown).code, clock.nowMs(), clock.nowS())
         this.#warn(thrown)
       }
     }
@@ -228,6 +229,8 @@ function isOpenSettlement({ kind, state }: Job): boolean {
 
 /** The same promises make the same key: a settlement that was interrupted is found again instead of sent twice. */
 function keyOf(channels: readonly ChannelIn[]): string {
-  const parts = channels.map(({ id, best, facts }) => `${id}:${best?.amount}:${facts.deposit}:${facts.settled}:${facts.epoch}`).sort()
+  const parts = channels
+    .map(({ id, best, facts }) => `${id}:${best?.amount}:${facts.deposit}:${facts.settled}:${facts.epoch}`)
+    .sort()
   return `settle:${toHex(keccak256(new TextEncoder().encode(parts.join(','))))}`
 }

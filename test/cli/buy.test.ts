@@ -2,8 +2,8 @@ import assert from 'node:assert/strict'
 import { createHash, randomBytes } from 'node:crypto'
 import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { after, before, describe, test } from 'node:test'
-import { parseAmount, tokenInfo } from '../../src/core/token.ts'
 import type { Address } from '../../src/core/ids.ts'
+import { parseAmount, tokenInfo } from '../../src/core/token.ts'
 import { type Running, until, World } from './harness.ts'
 
 const token = tokenInfo(`0x${'1'.repeat(40)}` as Address, 'tUSDC', 6)
@@ -24,7 +24,11 @@ describe('two strangers with two homes', () => {
 
   const serveFiles = async (): Promise<Running> => {
     const listen = ['--listen', `/ip4/127.0.0.1/tcp/${port === '' ? 0 : port}`]
-    return await world.start(['serve', 'files', world.path('films'), '--name', 'films', '--price', '0.01/MiB', '--chunk', '256 KiB', ...listen], /try:/, { home: provider })
+    return await world.start(
+      ['serve', 'files', world.path('films'), '--name', 'films', '--price', '0.01/MiB', '--chunk', '256 KiB', ...listen],
+      /try:/,
+      { home: provider },
+    )
   }
 
   before(async () => {
@@ -50,23 +54,35 @@ describe('two strangers with two homes', () => {
 
   test('a file is found by name, bought, paid exactly, and its receipt holds offline', async () => {
     await world.json(['deposit', '5 tUSDC', '--yes'], { home: consumer })
-    const opened = await world.json<{ channel: { free: string } }>(['channel', 'open', address, '3 tUSDC', '--yes'], { home: consumer })
+    const opened = await world.json<{ channel: { free: string } }>(['channel', 'open', address, '3 tUSDC', '--yes'], {
+      home: consumer,
+    })
     assert.equal(opened.channel.free, '3 tUSDC')
-    const got = await world.json<{ complete: boolean; paid: string; sha256: string; receipts: string[]; file: string }>(['get', 'films/a.bin', '--budget', '1 tUSDC'], { home: consumer })
-    const sent = createHash('sha256').update(readFileSync(world.path('films/a.bin'))).digest('hex')
+    const got = await world.json<{ complete: boolean; paid: string; sha256: string; receipts: string[]; file: string }>(
+      ['get', 'films/a.bin', '--budget', '1 tUSDC'],
+      { home: consumer },
+    )
+    const sent = createHash('sha256')
+      .update(readFileSync(world.path('films/a.bin')))
+      .digest('hex')
     assert.deepEqual([got.complete, got.sha256, got.paid], [true, sent, '0.03 tUSDC'])
     assert.ok(readFileSync(got.file).equals(readFileSync(world.path('films/a.bin'))))
     const [receipt = ''] = got.receipts
     assert.equal(statSync(receipt).mode & 0o777, 0o600)
     const verified = await world.json(['receipt', 'verify', receipt], { home: consumer, env: { TALLYSTICK_PASSWORD: undefined } })
-    assert.deepEqual([verified.valid, verified.countersigned, verified.due, verified.paid, verified.owed], [true, true, '0.03 tUSDC', '0.03 tUSDC', '0 tUSDC'])
+    assert.deepEqual(
+      [verified.valid, verified.countersigned, verified.due, verified.paid, verified.owed],
+      [true, true, '0.03 tUSDC', '0.03 tUSDC', '0 tUSDC'],
+    )
     const forged = world.path('forged.json')
     writeFileSync(forged, readFileSync(receipt, 'utf8').replace('"total": "30000"', '"total": "29999"'))
     assert.equal((await world.run(['receipt', 'verify', forged], { home: consumer })).code, 9)
   })
 
   test('the index is free, and a file that is there is not bought again', async () => {
-    const index = await world.json<{ files: { path: string; size: number }[] }>(['get', 'films/', '--budget', '1 tUSDC'], { home: consumer })
+    const index = await world.json<{ files: { path: string; size: number }[] }>(['get', 'films/', '--budget', '1 tUSDC'], {
+      home: consumer,
+    })
     assert.deepEqual(index.files.map(({ path, size }) => [path, size]), [['a.bin', 3 * MIB], ['large.bin', LARGE]]) // biome-ignore format: a table
     const again = await world.run(['get', 'films/a.bin', '--budget', '1 tUSDC'], { home: consumer })
     assert.equal(again.code, 2)
@@ -74,7 +90,9 @@ describe('two strangers with two homes', () => {
   })
 
   test('the running provider is asked, settles, and its figures add up', async () => {
-    const before = await world.json<{ earned: { signed: string; unsettled: string }; running: { pid: number } }>(['status'], { home: provider })
+    const before = await world.json<{ earned: { signed: string; unsettled: string }; running: { pid: number } }>(['status'], {
+      home: provider,
+    })
     assert.equal(before.running.pid, serve.child.pid)
     assert.deepEqual([before.earned.signed, before.earned.unsettled], ['0.03 tUSDC', '0.03 tUSDC'])
     const dry = await world.run(['channel', 'settle', '--all', '--dry-run', '--json'], { home: provider })
@@ -83,7 +101,9 @@ describe('two strangers with two homes', () => {
     assert.equal(done.balance.ledger, '0.03 tUSDC')
     const again = await world.json<{ jobs: unknown[] }>(['channel', 'settle', '--all', '--yes'], { home: provider })
     assert.deepEqual(again.jobs, [])
-    const [mine] = (await world.json<{ channels: { role: string; signed: string; settled: string }[] }>(['channel', 'list'], { home: consumer })).channels
+    const [mine] = (
+      await world.json<{ channels: { role: string; signed: string; settled: string }[] }>(['channel', 'list'], { home: consumer })
+    ).channels
     assert.deepEqual([mine?.role, mine?.signed, mine?.settled], ['payer', '0.03 tUSDC', '0.03 tUSDC'])
   })
 
@@ -112,7 +132,12 @@ describe('two strangers with two homes', () => {
     assert.equal(got.sessions.length, 1)
     const paid = amount(got.paid)
     assert.ok(paid >= LARGE_PRICE && paid <= LARGE_PRICE + 2_500n, `${paid}`)
-    assert.equal(got.sha256, createHash('sha256').update(readFileSync(world.path('films/large.bin'))).digest('hex'))
+    assert.equal(
+      got.sha256,
+      createHash('sha256')
+        .update(readFileSync(world.path('films/large.bin')))
+        .digest('hex'),
+    )
   })
 
   test('the consumer dies in mid-stream: the same command goes on with the same session at the same byte', async () => {
@@ -134,7 +159,11 @@ describe('two strangers with two homes', () => {
   test('a stream is sold beside it', async () => {
     const seller = await world.home('seller')
     const listen = ['--listen', '/ip4/127.0.0.1/tcp/0']
-    const stream = await world.start(['serve', 'stream', '--name', 'zeros', '--price', '0.01/MiB', ...listen, '--', 'cat', '/dev/zero'], /try:/, { home: seller })
+    const stream = await world.start(
+      ['serve', 'stream', '--name', 'zeros', '--price', '0.01/MiB', ...listen, '--', 'cat', '/dev/zero'],
+      /try:/,
+      { home: seller },
+    )
     const where = /reach +(\S+)/.exec(stream.first)?.[1] ?? ''
     await world.json(['channel', 'open', where, '1 tUSDC', '--yes'], { home: consumer })
   })
@@ -163,7 +192,10 @@ describe('two strangers with two homes', () => {
   })
 
   test('a channel is closed with the provider: it is paid, and the rest is free at once', async () => {
-    const closed = await world.json<{ channel: { free: string; deposit: string; settled: string }; balance: { ledger: string } }>(['channel', 'close', address, '--yes'], { home: consumer })
+    const closed = await world.json<{ channel: { free: string; deposit: string; settled: string }; balance: { ledger: string } }>(
+      ['channel', 'close', address, '--yes'],
+      { home: consumer },
+    )
     assert.equal(closed.channel.free, '0 tUSDC')
     const spent = amount(closed.channel.settled)
     assert.equal(amount(closed.balance.ledger), 4_000_000n - spent)
@@ -174,4 +206,3 @@ describe('two strangers with two homes', () => {
     assert.equal(existsSync(`${provider}/api.sock`), false)
   })
 })
-

@@ -97,10 +97,21 @@ export class World {
 
   spawn(args: readonly string[], { home, env = {} }: RunOptions = {}): ChildProcess {
     const path = [join(root, 'node_modules/.bin'), process.env.PATH].join(delimiter)
-    const own = { TALLYSTICK_PASSWORD: PASSWORD, TALLYSTICK_NETWORKS: this.path('networks'), HOME: this.dir, NO_COLOR: '1', PATH: path }
+    const own = {
+      TALLYSTICK_PASSWORD: PASSWORD,
+      TALLYSTICK_NETWORKS: this.path('networks'),
+      HOME: this.dir,
+      NO_COLOR: '1',
+      NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE ?? this.path('compiled'),
+      PATH: path,
+    }
     const all = home === undefined ? args : ['--home', home, ...args]
     mkdirSync(this.path('cwd'), { recursive: true })
-    return spawn(join(root, 'bin/tallystick'), all, { cwd: this.path('cwd'), env: { ...own, ...env }, stdio: ['ignore', 'pipe', 'pipe'] })
+    return spawn(join(root, 'bin/tallystick'), all, {
+      cwd: this.path('cwd'),
+      env: { ...own, ...env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
   }
 
   async end(): Promise<void> {

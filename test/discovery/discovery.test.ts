@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { after, before, describe, type TestContext, test } from 'node:test'
-import { kadDHT, passthroughMapper } from '@libp2p/kad-dht'
 import { identify } from '@libp2p/identify'
+import { kadDHT, passthroughMapper } from '@libp2p/kad-dht'
 import { ping } from '@libp2p/ping'
 import { multiaddr } from '@multiformats/multiaddr'
 import { offerService } from '../../protocols/offer/service.ts'
@@ -17,9 +17,9 @@ import { discoveryCid } from '../../src/discovery/service-cid.ts'
 import { DHT_PROTOCOL } from '../../src/node/libp2p.ts'
 import type { TallyNode } from '../../src/node/node.ts'
 import type { NodeOptions } from '../../src/node/options.ts'
+import { PRICE } from '../node/rogue.ts'
 import { testNode } from '../support/libp2p.ts'
 import { bytesService, codeOf, readBytes, TestLog, type TestNetwork, testNetwork } from '../support/network.ts'
-import { PRICE } from '../node/rogue.ts'
 
 const LIMIT_MS = 20_000
 const nowS = (): Seconds => Math.floor(Date.now() / 1000) as Seconds
@@ -55,7 +55,13 @@ describe('discovery', () => {
   }
 
   /** A peer in the same DHT that announces whatever the test wants, and answers with these offers. */
-  async function stranger(t: TestContext, to: TallyNode, announces: string, offers: readonly Partial<Offer>[], signedFor = domain): Promise<Address> {
+  async function stranger(
+    t: TestContext,
+    to: TallyNode,
+    announces: string,
+    offers: readonly Partial<Offer>[],
+    signedFor = domain,
+  ): Promise<Address> {
     const key = randomBytes(32)
     const address = addressOfKey(key)
     const base: Offer = {
@@ -69,7 +75,12 @@ describe('discovery', () => {
         identify: identify(),
         ping: ping(),
         offer: offerService({ offersFor: () => signed }),
-        dht: kadDHT({ protocol: DHT_PROTOCOL, clientMode: false, peerInfoMapper: passthroughMapper, initialQuerySelfInterval: 50 }),
+        dht: kadDHT({
+          protocol: DHT_PROTOCOL,
+          clientMode: false,
+          peerInfoMapper: passthroughMapper,
+          initialQuerySelfInterval: 50,
+        }),
       },
     })
     t.after(() => node.stop())
@@ -123,7 +134,8 @@ describe('discovery', () => {
     const found = new Map<Address, string>()
     const limit = AbortSignal.timeout(LIMIT_MS)
     while (found.size < 2 && !limit.aborted) {
-      for await (const { provider, offer } of consumer.find('bytes', { what: 'kind', signal: limit })) found.set(provider, offer.service)
+      for await (const { provider, offer } of consumer.find('bytes', { what: 'kind', signal: limit }))
+        found.set(provider, offer.service)
     }
     assert.deepEqual(sellers.map(({ address }) => found.get(address)), names) // biome-ignore format: one thought
   })
@@ -131,7 +143,12 @@ describe('discovery', () => {
   test('a name that somebody announces without selling it, or sells for another token, ledger or key, is left out', async (t) => {
     const hub = await net.provider(t)
     const honest = await seller(t, 'wanted', { bootstrap: hub.addresses })
-    const wrong = [{ service: 'something-else' }, { token: net.dev.forwarder }, { provider: honest.address }, { expiry: (nowS() - 1) as Seconds }]
+    const wrong = [
+      { service: 'something-else' },
+      { token: net.dev.forwarder },
+      { provider: honest.address },
+      { expiry: (nowS() - 1) as Seconds },
+    ]
     const liars = [
       await stranger(t, hub, 'wanted', []),
       await stranger(t, hub, 'wanted', wrong),
@@ -186,7 +203,10 @@ describe('discovery', () => {
     const hub = await net.provider(t)
     const consumer = await net.node(t, { bootstrap: hub.addresses })
     assert.equal(await codeOf(() => consumer.open({ service: 'nothing', budget: '1 token' })), 'OFFER_NOT_FOUND')
-    assert.equal(await codeOf(() => consumer.open({ service: 'nothing', budget: '1 token', signal: AbortSignal.abort() })), 'ABORTED')
+    assert.equal(
+      await codeOf(() => consumer.open({ service: 'nothing', budget: '1 token', signal: AbortSignal.abort() })),
+      'ABORTED',
+    )
   })
 
   test('buying by name with a maximum price takes who is within it, and says when all want more', async (t) => {

@@ -39,7 +39,9 @@ const session = await consumer.open({ service: 'clock', budget: '0.1 tUSDC' })
 const heard = await pipe(session, decode, firstTicks(12))
 const { figures, receipt } = await session.close()
 console.log(`heard ${heard.length} ticks in ${figures.delivered.ms} ms`)
-console.log(`paid ${formatAmount(figures.signed, token)}, receipt ${receipt?.receipt.total === figures.signed ? 'agrees' : 'differs'}`)
+console.log(
+  `paid ${formatAmount(figures.signed, token)}, receipt ${receipt?.receipt.total === figures.signed ? 'agrees' : 'differs'}`,
+)
 
 await consumer.stop()
 await provider.stop()

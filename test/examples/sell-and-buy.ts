@@ -1,7 +1,8 @@
 // One node sells a folder, another one buys a file of it, and the sums are the same on both sides and on the chain.
 // Run it: node test/examples/sell-and-buy.ts
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+
 import { randomBytes } from 'node:crypto'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { startDevnet } from '../../src/chain/devnet.ts'
@@ -40,7 +41,9 @@ for await (const found of consumer.find('songs')) {
   const { figures, receipt } = await session.close()
   const same = (await readFile(join(folder, 'song.bin'))).equals(await readFile(saved.path))
   console.log(`bought ${saved.bytes} bytes, ${same ? 'equal to' : 'NOT'} what was sold`)
-  console.log(`paid ${formatAmount(figures.signed, token)}, receipt over ${formatAmount(receipt?.receipt.total ?? figures.left, token)}`)
+  console.log(
+    `paid ${formatAmount(figures.signed, token)}, receipt over ${formatAmount(receipt?.receipt.total ?? figures.left, token)}`,
+  )
   break
 }
 

@@ -141,7 +141,11 @@ describe('a provider and a payer that breaks the rules', () => {
     payer.pay(offered, 1n, payer.promise(offered, 1n))
     isFault(await payer.fault(), 'WRONG_STATE')
     payer.send({ type: 'countersign', session, signature: new Uint8Array(65) })
-    payer.pay({ ...offered, terms: { ...offered.terms, session: `0x${'ab'.repeat(16)}` as typeof session } }, 1n, payer.promise(offered, 1n))
+    payer.pay(
+      { ...offered, terms: { ...offered.terms, session: `0x${'ab'.repeat(16)}` as typeof session } },
+      1n,
+      payer.promise(offered, 1n),
+    )
     isFault(await payer.fault(), 'SESSION_UNKNOWN')
     await payer.begin(net.dev.token, 'bytes')
     await earnedNothing(net, provider)
@@ -157,8 +161,9 @@ describe('a provider and a payer that breaks the rules', () => {
     payer.send({ ...release, amount: 100n as typeof RESERVATION })
     isFault(await payer.fault(), 'CHANNEL_IN_USE')
     payer.send({ type: 'fault', session: offered.terms.session, code: ERRORS.SHUTTING_DOWN.wire })
-    payer.send({ ...release, amount: 99n as typeof RESERVATION })
     isFault(await payer.fault(), 'SHUTTING_DOWN')
+    assert.equal((await payer.next())?.type, 'receipt')
+    payer.send({ ...release, amount: 99n as typeof RESERVATION })
     isFault(await payer.fault(), 'HEAD_DISAGREES')
     assert.deepEqual(stored(provider), [100n])
   })
@@ -171,12 +176,21 @@ describe('a provider and a payer that breaks the rules', () => {
       return bytes
     }
     /** the last frame of an answer is a fault of the whole stream: type 26, no session, the number */
-    const faultIn = (answer: Uint8Array): number => new DataView(answer.buffer, answer.byteOffset + answer.length - 2).getUint16(0)
+    const faultIn = (answer: Uint8Array): number =>
+      new DataView(answer.buffer, answer.byteOffset + answer.length - 2).getUint16(0)
     const cases = [
       { name: 'garbage', bytes: frame(new Uint8Array(100).fill(2)), code: 'MALFORMED' },
-      { name: 'a frame above the limit of its message', bytes: frame(Uint8Array.of(12, ...new Uint8Array(4000))), code: 'FRAME_TOO_LARGE' },
+      {
+        name: 'a frame above the limit of its message',
+        bytes: frame(Uint8Array.of(12, ...new Uint8Array(4000))),
+        code: 'FRAME_TOO_LARGE',
+      },
       { name: 'an unknown even type', bytes: frame(Uint8Array.of(200, 1, 2, 3)), code: 'UNSUPPORTED' },
-      { name: 'a message that only a provider sends', bytes: frame(Uint8Array.of(10, ...new Uint8Array(28))), code: 'WRONG_STATE' },
+      {
+        name: 'a message that only a provider sends',
+        bytes: frame(Uint8Array.of(10, ...new Uint8Array(28))),
+        code: 'WRONG_STATE',
+      },
     ] as const
     for (const { name, bytes, code } of cases) {
       test(`${name} ends the stream with ${code}, and the provider goes on selling`, async (t) => {
@@ -212,7 +226,10 @@ describe('a provider and a payer that breaks the rules', () => {
       assert.ok((await readBytes(session, 200_000)) >= 200_000)
       const { code, figures } = await session.close()
       assert.equal(code, undefined)
-      assert.equal(figures.signed, provider.money.channels().reduce((sum, { signed }) => sum + signed, 0n))
+      assert.equal(
+        figures.signed,
+        provider.money.channels().reduce((sum, { signed }) => sum + signed, 0n),
+      )
     }
   })
 })

@@ -143,7 +143,8 @@ describe('a consumer and a provider that breaks the rules', () => {
 
   test('a provider that is busy says so', async (t) => {
     const { rogue, consumer } = await meeting(t, {
-      answer: (message) => (message.type === 'hello' ? [{ type: 'fault', session: message.session, code: ERRORS.BUSY.wire }] : undefined),
+      answer: (message) =>
+        message.type === 'hello' ? [{ type: 'fault', session: message.session, code: ERRORS.BUSY.wire }] : undefined,
     })
     await refuses('BUSY', () => buy(consumer, rogue))
   })

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, type TestContext, test } from 'node:test'
-import type { PaidStream } from '../../src/ports/service.ts'
-import type { NodeSession } from '../../src/node/node-session.ts'
 import type { TallyNode } from '../../src/node/node.ts'
+import type { NodeSession } from '../../src/node/node-session.ts'
+import type { PaidStream } from '../../src/ports/service.ts'
 import { type FaultProxy, faultProxy } from '../support/fault-proxy.ts'
 import {
   addressOf,
-  byteAt,
+  assertBytes,
   bytesService,
   codeOf,
   eventually,
@@ -52,7 +52,7 @@ describe('the life of a session', () => {
     let bytes = from
     try {
       for await (const piece of stream) {
-        piece.forEach((byte, i) => assert.equal(byte, byteAt(bytes + i)))
+        assertBytes(piece, bytes)
         bytes += piece.length
         onBytes(bytes)
       }
@@ -108,7 +108,8 @@ describe('the life of a session', () => {
   test('opening with a signal that fired asks nobody; one that fires later ends the session before it begins', async (t) => {
     const provider = await seller(t)
     const consumer = await net.consumer(t, [provider])
-    const open = (signal: AbortSignal) => consumer.open({ service: 'bytes', provider: addressOf(provider), budget: '1 token', signal })
+    const open = (signal: AbortSignal) =>
+      consumer.open({ service: 'bytes', provider: addressOf(provider), budget: '1 token', signal })
     assert.equal(await codeOf(() => open(AbortSignal.abort())), 'ABORTED')
     assert.equal(consumer.peers, 0)
     const soon = new AbortController()
@@ -173,7 +174,10 @@ describe('the life of a session', () => {
       assert.equal(figures.signed, (figures.delivered.down * 10_000n + 1_048_575n) >> 20n)
       assert.equal(receipt?.receipt.total, figures.signed)
     }
-    assert.equal(consumer.money.channels()[0]?.signed, ends.reduce((sum, { figures }) => sum + figures.signed, 0n))
+    assert.equal(
+      consumer.money.channels()[0]?.signed,
+      ends.reduce((sum, { figures }) => sum + figures.signed, 0n),
+    )
     sumsAgree(consumer, provider)
   })
 

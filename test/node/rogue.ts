@@ -110,7 +110,11 @@ export class RoguePayer {
   }
 
   /** A promise of this payer's channel; signed for another domain or with another key when the test says so. */
-  promise({ terms }: TermsOffered, amount: bigint, how: { domain?: Domain; sign?: (digest: Uint8Array) => Uint8Array } = {}): SignedPromise {
+  promise(
+    { terms }: TermsOffered,
+    amount: bigint,
+    how: { domain?: Domain; sign?: (digest: Uint8Array) => Uint8Array } = {},
+  ): SignedPromise {
     const parties = { owner: terms.owner, signer: terms.signer, target: terms.provider, token: terms.token }
     return preparePromises(how.domain ?? this.#domain, parties).sign(amount as Amount, [], how.sign ?? this.sign)
   }

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { type ErrorCode, ERRORS, TallyError } from '../../src/core/errors.ts'
+import { ERRORS, type ErrorCode, TallyError } from '../../src/core/errors.ts'
 import type { TallyNode } from '../../src/node/node.ts'
 import { failure, type TestNetwork } from '../support/network.ts'
 

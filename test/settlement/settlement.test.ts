@@ -38,8 +38,13 @@ describe('settlement', () => {
   const settled = (node: TallyNode, count = 1): Promise<true> =>
     eventually(
       (again) => {
-        const off = [node.chain.transactions.observe(() => setImmediate(again)), node.chain.follow(() => void setImmediate(again))]
-        return () => off.forEach((end) => end())
+        const off = [
+          node.chain.transactions.observe(() => setImmediate(again)),
+          node.chain.follow(() => void setImmediate(again)),
+        ]
+        return () => {
+          for (const end of off) end()
+        }
       },
       () => (settlements(node).filter(done).length >= count && unsettled(node) === 0n ? true : undefined),
     )
@@ -111,7 +116,10 @@ describe('settlement', () => {
     const sums = await Promise.all(consumers.map((consumer) => buy(consumer, provider, 100_000)))
     const jobs = await provider.money.settle(provider.money.channels().map(({ id }) => id))
     assert.deepEqual(jobs.map(({ kind }) => kind), ['settle-batch']) // biome-ignore format: one thought
-    assert.equal(await inLedger(provider), sums.reduce((sum, one) => sum + one, 0n))
+    assert.equal(
+      await inLedger(provider),
+      sums.reduce((sum, one) => sum + one, 0n),
+    )
     assert.deepEqual(await provider.money.settle(provider.money.channels().map(({ id }) => id)), [])
   })
 

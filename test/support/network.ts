@@ -123,9 +123,16 @@ export function through(port: number, address: string): string {
   return address.replace(/\/tcp\/\d+/, `/tcp/${port}`)
 }
 
-/** The byte at a place of the stream that `bytesService` sells. */
-export function byteAt(at: number): number {
-  return (at * 31 + (at >> 8)) & 0xff
+/** What `bytesService` sells at a place of its stream. */
+function bytesAt(from: number, count: number): Uint8Array {
+  const bytes = new Uint8Array(count)
+  for (let i = 0; i < count; i++) bytes[i] = (from + i) * 31 + ((from + i) >> 8)
+  return bytes
+}
+
+/** The bytes are those of this place of the stream. */
+export function assertBytes(bytes: Uint8Array, from: number): void {
+  assert.ok(Buffer.from(bytes).equals(bytesAt(from, bytes.length)), `other bytes than those at ${from}`)
 }
 
 export interface BytesInit {
@@ -136,11 +143,14 @@ export interface BytesInit {
 }
 
 /** Sells known bytes. The request says from which place on, as decimal text; nothing = from the start. */
-export function bytesService({ total = Infinity, pieceBytes = 16_384 }: BytesInit = {}): ServiceAdapter & { readonly closed: () => boolean } {
+export function bytesService({
+  total = Infinity,
+  pieceBytes = 16_384,
+}: BytesInit = {}): ServiceAdapter & { readonly closed: () => boolean } {
   let closed = false
   async function* body(from: number): AsyncGenerator<Uint8Array> {
     for (let at = from; at < total; at += pieceBytes) {
-      yield Uint8Array.from({ length: Math.min(pieceBytes, total - at) }, (_, i) => byteAt(at + i))
+      yield bytesAt(at, Math.min(pieceBytes, total - at))
     }
   }
   return {
@@ -148,7 +158,11 @@ export function bytesService({ total = Infinity, pieceBytes = 16_384 }: BytesIni
     inputs: '',
     outputs: '',
     prepare: async () => new Uint8Array(0),
-    open: async ({ request }) => ({ info: new Uint8Array(0), free: false, body: body(Number(new TextDecoder().decode(request) || 0)) }),
+    open: async ({ request }) => ({
+      info: new Uint8Array(0),
+      free: false,
+      body: body(Number(new TextDecoder().decode(request) || 0)),
+    }),
     close: async () => {
       closed = true
     },
@@ -160,7 +174,7 @@ export function bytesService({ total = Infinity, pieceBytes = 16_384 }: BytesIni
 export async function readBytes(pieces: AsyncIterable<Uint8Array>, count = Infinity, from = 0): Promise<number> {
   let bytes = 0
   for await (const piece of pieces) {
-    piece.forEach((byte, i) => assert.equal(byte, byteAt(from + bytes + i)))
+    assertBytes(piece, from + bytes)
     bytes += piece.length
     if (bytes >= count) break
   }

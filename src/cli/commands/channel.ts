@@ -10,7 +10,8 @@ const LOOK_MS = 30_000
 
 export function channelCommand(cli: Cli): Command {
   const command = new Command('channel').description('reservations: what is set aside for one provider, and what it earned')
-  for (const make of [openCommand, listCommand, showCommand, settleCommand, closeCommand, reclaimCommand]) command.addCommand(make(cli))
+  for (const make of [openCommand, listCommand, showCommand, settleCommand, closeCommand, reclaimCommand])
+    command.addCommand(make(cli))
   return command
 }
 
@@ -20,7 +21,10 @@ function openCommand(cli: Cli): Command {
     .argument('<provider>', 'its peer id, multiaddr or address')
     .argument('<amount>', 'such as "1 USDC", out of the ledger or else the wallet')
     .option('--days <n>', 'how long it is reserved', whole(1, 730))
-    .addHelpText('after', examples("channel open /ip4/192.0.2.7/tcp/4001/p2p/16Uiu2… '1 tUSDC'", "channel open 16Uiu2… '1 tUSDC' --days 7 --yes"))
+    .addHelpText(
+      'after',
+      examples("channel open /ip4/192.0.2.7/tcp/4001/p2p/16Uiu2… '1 tUSDC'", "channel open 16Uiu2… '1 tUSDC' --days 7 --yes"),
+    )
     .action(async (provider: string, amount: string, options: { days?: number }) => {
       const days = options.days ?? (await cli.settings()).config.consumer.reservationDays
       await moveMoney(cli, { kind: 'open', provider, amount, days })
@@ -34,7 +38,8 @@ function listCommand(cli: Cli): Command {
     .action(async () => {
       const channels = await cli.withControl({ peers: false }, (control) => control.channels({ signal: cli.signal(LOOK_MS) }))
       cli.out.data({ channels })
-      if (channels.length === 0) return cli.out.text("no channels yet; open one with: tallystick channel open <provider> '1 tUSDC'")
+      if (channels.length === 0)
+        return cli.out.text("no channels yet; open one with: tallystick channel open <provider> '1 tUSDC'")
       const header = ['channel', 'this node', 'with', 'deposit', 'signed', 'settled', 'unsettled', 'free', 'ends in']
       const row = (one: ChannelView): string[] => [
         `${one.id.slice(0, 12)}…`, one.role === 'payer' ? 'pays' : 'is paid', one.role === 'payer' ? one.target : one.owner,
@@ -54,7 +59,8 @@ function showCommand(cli: Cli): Command {
       const fits = channels.filter((channel) => id.length >= 8 && channel.id.startsWith(id.toLowerCase()))
       const [found] = fits
       if (found === undefined || fits.length > 1) {
-        const message = found === undefined ? `this node has no channel ${id}` : `${id} is the beginning of ${fits.length} channels`
+        const message =
+          found === undefined ? `this node has no channel ${id}` : `${id} is the beginning of ${fits.length} channels`
         throw new TallyError('CHANNEL_UNKNOWN', { message, hint: 'tallystick channel list shows them' })
       }
       cli.out.data(found)
@@ -84,7 +90,8 @@ function settleCommand(cli: Cli): Command {
     .option('--all', 'every channel with something to settle')
     .addHelpText('after', examples('channel settle --all', 'channel settle --all --dry-run', 'channel settle 0x4a1b2c3d --yes'))
     .action(async (ids: string[], { all }: { all?: boolean }) => {
-      if ((all === true) === ids.length > 0) throw new TallyError('USAGE', { message: 'say which channels are to be settled', hint: 'name them, or give --all' })
+      if ((all === true) === ids.length > 0)
+        throw new TallyError('USAGE', { message: 'say which channels are to be settled', hint: 'name them, or give --all' })
       await moveMoney(cli, { kind: 'settle', channels: all === true ? 'all' : ids })
     })
 }

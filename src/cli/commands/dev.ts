@@ -31,20 +31,40 @@ export function devCommand(cli: Cli): Command {
     .option('--out <name|file>', 'the network file that is written', 'dev')
     .option('--state <file>', 'keep the chain between runs')
     .option('--block-time <duration>', 'a block this often instead of one for each transaction', duration)
-    .addHelpText('after', examples('dev', 'dev --port 8545 --state ./dev-chain.json', 'dev --out ./dev.json', "dev fund 0x… '50 tUSDC'"))
+    .addHelpText(
+      'after',
+      examples('dev', 'dev --port 8545 --state ./dev-chain.json', 'dev --out ./dev.json', "dev fund 0x… '50 tUSDC'"),
+    )
     .addCommand(fundCommand(cli))
     .action(async (flags: DevFlags) => await runDev(cli, flags))
 }
 
 async function runDev(cli: Cli, { port, out, state, blockTime }: DevFlags): Promise<void> {
-  const [{ startDevnet }, { writeNetwork }] = await Promise.all([import('../../chain/devnet.ts'), import('../../node/network-profile.ts')])
-  if (blockTime !== undefined && blockTime % SECOND_MS !== 0) throw new TallyError('USAGE', { message: 'blocks come in whole seconds', hint: 'such as --block-time 2s' })
-  const chain = await startDevnet({ port, ...(state !== undefined && { statePath: state }), ...(blockTime !== undefined && { blockTimeS: blockTime / SECOND_MS }) })
+  const [{ startDevnet }, { writeNetwork }] = await Promise.all([
+    import('../../chain/devnet.ts'),
+    import('../../node/network-profile.ts'),
+  ])
+  if (blockTime !== undefined && blockTime % SECOND_MS !== 0)
+    throw new TallyError('USAGE', { message: 'blocks come in whole seconds', hint: 'such as --block-time 2s' })
+  const chain = await startDevnet({
+    port,
+    ...(state !== undefined && { statePath: state }),
+    ...(blockTime !== undefined && { blockTimeS: blockTime / SECOND_MS }),
+  })
   let first: TallyNode | undefined
   try {
     first = await firstPeer(chain)
     const { rpcUrl, chainId, ledger, forwarder, token } = chain
-    const profile = { rpcUrl, chainId, ledger, forwarder, token, confirmationsBlocks: 0, bootstrap: first.addresses, faucet: true }
+    const profile = {
+      rpcUrl,
+      chainId,
+      ledger,
+      forwarder,
+      token,
+      confirmationsBlocks: 0,
+      bootstrap: first.addresses,
+      faucet: true,
+    }
     const path = await writeNetwork(out, profile, { env: cli.env })
     const name = path.endsWith(`/${out}.json`) ? out : path
     cli.out.data({ event: 'ready', network: path, ...profile }, 'lines')
@@ -69,7 +89,13 @@ async function runDev(cli: Cli, { port, out, state, blockTime }: DevFlags): Prom
 /** A node that sells nothing: whoever knows it finds all others. */
 async function firstPeer({ rpcUrl, chainId, ledger, token }: Devnet): Promise<TallyNode> {
   const { createNode } = await import('../../node/create-node.ts')
-  return await createNode({ privateKey: randomBytes(32), store: 'memory', chain: { rpcUrl, chainId, ledger, confirmations: 0 }, token, listen: ['/ip4/127.0.0.1/tcp/0'] })
+  return await createNode({
+    privateKey: randomBytes(32),
+    store: 'memory',
+    chain: { rpcUrl, chainId, ledger, confirmations: 0 },
+    token,
+    listen: ['/ip4/127.0.0.1/tcp/0'],
+  })
 }
 
 function fundCommand(cli: Cli): Command {
@@ -77,11 +103,18 @@ function fundCommand(cli: Cli): Command {
     .description('gives an account play money and gas; works from any process while `dev` runs')
     .argument('<account>', 'an address or a peer id')
     .argument('[amount]', 'test tokens', FAUCET_TOKENS)
-    .addHelpText('after', examples('dev fund 0x70997970C51812dc3A010C7d01b50e0d17dc79C8', "dev fund 16Uiu2… '50 tUSDC' --network ./dev.json"))
+    .addHelpText(
+      'after',
+      examples('dev fund 0x70997970C51812dc3A010C7d01b50e0d17dc79C8', "dev fund 16Uiu2… '50 tUSDC' --network ./dev.json"),
+    )
     .action(async (account: string, amount: string) => {
-      const [{ fundOnDevnet }, { readNetwork }] = await Promise.all([import('../../chain/devnet.ts'), import('../../node/network-profile.ts')])
+      const [{ fundOnDevnet }, { readNetwork }] = await Promise.all([
+        import('../../chain/devnet.ts'),
+        import('../../node/network-profile.ts'),
+      ])
       const network = await readNetwork(cli.options.network ?? cli.env.TALLYSTICK_NETWORK ?? 'dev', { env: cli.env })
-      if (network.faucet !== true) throw new TallyError('USAGE', { message: `"${network.path}" is not a local chain, so nobody can make money there` })
+      if (network.faucet !== true)
+        throw new TallyError('USAGE', { message: `"${network.path}" is not a local chain, so nobody can make money there` })
       const token = devToken(parseAddress(network.token))
       const tokens = parseAmount(amount, token)
       const address = await accountOf(account)
@@ -94,6 +127,9 @@ function fundCommand(cli: Cli): Command {
 
 async function accountOf(text: string): Promise<Address> {
   if (text.startsWith('0x')) return parseAddress(text)
-  const [{ parsePeer }, { addressOfPeer }] = await Promise.all([import('../../node/lines.ts'), import('../../../protocols/peer-identity.ts')])
+  const [{ parsePeer }, { addressOfPeer }] = await Promise.all([
+    import('../../node/lines.ts'),
+    import('../../../protocols/peer-identity.ts'),
+  ])
   return addressOfPeer(parsePeer(text).peer)
 }

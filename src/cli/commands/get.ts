@@ -1,7 +1,7 @@
 import { Command } from 'commander'
 import type { Cli } from '../context.ts'
-import { duration, examples, size } from '../options.ts'
 import type { GetFlags } from '../get/run.ts'
+import { duration, examples, size } from '../options.ts'
 
 export function getCommand(cli: Cli): Command {
   return new Command('get')

@@ -15,15 +15,31 @@ export function initCommand(cli: Cli): Command {
   return new Command('init')
     .description('makes a node: a key, encrypted with a password, and its settings')
     .option('--import-key <file>', 'use this key: 32 bytes in hex, or a V3 keystore with the same password')
-    .addHelpText('after', examples('init', 'init --network dev --home ./alice', 'init --yes --password-file ./secret --network ./dev.json', 'init --import-key ./key.hex'))
+    .addHelpText(
+      'after',
+      examples(
+        'init',
+        'init --network dev --home ./alice',
+        'init --yes --password-file ./secret --network ./dev.json',
+        'init --import-key ./key.hex',
+      ),
+    )
     .action(async ({ importKey }: { importKey?: string }) => {
-      const [{ initHome, homePaths }, { peerIdOfKey }] = await Promise.all([import('../../node/home.ts'), import('../../../protocols/peer-identity.ts')])
+      const [{ initHome, homePaths }, { peerIdOfKey }] = await Promise.all([
+        import('../../node/home.ts'),
+        import('../../../protocols/peer-identity.ts'),
+      ])
       const paths = await cli.paths()
       await refuseExisting(paths.keystore, paths.dir)
       const network = await checkedNetwork(cli)
       const password = await newPassword(cli)
       const privateKey = importKey === undefined ? undefined : await readKey(importKey, password)
-      const home = await initHome({ dir: paths.dir, password, config: network === undefined ? {} : { network: network.name }, ...(privateKey && { privateKey }) })
+      const home = await initHome({
+        dir: paths.dir,
+        password,
+        config: network === undefined ? {} : { network: network.name },
+        ...(privateKey && { privateKey }),
+      })
       const account = formatAddress(home.address)
       const peer = peerIdOfKey(home.privateKey).toString()
       const next = nextSteps(account, network)
@@ -45,7 +61,11 @@ async function refuseExisting(keystore: string, dir: string): Promise<void> {
     () => true,
     () => false,
   )
-  if (there) throw new TallyError('HOME_EXISTS', { message: `there is a node in "${dir}" already`, hint: 'Use it as it is, or make another one with `tallystick init --home <folder>`.' })
+  if (there)
+    throw new TallyError('HOME_EXISTS', {
+      message: `there is a node in "${dir}" already`,
+      hint: 'Use it as it is, or make another one with `tallystick init --home <folder>`.',
+    })
 }
 
 /** The network as it is written into the settings: a name stays a name, a file becomes its whole path. */
@@ -66,7 +86,8 @@ async function newPassword(cli: Cli): Promise<string> {
   const options = { signal: cli.stop.signal }
   const first = await askSecret('a password for the key: ', options)
   if (first === '') throw new TallyError('USAGE', { message: 'an empty password protects nothing' })
-  if (first !== (await askSecret('the same again: ', options))) throw new TallyError('USAGE', { message: 'the two passwords differ', hint: 'nothing was made; try again' })
+  if (first !== (await askSecret('the same again: ', options)))
+    throw new TallyError('USAGE', { message: 'the two passwords differ', hint: 'nothing was made; try again' })
   return first
 }
 

@@ -27,10 +27,19 @@ function listCommand(cli: Cli): Command {
       const names = (await readdir(folder).catch(() => [])).filter((name) => name.endsWith('.json'))
       const all = await Promise.all(names.map(async (name) => ({ name, document: await readDocument(join(folder, name)) })))
       const sorted = all.toSorted((a, b) => b.document.receipt.closed - a.document.receipt.closed)
-      const rows = await Promise.all(sorted.map(async ({ name, document }) => ({ file: join(folder, name), ...(await summaryOf(cli, document)) })))
+      const rows = await Promise.all(
+        sorted.map(async ({ name, document }) => ({ file: join(folder, name), ...(await summaryOf(cli, document)) })),
+      )
       cli.out.data({ receipts: rows })
       if (rows.length === 0) return cli.out.text('no receipts yet')
-      const cells = rows.map(({ closed, service, provider, bytes, paid, session }) => [closed, service, provider, bytes, paid, session])
+      const cells = rows.map(({ closed, service, provider, bytes, paid, session }) => [
+        closed,
+        service,
+        provider,
+        bytes,
+        paid,
+        session,
+      ])
       cli.out.text(...table(['closed', 'service', 'provider', 'bytes', 'paid', 'session'], cells, ['bytes', 'paid']))
     })
 }
@@ -59,7 +68,12 @@ function verifyCommand(cli: Cli): Command {
       const figures = verifyReceipt(document)
       const token = await tokenOf((await cli.paths()).dir, document.terms.token)
       const summary = await summaryOf(cli, document)
-      const sums = { due: formatAmount(figures.due, token), paid: formatAmount(figures.paid, token), owed: formatAmount(figures.owed, token), prepaid: formatAmount(figures.prepaid, token) }
+      const sums = {
+        due: formatAmount(figures.due, token),
+        paid: formatAmount(figures.paid, token),
+        owed: formatAmount(figures.owed, token),
+        prepaid: formatAmount(figures.prepaid, token),
+      }
       cli.out.data({ valid: true, countersigned: figures.countersigned, ...sums, receipt: summary })
       cli.out.text(
         `${cli.out.tick} the receipt is right: signed by the provider${figures.countersigned ? ' and by the consumer' : ', not countersigned'}`,
@@ -88,7 +102,11 @@ async function readDocument(path: string): Promise<ReceiptDocument> {
     return parseReceiptDocument(await readFile(path, 'utf8'))
   } catch (thrown) {
     if (thrown instanceof TallyError) throw thrown
-    throw new TallyError('NOT_FOUND', { message: `the receipt "${path}" cannot be read`, hint: 'tallystick receipt list shows those of this home', cause: thrown })
+    throw new TallyError('NOT_FOUND', {
+      message: `the receipt "${path}" cannot be read`,
+      hint: 'tallystick receipt list shows those of this home',
+      cause: thrown,
+    })
   }
 }
 

@@ -29,14 +29,20 @@ function screen(status: StatusView): string[] {
     ['earned', `signed ${earned.signed} → settled ${earned.settled}; ${earned.unsettled} unsettled`],
     ['spent', `deposit ${spent.deposit} → signed ${spent.signed} → settled ${spent.settled}; ${spent.free} free`],
   ] // biome-ignore format: a table
-  const selling = status.selling.map(({ service, kind, price, chunk }) => ['selling', `${service} (${kind}) at ${price}, paid every ${chunk}`] as const)
+  const selling = status.selling.map(
+    ({ service, kind, price, chunk }) => ['selling', `${service} (${kind}) at ${price}, paid every ${chunk}`] as const,
+  )
   const sessions = status.sessions.map((session) => ['session', sessionText(session)] as const)
-  const jobs = status.unfinished.map((job) => ['waiting', `${job.summary}: ${job.state}${job.hash === undefined ? '' : ` (${job.hash})`}`] as const)
+  const jobs = status.unfinished.map(
+    (job) => ['waiting', `${job.summary}: ${job.state}${job.hash === undefined ? '' : ` (${job.hash})`}`] as const,
+  )
   return facts([...rows, ...selling, ...sessions, ...jobs])
 }
 
 function chainText({ reachable, chain_id, head, error }: StatusView['chain']): string {
-  return reachable ? `chain ${chain_id}, block ${head ?? '?'}` : `chain ${chain_id} does not answer${error === undefined ? '' : `: ${error}`}`
+  return reachable
+    ? `chain ${chain_id}, block ${head ?? '?'}`
+    : `chain ${chain_id} does not answer${error === undefined ? '' : `: ${error}`}`
 }
 
 function sessionText(session: SessionView): string {

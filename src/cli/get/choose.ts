@@ -27,14 +27,19 @@ const SHOWN = 3
 export async function choose(node: TallyNode, target: Target, options: ChooseOptions): Promise<Found> {
   if (target.provider !== undefined) return await ask(node, target.provider, target.service, options)
   options.tell(`looking for ${target.service} …`)
-  const all = await findOffers(node, { what: 'service', name: target.service, timeoutMs: options.timeoutMs }, { signal: options.signal })
+  const all = await findOffers(
+    node,
+    { what: 'service', name: target.service, timeoutMs: options.timeoutMs },
+    { signal: options.signal },
+  )
   const { maxPrice } = options
   const fit = maxPrice === undefined ? all : all.filter(({ offer }) => isAtMost(offer.price, maxPrice))
   const ranked = rank(fit, (a, b) => comparePrices(a.price, b.price) ?? 0)
   const [best] = ranked
   if (best === undefined) throw tooDear(all, node)
   if (all.length > 1) {
-    for (const { peer, offer, tookMs } of ranked.slice(0, SHOWN)) options.tell(`  ${peer.toString()}  ${formatPrice(offer.price, node.token)}  ${Math.round(tookMs)} ms`)
+    for (const { peer, offer, tookMs } of ranked.slice(0, SHOWN))
+      options.tell(`  ${peer.toString()}  ${formatPrice(offer.price, node.token)}  ${Math.round(tookMs)} ms`)
     options.tell(`the first: the lowest price of ${all.length}, then the quickest answer`)
   }
   return best
@@ -65,5 +70,8 @@ function unreachable(name: string, cause: TallyError): TallyError {
 
 function tooDear(all: readonly Found[], { token }: TallyNode): TallyError {
   const prices = all.slice(0, SHOWN).map(({ offer }) => formatPrice(offer.price, token))
-  return new TallyError('PRICE_TOO_HIGH', { message: `the price is above --max-price: ${prices.join(', ')}`, hint: 'raise --max-price, or wait for a cheaper provider' })
+  return new TallyError('PRICE_TOO_HIGH', {
+    message: `the price is above --max-price: ${prices.join(', ')}`,
+    hint: 'raise --max-price, or wait for a cheaper provider',
+  })
 }

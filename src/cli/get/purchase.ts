@@ -1,15 +1,15 @@
 /** One purchase: as few sessions as possible, one budget over all of them, a receipt for each. */
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Amount } from '../../core/amount.ts'
-import { asTallyError, ERRORS, type ErrorCode, TallyError } from '../../core/errors.ts'
 import { equalBytes } from '../../core/bytes.ts'
+import { asTallyError, ERRORS, type ErrorCode, TallyError } from '../../core/errors.ts'
 import type { SessionId } from '../../core/ids.ts'
 import type { Price } from '../../core/price.ts'
+import type { ReceiptDocument } from '../../core/receipt-document.ts'
 import type { PayerSession } from '../../core/session/payer.ts'
 import type { Found } from '../../discovery/market.ts'
-import type { NodeSession } from '../../node/node-session.ts'
 import type { TallyNode } from '../../node/node.ts'
-import type { ReceiptDocument } from '../../core/receipt-document.ts'
+import type { NodeSession } from '../../node/node-session.ts'
 
 export interface PurchaseInit {
   readonly node: TallyNode
@@ -145,7 +145,9 @@ export class Purchase {
 
   #cutSession(): PayerSession | undefined {
     const { node, found, inputs } = this.#init
-    return [...node.resumable].find(({ wish }) => wish.provider === found.provider && wish.service === found.offer.service && equalBytes(wish.inputs, inputs))
+    return [...node.resumable].find(
+      ({ wish }) => wish.provider === found.provider && wish.service === found.offer.service && equalBytes(wish.inputs, inputs),
+    )
   }
 
   /** Why it broke off: what the session says is nearer to the truth than what its stream says. */
@@ -189,20 +191,31 @@ export class Purchase {
     const cut = this.#cutSession()
     if (cut !== undefined && this.#sessions.includes(cut.id)) this.#sums.paid += cut.total
     const { paid, bytes, ms } = this.#sums
-    return { failure, paid: paid as Amount, bytes, ms, sessions: this.#sessions, receipts: this.#receipts, resumable: cut !== undefined }
+    return {
+      failure,
+      paid: paid as Amount,
+      bytes,
+      ms,
+      sessions: this.#sessions,
+      receipts: this.#receipts,
+      resumable: cut !== undefined,
+    }
   }
 
   /** Closes a session, or takes the end that it came to; its figures and its receipt are kept. */
   async #book(session: NodeSession, code?: ErrorCode): Promise<void> {
-    const closed = await session.close({ signal: AbortSignal.timeout(CLOSE_MS), ...(isForPeers(code) && { code }) }).catch((thrown: unknown) => {
-      this.#init.tell(`the session could not be closed in order: ${asTallyError(thrown).message}`)
-      return undefined
-    })
+    const closed = await session
+      .close({ signal: AbortSignal.timeout(CLOSE_MS), ...(isForPeers(code) && { code }) })
+      .catch((thrown: unknown) => {
+        this.#init.tell(`the session could not be closed in order: ${asTallyError(thrown).message}`)
+        return undefined
+      })
     const { signed, delivered } = closed?.figures ?? session.figures
     this.#sums.paid += signed
     this.#sums.bytes += delivered.down
     this.#sums.ms += delivered.ms
-    if (closed?.receipt !== undefined && isWorthKeeping(closed.receipt)) this.#receipts.push(await this.#init.keep(closed.receipt))
+    if (closed?.receipt !== undefined && isWorthKeeping(closed.receipt))
+      this.#receipts.push(await this.#init.keep(closed.receipt))
     await this.#delivery.over(session.id)
   }
 }

@@ -1,9 +1,10 @@
 /** What a purchase would be, without a session and without money. */
+
+import { formatAddress } from '../../core/ids.ts'
+import { meterOf } from '../../core/meter.ts'
 import { chunkCost, due } from '../../core/price.ts'
 import { formatCount, formatPrice, quote } from '../../core/price-text.ts'
-import { formatAddress } from '../../core/ids.ts'
 import { formatAmount } from '../../core/token.ts'
-import { meterOf } from '../../core/meter.ts'
 import type { Found } from '../../discovery/market.ts'
 import type { TallyNode } from '../../node/node.ts'
 import type { Cli } from '../context.ts'
@@ -15,7 +16,13 @@ const DRY_RUN = 10
 /** for the line that makes a price easy to grasp */
 const GRASP = { down: 1n << 30n, up: 1n << 30n, ms: 3_600_000n, calls: 1_000n, units: 1_000n }
 
-export async function quotePurchase(cli: Cli, node: TallyNode, { peer, provider, offer }: Found, target: Target, init: PurchaseInit): Promise<void> {
+export async function quotePurchase(
+  cli: Cli,
+  node: TallyNode,
+  { peer, provider, offer }: Found,
+  target: Target,
+  init: PurchaseInit,
+): Promise<void> {
   const { token, money } = node
   const { price, chunk } = offer
   const free = money.channels().find(({ id, role }) => role === 'payer' && id === money.idOf(provider))?.free
@@ -25,7 +32,9 @@ export async function quotePurchase(cli: Cli, node: TallyNode, { peer, provider,
     provider: peer.toString(),
     account: formatAddress(provider),
     price: formatPrice(price, token),
-    for_example: price.rates.map(({ kind }) => quote({ ...price, rates: price.rates.filter((rate) => rate.kind === kind) }, kind, GRASP[kind], token)),
+    for_example: price.rates.map(({ kind }) =>
+      quote({ ...price, rates: price.rates.filter((rate) => rate.kind === kind) }, kind, GRASP[kind], token),
+    ),
     chunk: `${formatCount(chunk.kind, chunk.size, price.unitName)} = ${formatAmount(chunkCost(price, chunk), token)}`,
     ...(whole !== undefined && { cost: formatAmount(whole, token) }),
     budget: formatAmount(init.budget, token),
@@ -33,7 +42,9 @@ export async function quotePurchase(cli: Cli, node: TallyNode, { peer, provider,
     reserved: free === undefined ? 'nothing: open a channel first' : formatAmount(free, token),
   }
   cli.out.data({ dry_run: true, ...view })
-  const rows = Object.entries(view).map(([name, value]) => [name.replaceAll('_', ' '), Array.isArray(value) ? value.join(', ') : String(value)] as const)
+  const rows = Object.entries(view).map(
+    ([name, value]) => [name.replaceAll('_', ' '), Array.isArray(value) ? value.join(', ') : String(value)] as const,
+  )
   cli.out.text(...facts(rows), 'dry run: nothing was bought')
   cli.exitCode = DRY_RUN
 }

@@ -1,17 +1,18 @@
 /** `tallystick get`, from the words of the command line to the receipt. */
-import { basename, join, resolve } from 'node:path'
+
 import { stat } from 'node:fs/promises'
-import { PeerBook } from '../../api/peer-book.ts'
+import { basename, join, resolve } from 'node:path'
 import { dialable } from '../../api/node-control.ts'
+import { PeerBook } from '../../api/peer-book.ts'
+import type { Amount } from '../../core/amount.ts'
 import { fromHex } from '../../core/bytes.ts'
 import { ERRORS, TallyError } from '../../core/errors.ts'
+import { parsePrice } from '../../core/price-text.ts'
 import { formatSize } from '../../core/size.ts'
 import { formatAmount, parseAmount } from '../../core/token.ts'
-import { parsePrice } from '../../core/price-text.ts'
-import type { Amount } from '../../core/amount.ts'
-import { configAmount } from '../../node/config-schema.ts'
 import type { Found } from '../../discovery/market.ts'
-import { fetchIndex, type FileIndex } from '../../services/files/index.ts'
+import { configAmount } from '../../node/config-schema.ts'
+import { type FileIndex, fetchIndex } from '../../services/files/index.ts'
 import type { Cli, OpenedNode } from '../context.ts'
 import { PartlyDelivered } from '../failure.ts'
 import { facts, plain, table } from '../output.ts'
@@ -54,31 +55,52 @@ const PATIENCE_MS = 60_000
 export async function runGet(cli: Cli, what: string, flags: GetFlags): Promise<void> {
   const target = withProvider(parseTarget(what), flags.provider)
   const { budget } = flags
-  if (budget === undefined) throw new TallyError('USAGE', { message: 'a purchase needs a budget: the most that may be spent', hint: `tallystick get ${what} --budget '0.5 tUSDC'` })
+  if (budget === undefined)
+    throw new TallyError('USAGE', {
+      message: 'a purchase needs a budget: the most that may be spent',
+      hint: `tallystick get ${what} --budget '0.5 tUSDC'`,
+    })
   if (flags.root !== undefined) parseRoot(flags.root)
-  if (target.path !== '' && !target.path.endsWith('/') && flags.out !== '-') await refuseExisting(await fileName(target, flags.out), flags.overwrite)
+  if (target.path !== '' && !target.path.endsWith('/') && flags.out !== '-')
+    await refuseExisting(await fileName(target, flags.out), flags.overwrite)
   await cli.withNode({}, async (opened) => {
     const order = await understand(cli, opened, target, { ...flags, budget })
     if (cli.options.dryRun === true) return await quotePurchase(cli, opened.node, order.found, target, order.init)
     const { kind } = order.found.offer
     if (kind === 'files') return await (target.path === '' || target.path.endsWith('/') ? getIndex(order) : getFile(order))
     if (kind === 'stream') return await getStream(order)
-    throw new TallyError('UNSUPPORTED', { message: `"${target.service}" is of the kind "${plain(kind)}", which this version cannot buy` })
+    throw new TallyError('UNSUPPORTED', {
+      message: `"${target.service}" is of the kind "${plain(kind)}", which this version cannot buy`,
+    })
   })
 }
 
-async function understand(cli: Cli, opened: OpenedNode, target: Target, flags: GetFlags & { readonly budget: string }): Promise<Order> {
+async function understand(
+  cli: Cli,
+  opened: OpenedNode,
+  target: Target,
+  flags: GetFlags & { readonly budget: string },
+): Promise<Order> {
   const { node, home, settings } = opened
   const { token } = node
   const budget = parseAmount(flags.budget, token)
   const { limitAtRisk, maxPrice } = settings.config.consumer
-  const risk = flags.limitAtRisk === undefined ? configAmount('consumer.limitAtRisk', limitAtRisk, token) : parseAmount(flags.limitAtRisk, token)
+  const risk =
+    flags.limitAtRisk === undefined
+      ? configAmount('consumer.limitAtRisk', limitAtRisk, token)
+      : parseAmount(flags.limitAtRisk, token)
   const most = flags.maxPrice ?? maxPrice
   const price = most === undefined ? undefined : parsePrice(most, token)
   const book = new PeerBook(join(home.paths.dir, 'peers.json'))
   const tell = (line: string): void => cli.out.note(line)
   const { signal } = cli.stop
-  const found = await choose(node, target, { book, maxPrice: price, timeoutMs: Math.min(cli.options.timeout ?? FIND_MS, FIND_MS), signal, tell })
+  const found = await choose(node, target, {
+    book,
+    maxPrice: price,
+    timeoutMs: Math.min(cli.options.timeout ?? FIND_MS, FIND_MS),
+    signal,
+    tell,
+  })
   await book.remember(found.provider, dialable(found.peer.toString(), found.offer.addresses))
   const init: PurchaseInit = {
     node, found, inputs: new TextEncoder().encode(target.path), budget, limitAtRisk: risk, maxPrice: price, signal, tell,
@@ -97,7 +119,14 @@ async function getFile(order: Order): Promise<void> {
   const to = await fileName(target, flags.out)
   const delivery = piped
     ? new PipedFileDelivery({ path: target.path, root, signal, sink: stdoutSink() })
-    : new FileDelivery({ path: target.path, to, overwrite: flags.overwrite === true, root, notes: new ProgressNotes(opened.home.paths.dir), signal })
+    : new FileDelivery({
+        path: target.path,
+        to,
+        overwrite: flags.overwrite === true,
+        root,
+        notes: new ProgressNotes(opened.home.paths.dir),
+        signal,
+      })
   const state = (): { bytes: bigint; size: bigint | undefined } => {
     const { bytes, size } = delivery.state
     return { bytes: BigInt(bytes), size: size === undefined ? undefined : BigInt(size) }
@@ -113,13 +142,21 @@ async function getFile(order: Order): Promise<void> {
 
 async function getStream(order: Order): Promise<void> {
   const { cli, target, flags, init } = order
-  if (target.path !== '') throw new TallyError('USAGE', { message: `"${target.service}" is a stream: there is no "${plain(target.path)}" in it`, hint: `tallystick get ${target.service} --budget …` })
+  if (target.path !== '')
+    throw new TallyError('USAGE', {
+      message: `"${target.service}" is a stream: there is no "${plain(target.path)}" in it`,
+      hint: `tallystick get ${target.service} --budget …`,
+    })
   const piped = flags.out === undefined || flags.out === '-'
   if (piped && cli.out.json) throw jsonNeedsFile()
-  const sink: Sink = flags.out === undefined || flags.out === '-' ? stdoutSink() : await fileSink(resolve(flags.out), flags.overwrite === true)
+  const sink: Sink =
+    flags.out === undefined || flags.out === '-' ? stdoutSink() : await fileSink(resolve(flags.out), flags.overwrite === true)
   try {
     const delivery = new StreamDelivery({ sink, maxBytes: flags.bytes, maxMs: flags.for, signal: init.signal })
-    const outcome = await buy(order, delivery, { what: target.service, state: () => ({ bytes: delivery.bytes, size: flags.bytes }) })
+    const outcome = await buy(order, delivery, {
+      what: target.service,
+      state: () => ({ bytes: delivery.bytes, size: flags.bytes }),
+    })
     // a stream has no end of its own: whoever stops it has got what was wanted
     const stopped = outcome.failure?.code === 'ABORTED' ? { ...outcome, failure: undefined } : outcome
     tell(order, stopped, piped, { ...(piped ? {} : { file: resolve(flags.out ?? '') }), bytes: `${delivery.bytes}` })
@@ -183,22 +220,41 @@ function ending(order: Order, { paid, bytes, ms, resumable }: Outcome, failure: 
   const { node } = opened
   const { token } = node
   if (failure.code === 'BUDGET_REACHED') {
-    const free = node.money.channels().find(({ id, role }) => role === 'payer' && id === node.money.idOf(found.provider))?.free ?? (0n as Amount)
+    const free =
+      node.money.channels().find(({ id, role }) => role === 'payer' && id === node.money.idOf(found.provider))?.free ??
+      (0n as Amount)
     if (paid < init.budget && free < init.budget - paid) {
-      return new TallyError('AMOUNT_OVER_DEPOSIT', { message: `the reservation is used up: ${formatAmount(free, token)} are free; ${formatSize(bytes)} were delivered`, hint: topUp(order) })
+      return new TallyError('AMOUNT_OVER_DEPOSIT', {
+        message: `the reservation is used up: ${formatAmount(free, token)} are free; ${formatSize(bytes)} were delivered`,
+        hint: topUp(order),
+      })
     }
-    return new TallyError('BUDGET_REACHED', { message: `the budget of ${formatAmount(init.budget, token)} is used up; ${formatSize(bytes)} were delivered`, hint: 'what has come is kept; the same command with a budget goes on from there' })
+    return new TallyError('BUDGET_REACHED', {
+      message: `the budget of ${formatAmount(init.budget, token)} is used up; ${formatSize(bytes)} were delivered`,
+      hint: 'what has come is kept; the same command with a budget goes on from there',
+    })
   }
   if (bytes === 0n && ms === 0n && !resumable) return advised(failure, order)
   const hint = resumable ? 'the same command goes on with this session at the same byte' : failure.hint
   cli.out.done()
-  return new PartlyDelivered(new TallyError(failure.code, { message: `partly delivered: ${failure.message}`, ...(hint !== undefined && { hint }), cause: failure }))
+  return new PartlyDelivered(
+    new TallyError(failure.code, {
+      message: `partly delivered: ${failure.message}`,
+      ...(hint !== undefined && { hint }),
+      cause: failure,
+    }),
+  )
 }
 
 /** The same failure with the next step, where it is a reservation that is missing. */
 function advised(thrown: unknown, order: Order): Error {
   if (!(thrown instanceof TallyError)) return thrown instanceof Error ? thrown : new TallyError('INTERNAL', { cause: thrown })
-  const why = { CHANNEL_UNKNOWN: 'nothing is reserved for this provider yet', RESERVATION_TOO_SMALL: undefined, AMOUNT_OVER_DEPOSIT: undefined, CHANNEL_EXPIRED: undefined }
+  const why = {
+    CHANNEL_UNKNOWN: 'nothing is reserved for this provider yet',
+    RESERVATION_TOO_SMALL: undefined,
+    AMOUNT_OVER_DEPOSIT: undefined,
+    CHANNEL_EXPIRED: undefined,
+  }
   if (!(thrown.code in why)) return thrown
   const message = why[thrown.code as keyof typeof why] ?? ERRORS[thrown.code].text
   return new TallyError(thrown.code, { message, hint: topUp(order), cause: thrown })
@@ -212,7 +268,8 @@ function topUp({ found, opened, init }: Order): string {
 
 function withProvider(target: Target, provider: string | undefined): Target {
   if (provider === undefined) return target
-  if (target.provider !== undefined) throw new TallyError('USAGE', { message: 'the provider is named twice', hint: 'leave --provider out' })
+  if (target.provider !== undefined)
+    throw new TallyError('USAGE', { message: 'the provider is named twice', hint: 'leave --provider out' })
   return { ...target, provider }
 }
 
@@ -226,15 +283,24 @@ async function fileName(target: Target, out: string | undefined): Promise<string
 /** Before anything else is done, so that a mistake costs nothing. */
 async function refuseExisting(path: string, overwrite: boolean | undefined): Promise<void> {
   const there = await stat(path).then(() => true, () => false) // biome-ignore format: one thought
-  if (there && overwrite !== true) throw new TallyError('USAGE', { message: `"${path}" exists already`, hint: 'nothing was bought; choose another name with -o, or give --overwrite' })
+  if (there && overwrite !== true)
+    throw new TallyError('USAGE', {
+      message: `"${path}" exists already`,
+      hint: 'nothing was bought; choose another name with -o, or give --overwrite',
+    })
 }
 
 function parseRoot(text: string): Uint8Array {
   try {
     return fromHex(text.startsWith('0x') ? text : `0x${text}`, 32)
   } catch (cause) {
-    throw new TallyError('USAGE', { message: 'a root is 64 hex digits', hint: '`tallystick get name/` shows those of a provider', cause })
+    throw new TallyError('USAGE', {
+      message: 'a root is 64 hex digits',
+      hint: '`tallystick get name/` shows those of a provider',
+      cause,
+    })
   }
 }
 
-const jsonNeedsFile = (): TallyError => new TallyError('USAGE', { message: 'with --json what is bought must go to a file', hint: 'name it with -o' })
+const jsonNeedsFile = (): TallyError =>
+  new TallyError('USAGE', { message: 'with --json what is bought must go to a file', hint: 'name it with -o' })

@@ -10,7 +10,8 @@ export interface Sink {
 
 export function stdoutSink(): Sink {
   return {
-    write: (bytes) => new Promise((resolve) => process.stdout.write(bytes, (error) => resolve(error === undefined || error === null))),
+    write: (bytes) =>
+      new Promise((resolve) => process.stdout.write(bytes, (error) => resolve(error === undefined || error === null))),
     close: async () => undefined,
   }
 }
@@ -35,6 +36,10 @@ async function openNew(path: string, overwrite: boolean): Promise<FileHandle> {
   const how = constants.O_WRONLY | constants.O_CREAT | (overwrite ? constants.O_TRUNC : constants.O_EXCL)
   return await open(path, how, 0o666).catch((cause: NodeJS.ErrnoException) => {
     const message = cause.code === 'EEXIST' ? `"${path}" exists already` : `"${path}" cannot be made`
-    throw new TallyError('USAGE', { message, hint: 'nothing was bought; choose another name with -o, or give --overwrite', cause })
+    throw new TallyError('USAGE', {
+      message,
+      hint: 'nothing was bought; choose another name with -o, or give --overwrite',
+      cause,
+    })
   })
 }

@@ -34,7 +34,10 @@ function named(provider: string | undefined, rest: string, text: string): Target
   const service = slash < 0 ? rest : rest.slice(0, slash)
   if (isServiceName(service)) return { provider, service, path: slash < 0 ? '' : rest.slice(slash + 1) }
   throw new TallyError('USAGE', {
-    message: service === '' ? `${JSON.stringify(text.slice(0, 80))} names no service` : `${JSON.stringify(service.slice(0, 80))} is not the name of a service`,
+    message:
+      service === ''
+        ? `${JSON.stringify(text.slice(0, 80))} names no service`
+        : `${JSON.stringify(service.slice(0, 80))} is not the name of a service`,
     hint: 'write name/path, peer/name/path or tallystick://peer/name/path; a name has 1 to 64 of a-z 0-9 . _ -',
   })
 }

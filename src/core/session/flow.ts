@@ -35,9 +35,10 @@ export function openStream(flow: Flow, stream: number): Flow {
   return flow.open.has(stream) ? flow : withStream(flow, stream, { written: 0n, acked: 0n })
 }
 
+/** Bytes into a stream that the receiver has finished with are lost, not free: else one early last word would buy the rest of it. */
 export function wrote(flow: Flow, stream: number, bytes: bigint): Flow {
   const count = flow.open.get(stream)
-  return count === undefined ? flow : withStream(flow, stream, { ...count, written: count.written + bytes })
+  return count === undefined ? { ...flow, lost: flow.lost + bytes } : withStream(flow, stream, { ...count, written: count.written + bytes })
 }
 
 /**

@@ -14,7 +14,6 @@ import {
   keep,
   owedOf,
   type PayerContext,
-  type PayerEffect,
   type PayerSession,
   type PayerState,
   type PayerStep,
@@ -59,7 +58,7 @@ export function settleUp(state: PayerState, context: PayerContext, force: boolea
   if (rise > 0n && (force || finishing || session.waiting || rise >= quantumOf(terms))) return payRise(state, rise as Amount, context)
   if (finishing && rise <= 0n) return close(state)
   if (session.waiting && rise <= 0n && ackedOf(session.flow) >= session.written) return standstill(state, context, false)
-  return keep(state, ...(force ? acks(session) : []))
+  return force ? acknowledged(state) : keep(state)
 }
 
 /** How long a buyer holds bytes without using them before it takes them for useless, ms. */
@@ -80,20 +79,22 @@ export function whenStill(state: PayerState, context: PayerContext, handed: bigi
 function standstill(state: PayerState, context: PayerContext, patient: boolean): PayerStep {
   const { session, channel } = state
   const { terms, wish } = session
-  if (terms === undefined || session.reserving !== undefined) return keep(state, ...acks(session))
+  if (terms === undefined || session.reserving !== undefined) return acknowledged(state)
   const room = roomOf(session, channel)
   const risk = wish.limitAtRisk - atRiskOf(session)
   const most = expected(session, terms)
   const rest = most !== undefined && most > session.total ? most - session.total : room
   const extra = [quantumOf(terms), room, risk, rest].reduce((least, one) => (one < least ? one : least))
   if (extra > 0n) return payRise(state, extra as Amount, context)
-  if (patient) return keep(state, ...acks(session))
+  if (patient) return acknowledged(state)
   return settleUp(change(state, { finishing: room > 0n ? wireOf('RISK_TOO_HIGH') : shortReason(session, channel) }), context, true)
 }
 
-export function acks(session: PayerSession): PayerEffect[] {
-  const { id, ms } = session
-  return [...session.flow.open].map(([stream, { acked }]) => send({ type: 'ack', session: id, stream, bytes: acked, ms, final: false }))
+/** Says what was used of every open stream, and how long. */
+function acknowledged(state: PayerState): PayerStep {
+  const { id, ms, flow } = state.session
+  const acks = [...flow.open].map(([stream, { acked }]) => send({ type: 'ack', session: id, stream, bytes: acked, ms, final: false }))
+  return keep(change(state, { saidMs: ms }), ...acks)
 }
 
 function payRise(state: PayerState, rise: Amount, context: PayerContext): PayerStep {
@@ -104,11 +105,11 @@ function payRise(state: PayerState, rise: Amount, context: PayerContext): PayerS
   const total = (session.total + rise) as Amount
   const last = channel.last === undefined || amount > channel.last.amount ? promise : channel.last
   const next: PayerState = {
-    session: { ...session, total, waiting: false },
+    session: { ...session, total, waiting: false, saidMs: session.ms },
     channel: { ...channel, at: amount, last, unconfirmed: (channel.unconfirmed + rise) as Amount },
   }
   const pay = send({ type: 'promise', session: session.id, total, promise })
-  const paid: PayerStep = keep(next, ...acks(next.session), pay, { type: 'paid', rise })
+  const paid: PayerStep = keep(next, ...acknowledged(next).effects, pay, { type: 'paid', rise })
   return session.finishing === undefined ? paid : also(close(next), ...paid.effects)
 }
 

@@ -32,6 +32,8 @@ export interface PayerSession {
   /** what was used of each data stream (written = acked on this side) */
   readonly flow: Flow
   readonly ms: bigint
+  /** the most time that was ever acknowledged: what was said is not taken back */
+  readonly saidMs: bigint
   readonly at: number
   /** the payee's last word on credit */
   readonly credit: Amount
@@ -112,7 +114,7 @@ export interface PayerStep {
 export function newPayerSession(id: SessionId, wish: Wish, nowMs: number): PayerSession {
   return {
     id, status: 'asked', wish, terms: undefined, termsDigest: undefined, termsSignature: undefined, total: 0n as Amount, paid: 0n as Amount,
-    flow: NO_FLOW, ms: 0n, at: nowMs, credit: 0n as Amount, paused: false, waiting: false, written: 0n, stirred: nowMs, stale: false,
+    flow: NO_FLOW, ms: 0n, saidMs: 0n, at: nowMs, credit: 0n as Amount, paused: false, waiting: false, written: 0n, stirred: nowMs, stale: false,
     reserving: undefined, finishing: undefined, receipt: undefined, failure: undefined,
   } // biome-ignore format: one noun a line would hide the shape
 }

@@ -106,7 +106,7 @@ function onTerms(state: PayerState, message: TermsOffered, context: PayerContext
     session: {
       ...session, status: 'starting', terms: message.terms, termsDigest: context.digestTerms(message.terms), termsSignature: message.signature,
       total: message.total, paid: message.total, flow: foldAll(session.flow, acked), ms: message.acked.ms > session.ms ? message.acked.ms : session.ms,
-      credit: message.credit, paused: false, waiting: false, written: acked, stale: false, reserving: undefined, finishing: undefined, failure: undefined,
+      saidMs: message.acked.ms > session.ms ? message.acked.ms : session.ms, credit: message.credit, paused: false, waiting: false, written: acked, stale: false, reserving: undefined, finishing: undefined, failure: undefined,
     },
   } // biome-ignore format: a record
   const { restate } = agreed
@@ -162,7 +162,10 @@ function onMeter(state: PayerState, message: MeterReport, context: PayerContext)
   // a pause that was overtaken by a payment on its way is over by the time that payment is counted
   const waiting = message.paused && message.paid >= session.total
   const heard = confirm(state, message.paid)
-  const next = change(heard, { credit: message.credit, paused: message.paused, waiting, written: message.written.down, stirred: context.nowMs })
+  // its clock stands still: what ours ran on while the word was on its way was not delivered
+  const stood = message.paused && message.written.ms < session.ms ? message.written.ms : session.ms
+  const ms = stood > session.saidMs ? stood : session.saidMs
+  const next = change(heard, { ms, credit: message.credit, paused: message.paused, waiting, written: message.written.down, stirred: context.nowMs })
   return settleUp(next, context, message.paused)
 }
 
@@ -210,7 +213,7 @@ function onEnded(state: PayerState, stream: number, context: PayerContext): Paye
   const { session } = state
   const count = session.flow.open.get(stream)
   if (count === undefined) return keep(state)
-  const next = change(state, { flow: endStream(session.flow, stream) })
+  const next = change(state, { flow: endStream(session.flow, stream), saidMs: session.ms })
   const ack = send({ type: 'ack', session: session.id, stream, bytes: count.acked, ms: session.ms, final: true })
   return also(settleUp(next, context, false), ack)
 }
