@@ -1,11 +1,9 @@
 /** Changes of money in the words of a person: what they would do, and doing it. */
 
-import { addressOfPeer } from '../../protocols/peer-identity.ts'
 import { type Amount, minAmount } from '../core/amount.ts'
 import { TallyError } from '../core/errors.ts'
 import { type Address, formatAddress, parseAddress, type Seconds, seconds } from '../core/ids.ts'
 import { formatAmount, parseAmount } from '../core/token.ts'
-import { parsePeer } from '../node/lines.ts'
 import type { Balances, ChannelEntry } from '../node/money.ts'
 import type { TallyNode } from '../node/node.ts'
 import type { DryRun, Job, LedgerAction } from '../ports/chain.ts'
@@ -34,13 +32,18 @@ interface Intent {
 
 const nowS = (): number => Math.floor(Date.now() / 1000)
 
+/** The account that a person names by an address, a peer id or a multiaddr. Throws ADDRESS_INVALID, USAGE, UNSUPPORTED. */
+export type AccountOf = (text: string) => Address
+
 export class MoneyDesk {
   readonly #node: TallyNode
   readonly #book: PeerBook
+  readonly #accountOf: AccountOf
 
-  constructor(node: TallyNode, book: PeerBook) {
+  constructor(node: TallyNode, book: PeerBook, accountOf: AccountOf) {
     this.#node = node
     this.#book = book
+    this.#accountOf = accountOf
   }
 
   async plan(request: MoneyRequest, options: CallOptions): Promise<Plan> {
@@ -121,7 +124,8 @@ export class MoneyDesk {
       throw new TallyError('USAGE', { message: 'a node cannot reserve for itself', hint: 'name the provider that is to be paid' })
     const { wallet, ledger } = await this.#balances(options)
     const known = money.channels().find(({ id, role }) => role === 'payer' && id === money.idOf(provider))
-    const wanted = nowS() + days * DAY_S
+    // the clock of the chain decides when a reservation is over; ours may be behind
+    const wanted = Math.max(nowS(), await this.#node.chain.time(options)) + days * DAY_S
     // the ledger only ever extends a reservation
     const expiry = seconds(Math.max(wanted, known?.expiry ?? 0))
     const action = await money.openAction(provider, amount, expiry, options)
@@ -164,7 +168,7 @@ export class MoneyDesk {
     const { money } = this.#node
     const entry = await this.#channel(text, 'payer')
     const provider = entry.parties.target
-    if (entry.expiry <= nowS()) {
+    if (entry.expiry <= (await this.#node.chain.time(options))) {
       throw new TallyError('CHANNEL_EXPIRED', {
         message: `the reservation of channel ${entry.id} ended on ${day(entry.expiry)}`,
         hint: `take the rest back without the provider: tallystick channel reclaim ${entry.id}`,
@@ -209,7 +213,7 @@ export class MoneyDesk {
     const entry = await this.#channel(text, 'payer')
     const provider = entry.parties.target
     const rest = (entry.deposit - entry.settled) as Amount
-    if (rest > 0n && entry.expiry > nowS()) {
+    if (rest > 0n && entry.expiry > (await this.#node.chain.time(options))) {
       throw new TallyError('TX_REVERTED', {
         message: `the reservation of channel ${entry.id} lasts until ${day(entry.expiry)}`,
         hint: `with the provider's signature it ends at once: tallystick channel close ${entry.id}`,
@@ -228,9 +232,8 @@ export class MoneyDesk {
 
   /** The account behind an address, a peer id or a multiaddr; where a peer can be reached is remembered. */
   async #provider(text: string): Promise<Address> {
-    if (!isPeer(text)) return parseAddress(text)
-    const provider = addressOfPeer(parsePeer(text).peer)
-    await this.#book.remember(provider, text)
+    const provider = this.#accountOf(text)
+    if (isPeer(text)) await this.#book.remember(provider, text)
     return provider
   }
 

@@ -5,7 +5,7 @@ import { type Found, noOffer } from '../discovery/market.ts'
 import type { TallyNode } from '../node/node.ts'
 import { unlessAborted } from '../services/abort.ts'
 import type { CallOptions, Control, Done, FindRequest, MoneyRequest, Plan } from './control.ts'
-import { MoneyDesk } from './money-desk.ts'
+import { type AccountOf, MoneyDesk } from './money-desk.ts'
 import type { PeerBook } from './peer-book.ts'
 import {
   type BalanceView,
@@ -21,6 +21,7 @@ import {
 
 export interface NodeControlInit extends Omit<StatusInit, 'nowS'> {
   readonly book: PeerBook
+  readonly accountOf: AccountOf
 }
 
 /** how long a look waits for the ledger's newest facts, ms */
@@ -42,7 +43,7 @@ export class NodeControl implements Control {
   constructor(node: TallyNode, init: NodeControlInit) {
     this.#node = node
     this.#init = init
-    this.#desk = new MoneyDesk(node, init.book)
+    this.#desk = new MoneyDesk(node, init.book, init.accountOf)
     node.chain.follow((facts) => {
       for (const fact of facts) if (fact.type === 'head') this.#told = fact.head
     })

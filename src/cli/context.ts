@@ -1,34 +1,14 @@
 /** What a command works with: its options, its output, the signal that ends it, and the node, here or in another process. */
-import { join } from 'node:path'
 import type { Control } from '../api/control.ts'
-import type { NodeControl } from '../api/node-control.ts'
 import { formatDuration } from '../core/duration.ts'
 import { TallyError } from '../core/errors.ts'
 import type { ResolvedConfig } from '../node/config.ts'
 import type { HomePaths, OpenedHome } from '../node/home.ts'
-import type { TallyNode } from '../node/node.ts'
-import type { LogLevel } from './log-levels.ts'
+import type { OpenedNode, OpenNodeOptions } from './open-node.ts'
 import type { GlobalOptions } from './options.ts'
 import { Output } from './output.ts'
 import { askSecret, canAsk } from './prompt.ts'
 import { type Stop, stopOnSignals } from './stop.ts'
-import { ownVersion } from './version.ts'
-
-export interface OpenNodeOptions {
-  /** multiaddrs to listen on, true = those of the settings. @default none: nobody can call */
-  readonly listen?: readonly string[] | true
-  /** whether other peers are wanted at all. @default true */
-  readonly peers?: boolean
-  /** what is logged unless told otherwise. @default 'error' */
-  readonly logLevel?: LogLevel
-}
-
-export interface OpenedNode {
-  readonly node: TallyNode
-  readonly home: OpenedHome
-  readonly settings: ResolvedConfig
-  readonly control: NodeControl
-}
 
 /** how long a node that was opened for one command may take to end in order, ms */
 const CLOSE_MS = 20_000
@@ -118,37 +98,14 @@ export class Cli {
 
   /** A node over this home. Whoever opens it stops it: see `withNode`. @throws as createNode, CONFIG_INVALID, HOME_MISSING, PASSWORD_WRONG */
   async openNode(options: OpenNodeOptions = {}): Promise<OpenedNode> {
-    const paths = await this.paths()
     const [{ requireHome }, { requireChain }] = await Promise.all([import('../node/home.ts'), import('../node/config.ts')])
-    await requireHome(paths)
+    await requireHome(await this.paths())
     const settings = await this.settings()
-    const { rpcUrl, chainId, ledger, token, confirmationsBlocks } = requireChain(settings)
+    // before anybody is asked for a password
+    requireChain(settings)
     const home = await this.openHome()
-    const { config } = settings
-    const [{ createNode }, { openLog }, { NodeControl: Here }, { PeerBook }, { rememberToken }] = await Promise.all([
-      import('../node/create-node.ts'), import('./log.ts'), import('../api/node-control.ts'), import('../api/peer-book.ts'), import('./token-book.ts'),
-    ]) // biome-ignore format: a list
-    const level = settings.origin.get('log.level')?.source === 'default' ? (options.logLevel ?? 'error') : config.log.level
-    const node = await createNode({
-      privateKey: home.privateKey,
-      store: { path: paths.db },
-      chain: { rpcUrl, chainId, ledger, confirmations: confirmationsBlocks },
-      token,
-      listen: options.listen === true ? config.listen : (options.listen ?? []),
-      bootstrap: options.peers === false ? [] : config.bootstrap,
-      provider: config.provider,
-      log: openLog(level, this.out),
-      signal: this.stop.signal,
-    })
-    const running = options.listen === undefined ? undefined : { pid: process.pid, since: Math.floor(Date.now() / 1000) }
-    const control = new Here(node, {
-      version: ownVersion(),
-      home: paths.dir,
-      running,
-      book: new PeerBook(join(paths.dir, 'peers.json')),
-    })
-    await rememberToken(paths.dir, node.token)
-    return { node, home, settings, control }
+    const { openNode } = await import('./open-node.ts')
+    return await openNode({ home, settings, out: this.out, signal: this.stop.signal }, options)
   }
 
   /** Opens a node, works with it, stops it, also when the work fails. */

@@ -1,5 +1,5 @@
 /** The log of a node on stderr: lines for people on a terminal, JSON elsewhere. */
-import { destination, type Logger, pino } from 'pino'
+import { pino } from 'pino'
 import type { Log } from '../session/components.ts'
 import type { LogLevel } from './log-levels.ts'
 import type { Output } from './output.ts'
@@ -10,10 +10,8 @@ const REDACT = ['password', 'privateKey', '*.password', '*.privateKey', 'authori
 /** A log of at least that level. Never throws. */
 export function openLog(level: LogLevel, out: Output): Log {
   const options = { level, base: null, redact: REDACT, serializers: { err: plainError } }
-  const logger: Logger = out.live
-    ? pino(options, { write: (line: string) => out.note(readable(line)) })
-    : pino(options, destination({ fd: 2, sync: true }))
-  return logger
+  if (out.live) return pino(options, { write: (line: string) => out.note(readable(line)) })
+  return pino(options, pino.destination({ fd: 2, sync: true }))
 }
 
 /** an error without its stack: operators read codes and sentences */

@@ -2,13 +2,23 @@
  * Offers: what a provider says of a service, signed.
  * @see protocols/offer/SPEC.md
  */
-import { type Amount, isAmount, readAmount } from './amount.ts'
+import { type Amount, isAmount, MAX_AMOUNT, readAmount } from './amount.ts'
 import { ByteReader, ByteWriter } from './bytes.ts'
 import { recoverAddress, SIGNATURE_BYTES, type Sign } from './crypto/secp256k1.ts'
 import { addressWord, bytesWord, type Domain, structDigest, textWord, typeHash, uintWord } from './eip712.ts'
 import { TallyError } from './errors.ts'
 import { type Address, readAddress, readSeconds, type Seconds, writeAddress } from './ids.ts'
-import { type Chunk, encodeChunk, encodePrice, type Price, readChunk, readPrice, writeChunk, writePrice } from './price.ts'
+import {
+  type Chunk,
+  chunkCost,
+  encodeChunk,
+  encodePrice,
+  type Price,
+  readChunk,
+  readPrice,
+  writeChunk,
+  writePrice,
+} from './price.ts'
 
 /** Prices and demands of one service of one provider. All texts are a stranger's: escape them before they are shown. */
 export interface Offer {
@@ -57,7 +67,9 @@ const MAX_PARAMETERS_BYTES = 1024
 
 const SERVICE = /^[a-z0-9._-]{1,64}$/
 const KIND = /^[a-z0-9._-]{1,32}$/
-const CONTROL = /\p{Cc}/u
+// controls, and the marks that turn the direction of text around: either can make a terminal show what is not there
+const CONTROL = /[\p{Cc}\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/u
+const PRINTABLE = /^[\x21-\x7e]+$/
 
 const OFFER_TYPE = typeHash(
   'Offer(address provider,uint64 sequence,uint40 expiry,address token,string service,string kind,string description,' +
@@ -75,14 +87,34 @@ export function isServiceKind(text: string): boolean {
 }
 
 /** What breaks the rules of a single field that the codec does not know, as a sentence; undefined when nothing does. */
-function flawOf({ service, kind, description, addresses, minReservation }: Offer): string | undefined {
+function flawOf({
+  service,
+  kind,
+  description,
+  addresses,
+  minReservation,
+  inputs,
+  outputs,
+  price,
+  chunk,
+}: Offer): string | undefined {
   if (!isServiceName(service)) return 'a service is named by 1 to 64 of a-z 0-9 . _ -'
   if (!isServiceKind(kind)) return 'a kind of service is named by 1 to 32 of a-z 0-9 . _ -'
-  if (CONTROL.test(description)) return 'the description holds a control character'
+  if (CONTROL.test(description + inputs + outputs)) return 'a text of the offer holds a control character'
   if (!isAmount(minReservation)) return 'the minimum reservation is not an amount'
   if (addresses.length > MAX_ADDRESSES) return `an offer names at most ${MAX_ADDRESSES} addresses`
-  if (addresses.includes('')) return 'an address of the offer is empty'
+  if (!addresses.every((address) => PRINTABLE.test(address))) return 'an address of the offer is empty or not printable'
+  if (!isPayable(price, chunk)) return 'a chunk of the offer costs more than any amount can hold'
   return undefined
+}
+
+/** chunkCost() refuses 2^96 and more, and nothing else */
+function isPayable(price: Price, chunk: Chunk): boolean {
+  try {
+    return chunkCost(price, chunk) <= MAX_AMOUNT
+  } catch {
+    return false
+  }
 }
 
 function writeAddresses(writer: ByteWriter, addresses: readonly string[]): ByteWriter {

@@ -144,6 +144,7 @@ export class TallyNode {
 
   /** Puts a service on sale and announces it. A change of price is a new `serve` of the same name: it counts for new sessions only. @throws PRICE_INVALID, OFFER_INVALID */
   async serve(options: ServeOptions): Promise<SignedOffer> {
+    this.#refuseStopped()
     const { token, shelf, payee, market, policy } = this.#parts
     const price = typeof options.price === 'string' ? parsePrice(options.price, token) : options.price
     const chunk = typeof options.chunk === 'object' ? options.chunk : parseChunk(options.chunk ?? usualChunk(price), price)
@@ -173,6 +174,7 @@ export class TallyNode {
 
   /** Opens a paid session. @throws every code with which either end may refuse; nothing was paid then */
   async open(options: OpenOptions): Promise<NodeSession> {
+    this.#refuseStopped()
     const { payer, lines, domain, self } = this.#parts
     const found = await this.#choose(options)
     const line = await lines.to(found.peer, options)
@@ -183,6 +185,7 @@ export class TallyNode {
 
   /** Goes on with a session that was cut: same session, same totals. @throws SESSION_UNKNOWN when either end has forgotten it */
   async resume(id: SessionId, found: Found, options: ResumeOptions = {}): Promise<NodeSession> {
+    this.#refuseStopped()
     const { payer, lines, domain, self } = this.#parts
     const line = await lines.to(found.peer, options)
     const live = await payer.resume(line, id, options.usedBytes ?? 0n, options)
@@ -216,6 +219,10 @@ export class TallyNode {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop()
+  }
+
+  #refuseStopped(): void {
+    if (this.#stopping !== undefined) throw new TallyError('SHUTTING_DOWN')
   }
 
   async #stop(options: Options): Promise<void> {

@@ -17,7 +17,7 @@ export interface DeliveryRules {
 }
 
 /** the most that is given to the transport in one piece; a chunk is not written past this without asking again */
-const PIECE_BYTES = 256 * 1024
+const PIECE_BYTES = 1024 * 1024
 
 export class Delivery {
   readonly #incoming: IncomingData

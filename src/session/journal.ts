@@ -5,7 +5,7 @@
 import { setTimeout, clearTimeout } from 'node:timers'
 
 /** How long a change that is in no hurry may wait for others to join it, in milliseconds. */
-const JOIN_MS = 3
+const JOIN_MS = 10
 
 export interface JournalInit<Owner, Input> {
   /** Writes the records of these owners, as they are now, in one commit. */

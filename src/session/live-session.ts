@@ -27,13 +27,15 @@ export interface SessionEnd {
 }
 
 export class LiveSession implements PaidSession {
-  session: PayerSession
   readonly channel: ChannelId
   readonly line: ProviderLine
   /** resolves when the session is over for good, or cut */
   readonly ended: Promise<SessionEnd>
   readonly #desk: Desk
   readonly #streams = new Map<number, Stream>()
+  /** bytes of each stream that were used in this turn of the loop and that the rules have not heard of yet */
+  #unsaid = new Map<number, number>()
+  #session: PayerSession
   readonly #live = Promise.withResolvers<void>()
   readonly #end = Promise.withResolvers<SessionEnd>()
   #crypto: PayerCrypto | undefined
@@ -42,12 +44,27 @@ export class LiveSession implements PaidSession {
   #handed = 0n
 
   constructor(session: PayerSession, channel: ChannelId, line: ProviderLine, desk: Desk) {
-    this.session = session
+    this.#session = session
     this.channel = channel
     this.line = line
     this.#desk = desk
     this.ended = this.#end.promise
     this.#live.promise.catch(() => undefined)
+  }
+
+  /** The record as it is now: with all that was used. */
+  get session(): PayerSession {
+    this.#sayUsed()
+    return this.#session
+  }
+
+  set session(session: PayerSession) {
+    this.#session = session
+  }
+
+  /** The record as the rules know it; `handed` counts what they have not heard of as not used yet. */
+  get recorded(): PayerSession {
+    return this.#session
   }
 
   get content(): Uint8Array {
@@ -111,8 +128,20 @@ export class LiveSession implements PaidSession {
     })
   }
 
+  /** These bytes were used. What arrives in one turn of the loop comes in many small runs; the rules hear of it once. */
   used(stream: number, bytes: number): void {
-    this.#desk.run(this, { type: 'used', stream, bytes })
+    if (this.#unsaid.size === 0) process.nextTick(() => this.#sayUsed())
+    this.#unsaid.set(stream, (this.#unsaid.get(stream) ?? 0) + bytes)
+  }
+
+  #sayUsed(): void {
+    if (this.#unsaid.size === 0) return
+    const unsaid = this.#unsaid
+    this.#unsaid = new Map()
+    for (const [stream, bytes] of unsaid) {
+      this.#handed -= BigInt(bytes)
+      this.#desk.run(this, { type: 'used', stream, bytes })
+    }
   }
 
   /** For how long the session has been in its state, ms; asked after every change. */
@@ -132,6 +161,7 @@ export class LiveSession implements PaidSession {
 
   /** bytes of all streams that were given to their readers and are not used yet */
   get handed(): bigint {
+    this.#sayUsed()
     return this.#handed
   }
 
@@ -152,7 +182,7 @@ export class LiveSession implements PaidSession {
     return code
   }
 
-  /** Bytes that were given to a reader are used, or will never be. */
+  /** Bytes that were given to a reader will never be used. */
   taken(bytes: bigint): void {
     this.#handed -= bytes
   }
@@ -211,7 +241,6 @@ class Stream implements PaidStream {
     if (this.free) return
     const most = BigInt(bytes) < this.#handed ? BigInt(bytes) : this.#handed
     this.#handed -= most
-    this.#session.taken(most)
     this.#session.used(this.#number, Number(most))
   }
 

@@ -6,7 +6,7 @@
  */
 import type { Amount } from '../core/amount.ts'
 import type { ChannelIn } from '../core/channel.ts'
-import { newOwner, type OwnerAccount, type Pool, takeGrant } from '../core/credit.ts'
+import { creditLimit, newOwner, type OwnerAccount, type Pool, takeGrant } from '../core/credit.ts'
 import { asTallyError, type ErrorCode, TallyError } from '../core/errors.ts'
 import { type Address, type ChannelId, channelId, type SessionId } from '../core/ids.ts'
 import { chunkCost } from '../core/price.ts'
@@ -27,18 +27,25 @@ import {
   type PayeeSession,
   stepPayee,
 } from '../core/session/payee.ts'
-import { isAgreed } from '../core/session/payee-state.ts'
 import { judgeHello, termsFor } from '../core/session/payee-hello.ts'
+import { isAgreed } from '../core/session/payee-state.ts'
 import type { ChainFact } from '../ports/chain.ts'
 import type { IncomingData, PayeeLink } from '../ports/link.ts'
 import type { ServiceAdapter } from '../ports/service.ts'
+import type { StoreOp } from '../ports/store.ts'
 import type { PayeeDeskComponents, ServiceOnSale } from './components.ts'
 import { type PayeeCrypto, payeeCrypto } from './crypto.ts'
 import { Delivery } from './delivery.ts'
+import { Journal } from './journal.ts'
 import { PayeeRecords } from './records.ts'
 
 export interface PayeeDeskInit {
-  readonly policy: PayeePolicy & { readonly poolPerHour: Amount; readonly patienceMs: number; readonly maxSessions: number; readonly sessionLastS: number }
+  readonly policy: PayeePolicy & {
+    readonly poolPerHour: Amount
+    readonly patienceMs: number
+    readonly maxSessions: number
+    readonly sessionLastS: number
+  }
   /** addresses that are refused */
   readonly banned?: ReadonlySet<Address>
 }
@@ -61,6 +68,8 @@ interface Live {
   readonly crypto: PayeeCrypto
   readonly deliveries: Map<number, Delivery>
   readonly service: string
+  /** what this session uses of its owner's credit: kept, because every step of the owner's other sessions asks for it */
+  exposed: Amount
   /** what the session sells; undefined for one from the disk, which goes on with what has its name now */
   adapter?: ServiceAdapter
 }
@@ -71,6 +80,7 @@ export class PayeeDesk {
   readonly #components: PayeeDeskComponents
   readonly #init: PayeeDeskInit
   readonly #records: PayeeRecords
+  readonly #journal: Journal<Live, PayeeInput>
   readonly #services = new Map<string, ServiceOnSale>()
   readonly #channels = new Map<ChannelId, ChannelIn>()
   readonly #owners = new Map<string, OwnerAccount>()
@@ -87,6 +97,11 @@ export class PayeeDesk {
     this.#components = components
     this.#init = init
     this.#records = new PayeeRecords(components.store)
+    this.#journal = new Journal({
+      write: (lives) => this.#write(lives),
+      done: (live, inputs) => this.#stored(live, inputs),
+      failed: (lives, thrown) => this.#unstored(lives, thrown),
+    })
   }
 
   /** Loads what was going on; sessions that were live are cut and may be resumed. */
@@ -107,6 +122,10 @@ export class PayeeDesk {
     this.#holds(link)
     try {
       for await (const batch of link) for (const message of batch) this.#onMessage(link, message)
+    } catch (thrown) {
+      // the payer must learn that nobody reads it any more; else its next stream would be a second one, and refused
+      link.abort(new TallyError('INTERNAL', { cause: thrown }))
+      throw thrown
     } finally {
       if (this.#links.get(link.address) === link) this.#links.delete(link.address)
       for (const live of [...this.#live.values()]) if (live.link === link) this.#cut(live)
@@ -126,16 +145,27 @@ export class PayeeDesk {
     const { session: id, stream, request } = incoming.header
     const live = this.#live.get(id)
     const adapter = live === undefined ? undefined : (live.adapter ?? this.#services.get(live.service)?.adapter)
-    if (live === undefined || adapter === undefined || live.session.terms.signer !== incoming.address) return incoming.refuse(new TallyError('SESSION_UNKNOWN'))
-    if (live.session.status !== 'live' || live.session.stopping !== undefined || live.deliveries.has(stream) || live.session.flow.open.has(stream)) {
+    if (live === undefined || adapter === undefined || live.session.terms.signer !== incoming.address)
+      return incoming.refuse(new TallyError('SESSION_UNKNOWN'))
+    if (
+      live.session.status !== 'live' ||
+      live.session.stopping !== undefined ||
+      live.deliveries.has(stream) ||
+      live.session.flow.open.has(stream)
+    ) {
       return incoming.refuse(new TallyError('WRONG_STATE'))
     }
-    if (live.deliveries.size >= MAX_STREAMS || live.session.flow.open.size >= 2 * MAX_STREAMS) return incoming.refuse(new TallyError('RATE_EXCEEDED'))
+    if (live.deliveries.size >= MAX_STREAMS || live.session.flow.open.size >= 2 * MAX_STREAMS)
+      return incoming.refuse(new TallyError('RATE_EXCEEDED'))
     const delivery = new Delivery(incoming, {
       opened: () => this.#run(live, { type: 'opened', stream }),
-      allowance: () => allowance({ session: live.session, channel: this.#channelOf(live), owner: this.#ownerOf(live) }, this.#context(live)),
+      allowance: () =>
+        allowance({ session: live.session, channel: this.#channelOf(live), owner: this.#ownerOf(live) }, this.#context(live)),
       wrote: (bytes) => this.#run(live, { type: 'wrote', stream, bytes }),
-      blocked: () => this.#run(live, { type: 'blocked' }),
+      blocked: () => {
+        this.#journal.flush()
+        this.#run(live, { type: 'blocked' })
+      },
     })
     live.deliveries.set(stream, delivery)
     try {
@@ -158,6 +188,7 @@ export class PayeeDesk {
     signal?.removeEventListener('abort', wake)
     clearInterval(this.#timer)
     for (const live of this.#live.values()) this.#cutDeliveries(live)
+    this.#journal.flush()
   }
 
   readonly #ended = new Set<() => void>()
@@ -173,7 +204,7 @@ export class PayeeDesk {
       this.#channels.set(fact.id, channel)
       ops.push(this.#records.putChannel(channel))
     }
-    if (ops.length > 0) await this.#components.store.commit(ops)
+    if (ops.length > 0) await this.#commit(ops)
   }
 
   channels(): Iterable<ChannelIn> {
@@ -190,12 +221,18 @@ export class PayeeDesk {
   }
 
   #onMessage(link: PayeeLink, message: FromPayer): void {
-    if (message.type === 'hello') return void this.#answerHello(link, message).catch((thrown: unknown) => this.#refuse(link, message.session, thrown))
-    if (message.type === 'release') return void this.#answerRelease(link, message).catch((thrown: unknown) => this.#refuse(link, undefined, thrown))
+    if (message.type === 'hello')
+      return void this.#answerHello(link, message).catch((thrown: unknown) => this.#refuse(link, message.session, thrown))
+    if (message.type === 'release')
+      return void this.#answerRelease(link, message).catch((thrown: unknown) => this.#refuse(link, undefined, thrown))
     if (message.type === 'fault' && message.session === undefined) return
-    const live = message.session === undefined ? undefined : (this.#live.get(message.session) ?? this.#recent.get(message.session))
+    const live =
+      message.session === undefined ? undefined : (this.#live.get(message.session) ?? this.#recent.get(message.session))
     if (live === undefined || live.link !== link) {
-      if (message.type === 'countersign') return void this.#late(link, message).catch((thrown: unknown) => this.#components.log.warn({ err: asTallyError(thrown).code }, 'countersignature not stored'))
+      if (message.type === 'countersign')
+        return void this.#late(link, message).catch((thrown: unknown) =>
+          this.#components.log.warn({ err: asTallyError(thrown).code }, 'countersignature not stored'),
+        )
       return this.#refuse(link, message.session, new TallyError('SESSION_UNKNOWN'))
     }
     const input = inputOf(message)
@@ -206,14 +243,20 @@ export class PayeeDesk {
 
   #refuse(link: PayeeLink, session: SessionId | undefined, thrown: unknown): void {
     const error = asTallyError(thrown)
-    if (error.kind.wire === undefined || error.code === 'INTERNAL') this.#components.log.error({ err: error }, 'refused with an internal error')
+    if (error.kind.wire === undefined || error.code === 'INTERNAL')
+      this.#components.log.error({ err: error }, 'refused with an internal error')
     link.send({ type: 'fault', session, code: error.wire })
   }
 
   async #answerHello(link: PayeeLink, hello: Hello): Promise<void> {
     if (!this.#holds(link)) throw new TallyError('BUSY')
     if (this.#stopping) throw new TallyError('SHUTTING_DOWN')
-    const parties: ChannelParties = { owner: hello.owner, signer: link.address, target: this.#components.self.address, token: hello.token }
+    const parties: ChannelParties = {
+      owner: hello.owner,
+      signer: link.address,
+      target: this.#components.self.address,
+      token: hello.token,
+    }
     const known = this.#live.get(hello.session)
     if (known === undefined && hello.resume) return await this.#answerOld(link, hello)
     if (known !== undefined && known.session.terms.signer !== link.address) throw new TallyError('SESSION_UNKNOWN')
@@ -245,12 +288,20 @@ export class PayeeDesk {
     if (code !== undefined) throw new TallyError(code)
   }
 
-  async #offer(link: PayeeLink, hello: Hello, parties: ChannelParties, service: ServiceOnSale, content: Uint8Array): Promise<void> {
+  async #offer(
+    link: PayeeLink,
+    hello: Hello,
+    parties: ChannelParties,
+    service: ServiceOnSale,
+    content: Uint8Array,
+  ): Promise<void> {
     const { self, domain, clock } = this.#components
     const { policy } = this.#init
     const offer = service.offer()
     const owner = this.#grant(parties, chunkCost(offer.price, offer.chunk))
-    const arrearsTaken = [...(this.#byOwner.get(ownerKey(owner.owner, owner.token)) ?? [])].some((live) => live.session.terms.arrears > 0n)
+    const arrearsTaken = [...(this.#byOwner.get(ownerKey(owner.owner, owner.token)) ?? [])].some(
+      (live) => live.session.terms.arrears > 0n,
+    )
     const terms = termsFor(hello, offer, owner, {
       signer: link.address, content, patienceMs: policy.patienceMs, nowS: clock.nowS(), lastS: policy.sessionLastS, arrearsTaken,
     }) // biome-ignore format: a record
@@ -278,24 +329,25 @@ export class PayeeDesk {
 
   async #late(link: PayeeLink, message: FromPayer & { type: 'countersign' }): Promise<void> {
     const old = await this.#records.session(message.session)
-    if (old === undefined || old.receipt === undefined || old.countersignature !== undefined || old.terms.signer !== link.address) return
+    if (old === undefined || old.receipt === undefined || old.countersignature !== undefined || old.terms.signer !== link.address)
+      return
     const parties = { owner: old.terms.owner, signer: old.terms.signer, target: old.terms.provider, token: old.terms.token }
     const crypto = payeeCrypto(this.#components.domain, this.#components.self, parties, link.publicKey, old.terms)
     if (!crypto.verifyReceipt(old.receipt.receipt, message.signature)) return
-    await this.#components.store.commit([this.#records.putSession({ ...old, countersignature: message.signature })])
+    await this.#commit([this.#records.putSession({ ...old, countersignature: message.signature })])
   }
 
   /** Only what is on the disk is said: a payer takes the head and the total of the terms for confirmed. */
   async #sendTerms(live: Live): Promise<void> {
     const { session, link } = live
     const state = { session, channel: this.#channelOf(live), owner: this.#ownerOf(live) }
-    const owner = this.#durableOwner(live)
+    const owner = this.#durableOwner(live.ownerKey, [live])
     const message: TermsOffered = {
       type: 'terms', terms: session.terms, signature: session.termsSignature, head: state.channel.best, total: session.total,
       acked: ackedMeter(session), credit: creditLeft(state, this.#context(live)),
     } // biome-ignore format: a record
     const agreed = isAgreed(session) ? [this.#records.putSession(onceDurable(session, owner).session)] : []
-    await this.#components.store.commit([this.#records.putPool(this.#pool), this.#records.putOwner(owner), ...agreed])
+    await this.#commit([this.#records.putPool(this.#pool), this.#records.putOwner(owner), ...agreed])
     if (live.session.status === 'offered' && live.link === link) link?.send(message)
   }
 
@@ -303,17 +355,23 @@ export class PayeeDesk {
   async #lookUp(parties: ChannelParties): Promise<void> {
     const id = channelId(parties)
     const known = this.#channels.get(id)
-    const fresh = known !== undefined && known.facts.expiry > this.#components.clock.nowS() && known.facts.deposit > (known.best?.amount ?? 0n)
+    const fresh =
+      known !== undefined &&
+      known.facts.expiry > this.#components.clock.nowS() &&
+      known.facts.deposit > (known.best?.amount ?? 0n)
     if (fresh) return
     const view = await this.#components.chain.channel(parties).catch((thrown: unknown) => {
       if (known !== undefined) return { id, confirmed: known.facts }
       throw new TallyError('BUSY', { cause: thrown })
     })
     if (view.confirmed === undefined || view.confirmed.deposit === 0n) return
-    const channel: ChannelIn = { ...(this.#channels.get(id) ?? { id, parties, best: undefined, frozen: undefined }), facts: view.confirmed }
+    const channel: ChannelIn = {
+      ...(this.#channels.get(id) ?? { id, parties, best: undefined, frozen: undefined }),
+      facts: view.confirmed,
+    }
     this.#channels.set(id, channel)
     this.#components.chain.watch([id])
-    await this.#components.store.commit([this.#records.putChannel(channel)])
+    await this.#commit([this.#records.putChannel(channel)])
   }
 
   #grant(parties: ChannelParties, want: Amount): OwnerAccount {
@@ -332,11 +390,12 @@ export class PayeeDesk {
     const channel = this.#channels.get(id)
     if (channel === undefined) throw new TallyError('CHANNEL_UNKNOWN')
     if ([...this.#live.values()].some((live) => live.channel === id)) throw new TallyError('CHANNEL_IN_USE')
-    if (message.epoch !== channel.facts.epoch || message.amount !== (channel.best?.amount ?? channel.facts.settled)) throw new TallyError('HEAD_DISAGREES')
+    if (message.epoch !== channel.facts.epoch || message.amount !== (channel.best?.amount ?? channel.facts.settled))
+      throw new TallyError('HEAD_DISAGREES')
     const deadline = this.#components.closeDeadline()
     const frozen = { ...channel, frozen: { until: deadline, epoch: message.epoch } }
     this.#channels.set(id, frozen)
-    await this.#components.store.commit([this.#records.putChannel(frozen)])
+    await this.#commit([this.#records.putChannel(frozen)])
     const signature = this.#components.signClose({ channel: id, amount: message.amount, deadline, epoch: message.epoch })
     link.send({ type: 'released', channel: id, amount: message.amount, deadline, epoch: message.epoch, signature })
   }
@@ -346,7 +405,7 @@ export class PayeeDesk {
     const parties = { owner: terms.owner, signer: terms.signer, target: terms.provider, token: terms.token }
     const key = ownerKey(terms.owner, terms.token)
     const live: Live = {
-      session, channel: channelId(parties), ownerKey: key, link, service: terms.service, deliveries: new Map(),
+      session, channel: channelId(parties), ownerKey: key, link, service: terms.service, deliveries: new Map(), exposed: exposureOf(session),
       crypto: crypto ?? payeeCrypto(this.#components.domain, this.#components.self, parties, undefined, terms),
     } // biome-ignore format: a record
     this.#live.set(session.id, live)
@@ -368,18 +427,38 @@ export class PayeeDesk {
   #context(live: Live): PayeeContext {
     const { clock } = this.#components
     let other = 0n
-    for (const one of this.#byOwner.get(live.ownerKey) ?? []) if (one !== live) other += exposureOf(one.session)
+    for (const one of this.#byOwner.get(live.ownerKey) ?? []) if (one !== live) other += one.exposed
     return { nowMs: clock.nowMs(), nowS: clock.nowS(), policy: this.#init.policy, otherExposure: other as Amount, ...live.crypto }
   }
 
+  /** One input of one session. An error in the rules costs this session, never the process or another session. */
   #run(live: Live, input: PayeeInput): void {
+    try {
+      this.#step(live, input)
+    } catch (thrown) {
+      this.#components.log.error(
+        { session: live.session.id, input: input.type, err: thrown },
+        'an error of this program; the session is given up',
+      )
+      this.#live.delete(live.session.id)
+      this.#byOwner.get(live.ownerKey)?.delete(live)
+      this.#cutDeliveries(live)
+      live.link?.send({ type: 'fault', session: live.session.id, code: new TallyError('INTERNAL').wire })
+      this.#tellEnded()
+    }
+  }
+
+  #step(live: Live, input: PayeeInput): void {
     const before = { session: live.session, channel: this.#channelOf(live), owner: this.#ownerOf(live) }
     const { state, effects } = stepPayee(before, input, this.#context(live))
     live.session = state.session
+    live.exposed = exposureOf(state.session)
     this.#channels.set(live.channel, state.channel)
     this.#owners.set(live.ownerKey, state.owner)
     for (const effect of effects) this.#perform(live, effect)
-    this.#components.events.emit('payee:session', { session: live.session, due: dueOf(live.session), exposure: exposureOf(live.session) })
+    const { events } = this.#components
+    if (events.listenerCount('payee:session') > 0)
+      events.emit('payee:session', { session: live.session, due: dueOf(live.session), exposure: live.exposed })
   }
 
   #perform(live: Live, effect: PayeeEffect): void {
@@ -396,23 +475,63 @@ export class PayeeDesk {
   }
 
   /** The owner's account as it is once all that was given to the disk is on it; its sessions write into one record. */
-  #durableOwner(live: Live): OwnerAccount {
-    const all = new Set([...(this.#byOwner.get(live.ownerKey) ?? []), live])
-    return [...all].reduce((owner, one) => onceDurable(one.session, owner).owner, this.#ownerOf(live))
+  #durableOwner(key: string, lives: Iterable<Live>): OwnerAccount {
+    let owner = this.#owners.get(key)
+    for (const { session } of new Set([...(this.#byOwner.get(key) ?? []), ...lives])) {
+      owner ??= newOwner(session.terms.owner, session.terms.token)
+      if (session.paid < session.total) owner = onceDurable(session, owner).owner
+    }
+    if (owner === undefined) throw new TallyError('INTERNAL', { message: 'no session and no record of an owner' })
+    return owner
   }
 
   #store(live: Live, then: PayeeInput | undefined): void {
-    const owner = this.#durableOwner(live)
-    const { session } = onceDurable(live.session, owner)
-    const ops = [this.#records.putSession(session), this.#records.putChannel(this.#channelOf(live)), this.#records.putOwner(owner)]
-    this.#components.store.commit(ops).then(
-      () => then !== undefined && this.#run(live, then),
-      (thrown: unknown) => {
-        // what is not on the disk is not paid: without a disk nothing more is delivered
-        this.#components.log.error({ err: asTallyError(thrown) }, 'the store failed; the session is cut')
-        live.link?.abort(new TallyError('INTERNAL'))
-      },
-    )
+    const payment = then?.type === 'stored' && then.what === 'payment'
+    this.#journal.add(live, then, !payment || this.#isWaitedFor(live))
+  }
+
+  /** Whether a payment should be on the disk at once: nothing is being delivered, or what is has used half of the credit. */
+  #isWaitedFor(live: Live): boolean {
+    if (live.session.status !== 'live' || live.session.paused || live.deliveries.size === 0) return true
+    let exposed = 0n
+    for (const one of this.#byOwner.get(live.ownerKey) ?? []) exposed += one.exposed
+    return 2n * exposed >= creditLimit(this.#ownerOf(live), this.#init.policy)
+  }
+
+  /** Other records of the desk, after those that wait: the records of a channel and of its sessions are never apart on the disk. */
+  async #commit(ops: StoreOp[]): Promise<void> {
+    this.#journal.flush()
+    await this.#components.store.commit(ops)
+  }
+
+  async #write(lives: ReadonlySet<Live>): Promise<void> {
+    const ops: StoreOp[] = []
+    const channels = new Set<ChannelId>()
+    const owners = new Map<string, Live[]>()
+    for (const live of lives) {
+      ops.push(this.#records.putSession(onceDurable(live.session, this.#ownerOf(live)).session))
+      if (!channels.has(live.channel)) ops.push(this.#records.putChannel(this.#channelOf(live)))
+      channels.add(live.channel)
+      const mine = owners.get(live.ownerKey)
+      if (mine === undefined) owners.set(live.ownerKey, [live])
+      else mine.push(live)
+    }
+    for (const [key, mine] of owners) ops.push(this.#records.putOwner(this.#durableOwner(key, mine)))
+    await this.#components.store.commit(ops)
+  }
+
+  /** Totals are cumulative: of several payments that became durable together, the last one says it all. */
+  #stored(live: Live, inputs: readonly PayeeInput[]): void {
+    const isPayment = (input: PayeeInput | undefined): boolean => input?.type === 'stored' && input.what === 'payment'
+    inputs.forEach((input, at) => {
+      if (!isPayment(input) || !isPayment(inputs[at + 1])) this.#run(live, input)
+    })
+  }
+
+  /** What is not on the disk is not paid: without a disk nothing more is delivered. */
+  #unstored(lives: ReadonlySet<Live>, thrown: unknown): void {
+    this.#components.log.error({ err: asTallyError(thrown) }, 'the store failed; its sessions are cut')
+    for (const live of lives) live.link?.abort(new TallyError('INTERNAL'))
   }
 
   #wake(live: Live): void {

@@ -45,6 +45,8 @@ export class PayerDesk {
   readonly #records: PayerRecords
   readonly #channels = new Map<ChannelId, ChannelOut>()
   readonly #live = new Map<SessionId, LiveSession>()
+  /** lines whose messages are being read */
+  readonly #read = new Set<ProviderLine>()
   /** sessions that were cut: their totals may account for a difference of the heads */
   readonly #cut = new Map<SessionId, PayerSession>()
   /** marks that are on their way to the disk; in memory they count once they are there */
@@ -52,6 +54,8 @@ export class PayerDesk {
   /** sessions that ended without a receipt: the provider's may still come on the same stream */
   readonly #late = new Map<SessionId, LiveSession>()
   readonly #releases: Releases
+  /** settles with the last write */
+  #written: Promise<void> = Promise.resolve()
   #timer: NodeJS.Timeout | undefined
 
   constructor(components: PayerDeskComponents) {
@@ -86,6 +90,7 @@ export class PayerDesk {
 
   /** Reads the messages of one provider until its control stream ends; its sessions are cut then. */
   async attach(line: ProviderLine): Promise<void> {
+    this.#read.add(line)
     try {
       for await (const batch of line.link) for (const message of batch) this.#onMessage(line, message)
     } catch (thrown) {
@@ -93,6 +98,7 @@ export class PayerDesk {
       line.link.abort(new TallyError('INTERNAL', { cause: thrown }))
       throw thrown
     } finally {
+      this.#read.delete(line)
       for (const live of [...this.#live.values()]) if (live.line === line) this.run(live, { type: 'cut' })
       for (const [id, live] of this.#late) if (live.line === line) this.#late.delete(id)
       this.#releases.fail(line.link.address, new TallyError('STREAM_CUT'))
@@ -101,7 +107,9 @@ export class PayerDesk {
 
   /** What this owner still owes the provider from sessions that ended short, base units: the most that arrears may be. */
   async owedTo(parties: ChannelParties): Promise<Amount> {
-    return await this.#records.owedTo(parties, (id) => this.#live.has(id))
+    // read after all that was given to the disk
+    await this.#written
+    return await this.#records.owedTo(parties, (id) => (this.#live.get(id)?.session.status ?? 'cut') !== 'cut')
   }
 
   /** The record of a channel, with the ledger's facts of now. @throws CHANNEL_UNKNOWN, CHAIN_UNREACHABLE when nothing is known */
@@ -125,7 +133,7 @@ export class PayerDesk {
     const channel: ChannelOut = { ...(now ?? newChannelOut(id, parties, NO_CHANNEL)), facts: facts ?? NO_CHANNEL }
     this.#channels.set(id, channel)
     this.#components.chain.watch([id])
-    await this.#components.store.commit([this.#put(channel)])
+    await this.#write([this.#put(channel)])
     return channel
   }
 
@@ -162,7 +170,7 @@ export class PayerDesk {
   async forget(id: SessionId): Promise<void> {
     const session = this.#cut.get(id)
     if (session === undefined) return
-    await this.#components.store.commit(this.#forgetting(session))
+    await this.#write(this.#forgetting(session))
   }
 
   /** A payment that this disk forgot belongs to a session that is given up: nothing will explain it any more. */
@@ -185,6 +193,9 @@ export class PayerDesk {
       .filter((cut) => sameChannel(cut.wish, live.session.wish))
       .flatMap((cut) => this.#forgetting(cut))
     if (ops.length > 0) this.#commit(live, ops, undefined)
+    for (const one of this.#beside(live)) {
+      if (one.session.status === 'cut') this.run(one, { type: 'fault', code: new TallyError('SESSION_UNKNOWN').wire })
+    }
   }
 
   /** Asks the target to sign the end of the channel at what was signed last. @throws CHANNEL_IN_USE, HEAD_DISAGREES, ... */
@@ -204,7 +215,7 @@ export class PayerDesk {
       this.#channels.set(fact.id, channel)
       ops.push(this.#put(channel))
     }
-    if (ops.length > 0) await this.#components.store.commit(ops)
+    if (ops.length > 0) await this.#write(ops)
   }
 
   async #begin(
@@ -232,6 +243,8 @@ export class PayerDesk {
       signed,
       acked,
     })
+    // the stream ended while the chain was asked about the channel: nobody would tell this session
+    if (!this.#read.has(line)) this.run(live, { type: 'cut' })
     return await live.agreed(signal)
   }
 
@@ -256,22 +269,41 @@ export class PayerDesk {
 
   /** One input of one session: step, store, act. */
   run(live: LiveSession, input: PayerInput): void {
+    try {
+      this.#step(live, input)
+    } catch (thrown) {
+      // an error in the rules costs this session, never the process or another session; nothing is signed for it any more
+      this.#components.log.error(
+        { session: live.session.id, input: input.type, err: thrown },
+        'an error of this program; the session is given up',
+      )
+      this.#live.delete(live.session.id)
+      live.cutStreams()
+      live.onEnded('INTERNAL')
+    }
+  }
+
+  #step(live: LiveSession, input: PayerInput): void {
+    const fresh = input.type === 'terms' && live.session.terms === undefined
     const { state, effects } = stepPayer({ session: live.session, channel: this.#channelOf(live) }, input, this.#context(live))
     live.session = state.session
     live.standsFor(this.#components.clock.nowMs())
     this.#channels.set(live.channel, state.channel)
-    if (input.type === 'terms' && state.session.status === 'starting') this.#takeOver(live)
+    if (fresh && state.session.status === 'starting') this.#takeOver(live)
     for (const effect of effects) this.#perform(live, effect)
-    this.#components.events.emit('payer:session', {
-      session: live.session,
-      owed: owedOf(live.session),
-      atRisk: atRiskOf(live.session),
-    })
+    this.#tell(live)
+  }
+
+  /** The figures cost more than a step: they are worked out for whoever listens. */
+  #tell(live: LiveSession): void {
+    const { events } = this.#components
+    if (events.listenerCount('payer:session') === 0) return
+    events.emit('payer:session', { session: live.session, owed: owedOf(live.session), atRisk: atRiskOf(live.session) })
   }
 
   /** How many more bytes of the session may be handed to the user; undefined = no limit. */
   usable(live: LiveSession): bigint | undefined {
-    return usableBytes({ session: live.session, channel: this.#channelOf(live) })
+    return usableBytes({ session: live.recorded, channel: this.#channelOf(live) })
   }
 
   /** Which limit it is that covers nothing more: the budget, or the deposit. */
@@ -301,9 +333,13 @@ export class PayerDesk {
       live.onCut()
     }
     // the channel's figures are the sum of its sessions': they are stored together
-    const beside = [...this.#live.values()].filter((one) => one !== live && one.channel === live.channel)
-    const sessions = [live, ...beside].map((one) => this.#records.putSession(one.session))
+    const sessions = [live, ...this.#beside(live)].map((one) => this.#records.putSession(one.session))
     this.#commit(live, [this.#put(channel), ...sessions], then)
+  }
+
+  /** The other sessions of the same channel. */
+  #beside(live: LiveSession): LiveSession[] {
+    return [...this.#live.values()].filter((one) => one !== live && one.channel === live.channel)
   }
 
   /** Every write of a channel carries the highest mark that was asked for: a later write must not take back what an earlier one reserved. */
@@ -312,8 +348,14 @@ export class PayerDesk {
     return this.#records.putChannel(mark > channel.reserved ? { ...channel, reserved: mark } : channel)
   }
 
+  async #write(ops: readonly StoreOp[]): Promise<void> {
+    const writing = this.#components.store.commit(ops)
+    this.#written = writing.catch(() => undefined)
+    await writing
+  }
+
   #commit(live: LiveSession, ops: StoreOp[], then: PayerInput | undefined): void {
-    this.#components.store.commit(ops).then(
+    this.#write(ops).then(
       () => then !== undefined && this.run(live, then),
       (thrown: unknown) => {
         // what is not on the disk is not signed: without a disk nothing more is bought
@@ -338,8 +380,7 @@ export class PayerDesk {
 
   #context(live: LiveSession): PayerContext {
     const { clock, domain, self } = this.#components
-    const beside = (): PayerSession[] =>
-      [...this.#live.values()].filter((one) => one !== live && one.channel === live.channel).map((one) => one.session)
+    const beside = (): PayerSession[] => this.#beside(live).map(({ session }) => session)
     const crypto = live.crypto(() => payerCrypto(domain, self, this.#channelOf(live).parties, live.line.link.publicKey))
     return {
       nowMs: clock.nowMs(), nowS: clock.nowS(), ...crypto,

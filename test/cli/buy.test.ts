@@ -119,6 +119,21 @@ describe('two strangers with two homes', () => {
     assert.deepEqual([rest.complete, rest.paid], [true, '0.02 tUSDC'])
   })
 
+  test('Ctrl-C closes the session in order: 11, a receipt, and what came is kept', async () => {
+    const out = world.path('stopped.bin')
+    const buying = world.spawn(['get', 'films/large.bin', '--budget', '2 tUSDC', '-o', out, '--json'], { home: consumer })
+    const texts = ['', '']
+    buying.stdout?.setEncoding('utf8').on('data', (text: string) => (texts[0] += text))
+    buying.stderr?.setEncoding('utf8').on('data', (text: string) => (texts[1] += text))
+    const closed = new Promise<number | null>((resolve) => buying.once('close', resolve))
+    await until(() => existsSync(`${out}.part`) && statSync(`${out}.part`).size > MIB)
+    buying.kill('SIGINT')
+    assert.equal(await closed, 11, texts[1])
+    const got = JSON.parse(texts[0] ?? '')
+    assert.deepEqual([got.complete, got.receipts.length, existsSync(`${out}.part`)], [false, 1, true])
+    assert.match(texts[1] ?? '', /"code":"ABORTED".*"exit_code":11/)
+  })
+
   test('the provider dies in mid-stream and comes back: same session, same byte, nothing is paid twice', async () => {
     const out = world.path('survivor.bin')
     const buying = world.run(['get', 'films/large.bin', '--budget', '2 tUSDC', '-o', out, '--json'], { home: consumer })
@@ -181,6 +196,30 @@ describe('two strangers with two homes', () => {
     assert.deepEqual([got.complete, got.paid, statSync(out).size], [true, '0.01 tUSDC', MIB])
   })
 
+  test('a stream that is sold by the second is paid for its running time', async () => {
+    const seller = await world.home('clockmaker')
+    const listen = ['--listen', '/ip4/127.0.0.1/tcp/0']
+    const stream = await world.start(
+      ['serve', 'stream', '--name', 'clock', '--price', '0.001/s', '--chunk', '200 ms', ...listen, '--', 'yes'],
+      /try:/,
+      { home: seller },
+    )
+    const where = /reach +(\S+)/.exec(stream.first)?.[1] ?? ''
+    await world.json(['channel', 'open', where, '0.1 tUSDC', '--yes'], { home: consumer })
+    const got = await world.json<{ paid: string; running_ms: string; receipts: string[] }>(
+      ['get', `${where}/clock`, '--budget', '0.05 tUSDC', '--for', '1s', '-o', world.path('clock.txt')],
+      { home: consumer },
+    )
+    const verified = await world.json<{ due: string; paid: string; owed: string }>(['receipt', 'verify', got.receipts[0] ?? ''], {
+      home: consumer,
+    })
+    assert.deepEqual([verified.owed, verified.paid], ['0 tUSDC', got.paid])
+    assert.ok(amount(verified.due) > 0n)
+    // never further ahead than one chunk
+    assert.ok(amount(got.paid) - amount(verified.due) <= 200n, `${got.paid} for ${verified.due}`)
+    await stream.stop()
+  })
+
   test('a stream ends when its reader goes away, in order and with a receipt', async () => {
     const child = world.spawn(['get', 'zeros', '--budget', '0.5 tUSDC'], { home: consumer })
     let stderr = ''
@@ -198,7 +237,7 @@ describe('two strangers with two homes', () => {
     )
     assert.equal(closed.channel.free, '0 tUSDC')
     const spent = amount(closed.channel.settled)
-    assert.equal(amount(closed.balance.ledger), 4_000_000n - spent)
+    assert.equal(amount(closed.balance.ledger), 3_900_000n - spent)
   })
 
   test('a provider that is asked to stop takes its socket with it', async () => {

@@ -138,6 +138,14 @@ describe('money', () => {
     assert.match(shown.stdout, /\(23 h 59 min\)/)
     const unknown = await world.run(['channel', 'show', '0x00000000'], { home })
     assert.equal(unknown.code, 5)
+    await chain.increaseTime(2 * 86_400)
+    const late = await world.run(['channel', 'close', opened.channel.id, '--yes'], { home })
+    assert.deepEqual([late.code, late.stderr.includes(`tallystick channel reclaim ${opened.channel.id}`)], [9, true], late.stderr)
+    const back = await world.json<{ balance: { ledger: string } }>(
+      ['channel', 'reclaim', opened.channel.id.slice(0, 20), '--yes'],
+      { home },
+    )
+    assert.equal(back.balance.ledger, '3.5 tUSDC')
   })
 
   test('commands talk to the node that runs; what cannot is told who holds the home', async () => {
@@ -146,7 +154,7 @@ describe('money', () => {
     const status = await world.json<{ running: { pid: number } }>(['status'], { home })
     assert.equal(status.running.pid, up.child.pid)
     const put = await world.json<{ balance: { ledger: string } }>(['deposit', '1 tUSDC', '--yes'], { home })
-    assert.equal(put.balance.ledger, '3.5 tUSDC')
+    assert.equal(put.balance.ledger, '4.5 tUSDC')
     const bare = await world.run(['deposit', '1'], { home })
     assert.deepEqual([bare.code, bare.stderr], [2, 'tallystick: 1 of what?\n  hint: try `1 tUSDC`\n'])
     const locked = await world.run(['get', 'films/a.bin', '--budget', '1 tUSDC'], { home })
@@ -160,7 +168,7 @@ describe('money', () => {
   })
 
   test('the socket of a dead process is no obstacle', async () => {
-    assert.equal((await world.json(['balance'], { home })).ledger, '3.5 tUSDC')
+    assert.equal((await world.json(['balance'], { home })).ledger, '4.5 tUSDC')
     const up = await world.start(['up', '--listen', '/ip4/127.0.0.1/tcp/0'], /live/, { home })
     assert.equal(await up.stop('SIGTERM'), 0)
     assert.equal(existsSync(`${home}/api.sock`), false)

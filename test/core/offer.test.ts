@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
+import { type Amount, MAX_AMOUNT } from '../../src/core/amount.ts'
 import { fromHex, toHex } from '../../src/core/bytes.ts'
-import { signerOf } from '../../src/core/crypto/secp256k1.ts'
+import { addressOfKey, signerOf } from '../../src/core/crypto/secp256k1.ts'
+import type { Domain } from '../../src/core/eip712.ts'
 import { TallyError } from '../../src/core/errors.ts'
 import { parseAddress, seconds } from '../../src/core/ids.ts'
 import {
@@ -12,9 +14,11 @@ import {
   isServiceKind,
   isServiceName,
   MAX_OFFER_BYTES,
+  type Offer,
   offerDigest,
   signOffer,
 } from '../../src/core/offer.ts'
+import { priceOf } from '../../src/core/price.ts'
 import { anyOffer } from '../vector-cases/arbitrary.ts'
 import { bytesOf, type Case, given, offerOf, readVectors } from '../vector-cases/read.ts'
 import { account, encodeOffer, hashTyped, type OfferInput, offerValue } from '../vector-cases/reference.ts'
@@ -125,4 +129,33 @@ describe('vectors of offers', () => {
       )
     })
   }
+})
+
+describe('an offer that could hurt whoever reads it', () => {
+  const key = new Uint8Array(32).fill(7)
+  const provider = addressOfKey(key)
+  const domain: Domain = { chainId: 31337n, ledger: parseAddress('0x5fbdb2315678afecb367f032d93f642f64180aa3') }
+  const fair: Offer = {
+    provider, sequence: 1n, expiry: seconds(1000), token: parseAddress('0x9fe46736679d2d9a65f0992f2272de9f3c7fa6e0'), service: 'a', kind: 'files', description: '', price: priceOf([{ kind: 'down', amount: 1n as Amount, per: 1n }]),
+    chunk: { kind: 'down', size: 1n }, minReservation: 0n as Amount, minTimeToExpiry: 0, addresses: ['/ip4/127.0.0.1/tcp/1'], inputs: '', outputs: '',
+  } // biome-ignore format: a record
+  const refused = (offer: Offer) =>
+    assert.throws(
+      () => signOffer(domain, offer, signerOf(key)),
+      (thrown: unknown) => thrown instanceof TallyError && thrown.code === 'OFFER_INVALID',
+    )
+
+  test('is refused when a chunk costs more than any amount can hold', () => {
+    signOffer(domain, fair, signerOf(key))
+    refused({ ...fair, price: priceOf([{ kind: 'down', amount: MAX_AMOUNT, per: 1n }]), chunk: { kind: 'down', size: 2n } })
+  })
+
+  test('is refused when a text of it could move the cursor or turn the writing around', () => {
+    for (const text of ['\u001b[2J', 'x\u202egnp.exe', '\u0000']) {
+      refused({ ...fair, description: text })
+      refused({ ...fair, inputs: text })
+      refused({ ...fair, outputs: text })
+      refused({ ...fair, addresses: [`/ip4/1.2.3.4${text}`] })
+    }
+  })
 })

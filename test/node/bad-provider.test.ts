@@ -195,6 +195,28 @@ describe('a consumer and a provider that breaks the rules', () => {
     assert.equal(provider.money.channels()[0]?.signed, 5_000n)
   })
 
+  test('a reservation that is smaller than the budget ends the session when it is used up', async (t) => {
+    const provider = await net.provider(t)
+    await provider.serve({ name: 'bytes', service: bytesService(), price: '0.01/MiB' })
+    const consumer = await net.consumer(t)
+    await net.reserve(consumer, provider.address, { amount: 3_000n as Amount })
+    const session = await consumer.open({ service: 'bytes', provider: addressOf(provider), budget: '1 token' })
+    await refuses('AMOUNT_OVER_DEPOSIT', () => readBytes(session))
+    const { code, figures } = await session.close()
+    assert.deepEqual([code, figures.signed], ['AMOUNT_OVER_DEPOSIT', 3_000n])
+    const again = () => consumer.open({ service: 'bytes', provider: addressOf(provider), budget: '1 token' })
+    await refuses('RESERVATION_TOO_SMALL', again)
+  })
+
+  test('a reservation that ends too soon begins no session', async (t) => {
+    const provider = await net.provider(t)
+    await provider.serve({ name: 'bytes', service: bytesService(), price: '0.01/MiB' })
+    const consumer = await net.consumer(t)
+    await net.reserve(consumer, provider.address, { forS: 3_000 })
+    await refuses('CHANNEL_EXPIRED', () => consumer.open({ service: 'bytes', provider: addressOf(provider), budget: '1 token' }))
+    paidNothing(consumer)
+  })
+
   test('without a reservation nothing is asked of the provider', async (t) => {
     const provider = await net.provider(t)
     await provider.serve({ name: 'bytes', service: bytesService({ total: 10 }), price: '0.01/MiB' })

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
 import { after, before, describe, type TestContext, test } from 'node:test'
 import type { TallyNode } from '../../src/node/node.ts'
 import type { NodeSession } from '../../src/node/node-session.ts'
 import type { PaidStream } from '../../src/ports/service.ts'
+import { startRpcProxy } from '../chain/support/rpc-proxy.ts'
 import { type FaultProxy, faultProxy } from '../support/fault-proxy.ts'
 import {
   addressOf,
@@ -232,6 +234,34 @@ describe('the life of a session', () => {
     assert.equal(receipt?.receipt.total, figures.signed)
     assert.equal(provider.money.channels()[0]?.signed, figures.signed)
     await consumer.stop()
+    assert.equal(await codeOf(() => buy(consumer, provider)), 'SHUTTING_DOWN')
+  })
+
+  test('a provider that goes away while the chain is asked about the channel ends the opening, too', async (t) => {
+    const provider = await seller(t)
+    const { proxy, via } = await proxied(t, provider)
+    const rpc = await startRpcProxy(net.dev.rpcUrl)
+    t.after(() => rpc.down())
+    const privateKey = randomBytes(32)
+    await (await net.consumer(t, [provider], { privateKey })).stop()
+    // the same key on another machine: this node has never seen its own channel
+    const consumer = await net.node(t, { privateKey, chain: { ...net.chain, rpcUrl: rpc.url } })
+    const { line } = await consumer.lineTo(via)
+    const found = await consumer.offerOf(via, 'bytes')
+    const asked = new Promise<void>((resolve) => {
+      rpc.judge = ({ method, params }) => {
+        if (method !== 'eth_call' || !JSON.stringify(params).includes(net.dev.ledger.slice(2))) return 'pass'
+        return (result) => {
+          resolve()
+          proxy.reset()
+          return result
+        }
+      }
+    })
+    const opening = failure(() => consumer.open({ service: found, budget: '1 token' }))
+    await asked
+    assert.ok(['STREAM_CUT', 'PEER_UNREACHABLE'].includes((await opening).code))
+    assert.equal(line.link.address, provider.address)
   })
 
   test('a provider whose consumer is silent stops as soon as its signal says so', async (t) => {

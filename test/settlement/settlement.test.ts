@@ -110,6 +110,22 @@ describe('settlement', () => {
     assert.equal(await inLedger(provider), signed)
   })
 
+  test('at the margin before the end of a reservation a session is closed, and all that came is paid and settled', async (t) => {
+    let ahead = 0
+    const clock = { nowMs: () => performance.now(), nowS: () => (Math.floor(Date.now() / 1000) + ahead) as Seconds }
+    const provider = await seller(t, { settleAt: '100 token', expiryMarginS: 600 }, { clock })
+    const consumer = await net.consumer(t)
+    await net.reserve(consumer, provider.address, { forS: 3_000 })
+    const session = await consumer.open({ service: 'bytes', provider: addressOf(provider), budget: '1 token' })
+    await readBytes(await session.open(), 100_000)
+    ahead = 2_500
+    assert.equal((await session.ended).code, 'CHANNEL_EXPIRED')
+    await settled(provider)
+    const { figures, receipt } = await session.close()
+    assert.equal(receipt?.receipt.total, figures.signed)
+    assert.equal(await inLedger(provider), figures.signed)
+  })
+
   test('the promises of two payers go into one transaction', async (t) => {
     const provider = await seller(t, {})
     const consumers = [await net.consumer(t, [provider]), await net.consumer(t, [provider])]

@@ -1,7 +1,7 @@
 // A consumer made of the pure rules, the record codecs and a disk, and a reader that buys one content from each provider.
 import type { Amount } from '../../src/core/amount.ts'
 import { type ChannelFacts, type ChannelOut, newChannelOut } from '../../src/core/channel.ts'
-import { codeOfWire, type ErrorCode } from '../../src/core/errors.ts'
+import { codeOfWire, type ErrorCode, TallyError } from '../../src/core/errors.ts'
 import { type Address, type ChannelId, type ChannelParties, channelId, type SessionId } from '../../src/core/ids.ts'
 import { ZERO_METER } from '../../src/core/meter.ts'
 import type { SignedReceipt } from '../../src/core/receipt.ts'
@@ -131,7 +131,7 @@ export class PayerNode {
     let owed = 0n
     for (const session of this.disk.read('s', payerSessionCodec)) {
       const { wish, terms } = session
-      if (wish.provider !== payee || terms === undefined || this.live.has(session.id)) continue
+      if (wish.provider !== payee || terms === undefined || (this.live.get(session.id)?.session.status ?? 'cut') !== 'cut') continue
       const due = owedOf(session)
       owed += (due > session.total ? due - session.total : 0n) + (session.stale ? wish.limitAtRisk + quantumOf(terms) : 0n)
       owed -= terms.arrears < wish.owed ? terms.arrears : wish.owed
@@ -155,6 +155,8 @@ export class PayerNode {
       return this.#greet(session, goal, wire, channel, true)
     }
     if (held !== undefined) this.forget(held.session)
+    // what is owed is read from the disk, after all that was given to it
+    if (this.disk.busy) return
     if (goal.have >= goal.payee.contentBytes && goal.payee.contentBytes > 0) {
       goal.session = undefined
       goal.state = 'bought'
@@ -267,6 +269,7 @@ export class PayerNode {
   }
 
   run(live: Buying, input: PayerInput): void {
+    const fresh = input.type === 'terms' && live.session.terms === undefined
     const { state, effects } = stepPayer({ session: live.session, channel: this.#channelOf(live) }, input, this.#context(live))
     live.session = state.session
     this.channels.set(live.channel, state.channel)
@@ -278,8 +281,12 @@ export class PayerNode {
       if (amount > top) this.signed.set(live.channel, amount)
       this.onSigned(live.channel, amount)
     }
-    if (input.type === 'terms' && state.session.status === 'starting' && (state.session.terms?.arrears ?? 0n) > 0n) {
+    if (fresh && state.session.status === 'starting' && (state.session.terms?.arrears ?? 0n) > 0n) {
       for (const { session } of [...this.cut.values()]) if (session.wish.provider === live.session.wish.provider) this.forget(session)
+      for (const one of [...this.live.values()]) {
+        const returning = one !== live && one.channel === live.channel && one.session.status === 'cut'
+        if (returning) this.run(one, { type: 'fault', code: new TallyError('SESSION_UNKNOWN').wire })
+      }
     }
     for (const effect of effects) this.#perform(live, effect)
     this.check(this)

@@ -31,6 +31,8 @@ export interface WorldInit {
 
 const TOKEN = toyAddress(0xc0)
 const CHUNK = 1_000n
+/** a payer here prepays at most so many chunks; a payee that crashes may write them twice */
+const PREPAID_CHUNKS = 5n
 const PATIENCE_MS = 30_000
 
 /** Prices from several base units a byte down to several chunks a base unit. */
@@ -353,9 +355,9 @@ export class World {
   /** The most that it may be: what the pool gave and the share of what was paid; each crash may forget what was on credit then. */
   payeeMayLose(payee: PayeeNode, owner: Address): bigint {
     const account = payee.owners.get(owner)
-    if (account === undefined) return payee.policy.max * BigInt(1 + this.payeeCrashes)
+    if (account === undefined) return 0n
     const earned = account.grant + (account.paid * payee.policy.sharePpm) / 1_000_000n
-    return earned + payee.policy.max * BigInt(this.payeeCrashes)
+    return earned + (payee.policy.max + PREPAID_CHUNKS * quantumOf(payee.offer)) * BigInt(this.payeeCrashes)
   }
 
   /** What a payer signed on a channel over its life, and what it used and may lose for that: each session its limit at risk, each crash again. */

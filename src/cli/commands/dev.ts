@@ -108,28 +108,20 @@ function fundCommand(cli: Cli): Command {
       examples('dev fund 0x70997970C51812dc3A010C7d01b50e0d17dc79C8', "dev fund 16Uiu2… '50 tUSDC' --network ./dev.json"),
     )
     .action(async (account: string, amount: string) => {
-      const [{ fundOnDevnet }, { readNetwork }] = await Promise.all([
+      const [{ fundOnDevnet }, { readNetwork }, { accountOf }] = await Promise.all([
         import('../../chain/devnet.ts'),
         import('../../node/network-profile.ts'),
+        import('../peer.ts'),
       ])
       const network = await readNetwork(cli.options.network ?? cli.env.TALLYSTICK_NETWORK ?? 'dev', { env: cli.env })
       if (network.faucet !== true)
         throw new TallyError('USAGE', { message: `"${network.path}" is not a local chain, so nobody can make money there` })
       const token = devToken(parseAddress(network.token))
       const tokens = parseAmount(amount, token)
-      const address = await accountOf(account)
+      const address = accountOf(account)
       await fundOnDevnet(network.rpcUrl, token.address, address, { wei: FAUCET_WEI, tokens })
       const given = { account: formatAddress(address), tokens: formatAmount(tokens, token), gas: '1 ETH' }
       cli.out.data(given)
       cli.out.text(`${cli.out.tick} ${given.account} has ${given.tokens} and ${given.gas} more`)
     })
-}
-
-async function accountOf(text: string): Promise<Address> {
-  if (text.startsWith('0x')) return parseAddress(text)
-  const [{ parsePeer }, { addressOfPeer }] = await Promise.all([
-    import('../../node/lines.ts'),
-    import('../../../protocols/peer-identity.ts'),
-  ])
-  return addressOfPeer(parsePeer(text).peer)
 }

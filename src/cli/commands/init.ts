@@ -32,12 +32,16 @@ export function initCommand(cli: Cli): Command {
       const paths = await cli.paths()
       await refuseExisting(paths.keystore, paths.dir)
       const network = await checkedNetwork(cli)
+      const { bootstrap } = cli.options
       const password = await newPassword(cli)
       const privateKey = importKey === undefined ? undefined : await readKey(importKey, password)
       const home = await initHome({
         dir: paths.dir,
         password,
-        config: network === undefined ? {} : { network: network.name },
+        config: {
+          ...(network && { network: network.name }),
+          ...(bootstrap && { bootstrap: bootstrap.split(',').map((one) => one.trim()) }),
+        },
         ...(privateKey && { privateKey }),
       })
       const account = formatAddress(home.address)

@@ -1,7 +1,7 @@
 import { readdir, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Command } from 'commander'
-import { TallyError } from '../../core/errors.ts'
+import { asTallyError, TallyError } from '../../core/errors.ts'
 import { formatAddress } from '../../core/ids.ts'
 import { formatPrice } from '../../core/price-text.ts'
 import { MAX_DOCUMENT_LENGTH, parseReceiptDocument, type ReceiptDocument, verifyReceipt } from '../../core/receipt-document.ts'
@@ -25,11 +25,11 @@ function listCommand(cli: Cli): Command {
     .action(async () => {
       const folder = receiptsFolder(await cli.paths())
       const names = (await readdir(folder).catch(() => [])).filter((name) => name.endsWith('.json'))
-      const all = await Promise.all(names.map(async (name) => ({ name, document: await readDocument(join(folder, name)) })))
-      const sorted = all.toSorted((a, b) => b.document.receipt.closed - a.document.receipt.closed)
-      const rows = await Promise.all(
-        sorted.map(async ({ name, document }) => ({ file: join(folder, name), ...(await summaryOf(cli, document)) })),
-      )
+      const all = await Promise.all(names.map((name) => readListed(cli, join(folder, name))))
+      const sorted = all
+        .filter((one) => one !== undefined)
+        .toSorted((a, b) => b.document.receipt.closed - a.document.receipt.closed)
+      const rows = await Promise.all(sorted.map(async ({ file, document }) => ({ file, ...(await summaryOf(cli, document)) })))
       cli.out.data({ receipts: rows })
       if (rows.length === 0) return cli.out.text('no receipts yet')
       const cells = rows.map(({ closed, service, provider, bytes, paid, session }) => [
@@ -93,6 +93,16 @@ function verifyCommand(cli: Cli): Command {
 
 async function fileOf(cli: Cli, name: string): Promise<string> {
   return /^0x[0-9a-f]{32}$/.test(name) ? join(receiptsFolder(await cli.paths()), `${name}.json`) : name
+}
+
+/** One bad file does not hide the others. */
+async function readListed(cli: Cli, file: string): Promise<{ file: string; document: ReceiptDocument } | undefined> {
+  try {
+    return { file, document: await readDocument(file) }
+  } catch (thrown) {
+    cli.out.warn(`${file} is left out: ${asTallyError(thrown).message}`)
+    return undefined
+  }
 }
 
 async function readDocument(path: string): Promise<ReceiptDocument> {

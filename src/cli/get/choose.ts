@@ -1,14 +1,13 @@
 /** Which provider is bought from, and why. */
 import { setTimeout as delay } from 'node:timers/promises'
-import { addressOfPeer } from '../../../protocols/peer-identity.ts'
 import { findOffers } from '../../api/node-control.ts'
 import type { PeerBook } from '../../api/peer-book.ts'
 import { asTallyError, TallyError } from '../../core/errors.ts'
 import { comparePrices, isAtMost, type Price } from '../../core/price.ts'
 import { formatPrice } from '../../core/price-text.ts'
 import { type Found, rank } from '../../discovery/market.ts'
-import { parsePeer } from '../../node/lines.ts'
 import type { TallyNode } from '../../node/node.ts'
+import { accountOfPeer } from '../peer.ts'
 import type { Target } from './target.ts'
 
 export interface ChooseOptions {
@@ -47,7 +46,7 @@ export async function choose(node: TallyNode, target: Target, options: ChooseOpt
 
 /** The one provider that was named; a node that has just started tries until it can be found. */
 async function ask(node: TallyNode, name: string, service: string, { book, timeoutMs, signal }: ChooseOptions): Promise<Found> {
-  const known = name.startsWith('/') ? undefined : await book.find(addressOfPeer(parsePeer(name).peer))
+  const known = name.startsWith('/') ? undefined : await book.find(accountOfPeer(name))
   const late = AbortSignal.timeout(timeoutMs)
   const until = AbortSignal.any([late, signal])
   for (;;) {

@@ -48,7 +48,9 @@ export class FileDelivery implements Delivery {
     const { path, to, overwrite, root, notes, signal } = this.#init
     const kept = await this.#kept(session.content)
     await notes.write(session.id, { to, before: kept - Number(session.figures.delivered.down) })
-    const onProgress = (state: FileState): void => void (this.state = state)
+    const onProgress = (state: FileState): void => {
+      this.state = state
+    }
     const saved = await saveFile(session, { path, to, overwrite, ...(root !== undefined && { root }) }, { signal, onProgress })
     this.state = { bytes: saved.bytes, size: saved.bytes }
     this.sha256 = toHex(saved.sha256)

@@ -51,8 +51,8 @@ export class StreamDelivery implements Delivery {
     try {
       await this.#read(stream)
     } catch (thrown) {
-      if (isTime) return
-      throw signal.aborted ? abortError(signal) : thrown
+      // a stream has no end of its own: whoever stops it has got what was wanted
+      if (!isTime && !signal.aborted) throw thrown
     } finally {
       clearTimeout(timer)
       signal.removeEventListener('abort', onAbort)

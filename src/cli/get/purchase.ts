@@ -70,6 +70,7 @@ export class Purchase {
   #movedMs = performance.now()
   #moved = 0n
   #tries = 0
+  #said = ''
 
   constructor(init: PurchaseInit, delivery: Delivery) {
     this.#init = init
@@ -97,7 +98,7 @@ export class Purchase {
         const failure = await this.#reason(asTallyError(thrown))
         this.#noteMoves()
         if (!this.#mayGoOn(failure)) return await this.#giveUp(failure)
-        this.#init.tell(`${failure.message}; trying again …`)
+        this.#tellOnce(`${failure.message}; trying again …`)
         await delay(PAUSE_MS, undefined, { signal: this.#init.signal }).catch(() => undefined)
       }
     }
@@ -127,6 +128,7 @@ export class Purchase {
     try {
       const session = await node.resume(cut.id, found, { signal, ...(usedBytes !== undefined && { usedBytes }) })
       if (!this.#sessions.includes(cut.id)) this.#sessions.push(cut.id)
+      this.#said = ''
       this.#init.tell(`going on with session ${cut.id}`)
       return session
     } catch (thrown) {
@@ -161,6 +163,11 @@ export class Purchase {
     this.#current = undefined
     if (ended.code === undefined || ended.code === thrown.code) return thrown
     return new TallyError(ended.code, { cause: thrown })
+  }
+
+  #tellOnce(line: string): void {
+    if (line !== this.#said) this.#init.tell(line)
+    this.#said = line
   }
 
   #noteMoves(): void {

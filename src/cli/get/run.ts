@@ -4,19 +4,18 @@ import { stat } from 'node:fs/promises'
 import { basename, join, resolve } from 'node:path'
 import { dialable } from '../../api/node-control.ts'
 import { PeerBook } from '../../api/peer-book.ts'
-import type { Amount } from '../../core/amount.ts'
 import { fromHex } from '../../core/bytes.ts'
-import { ERRORS, TallyError } from '../../core/errors.ts'
+import { TallyError } from '../../core/errors.ts'
 import { parsePrice } from '../../core/price-text.ts'
 import { formatSize } from '../../core/size.ts'
 import { formatAmount, parseAmount } from '../../core/token.ts'
-import type { Found } from '../../discovery/market.ts'
 import { configAmount } from '../../node/config-schema.ts'
 import { type FileIndex, fetchIndex } from '../../services/files/index.ts'
-import type { Cli, OpenedNode } from '../context.ts'
-import { PartlyDelivered } from '../failure.ts'
+import type { Cli } from '../context.ts'
+import type { OpenedNode } from '../open-node.ts'
 import { facts, plain, table } from '../output.ts'
 import { keepReceipt } from '../receipts.ts'
+import { advised, type Deal, ending } from './advice.ts'
 import { choose } from './choose.ts'
 import { FileDelivery, PipedFileDelivery } from './deliver-file.ts'
 import { StreamDelivery } from './deliver-stream.ts'
@@ -40,13 +39,10 @@ export interface GetFlags {
 }
 
 /** One purchase that was understood. */
-interface Order {
+interface Order extends Deal {
   readonly cli: Cli
-  readonly opened: OpenedNode
   readonly target: Target
   readonly flags: GetFlags
-  readonly found: Found
-  readonly init: PurchaseInit
 }
 
 const FIND_MS = 15_000
@@ -157,9 +153,7 @@ async function getStream(order: Order): Promise<void> {
       what: target.service,
       state: () => ({ bytes: delivery.bytes, size: flags.bytes }),
     })
-    // a stream has no end of its own: whoever stops it has got what was wanted
-    const stopped = outcome.failure?.code === 'ABORTED' ? { ...outcome, failure: undefined } : outcome
-    tell(order, stopped, piped, { ...(piped ? {} : { file: resolve(flags.out ?? '') }), bytes: `${delivery.bytes}` })
+    tell(order, outcome, piped, { ...(piped ? {} : { file: resolve(flags.out ?? '') }), bytes: `${delivery.bytes}` })
   } finally {
     await sink.close()
   }
@@ -172,7 +166,9 @@ async function getIndex(order: Order): Promise<void> {
     again: true,
     used: async () => undefined,
     over: async () => undefined,
-    run: async (session) => void (index = await fetchIndex(session, { signal: init.signal })),
+    run: async (session) => {
+      index = await fetchIndex(session, { signal: init.signal })
+    },
   }
   const outcome = await new Purchase(init, delivery).run().catch((thrown: unknown) => {
     throw advised(thrown, order)
@@ -213,57 +209,6 @@ function tell(order: Order, outcome: Outcome, piped: boolean, got: Readonly<Reco
   if (piped) for (const line of lines) cli.out.note(line)
   else cli.out.text(...lines)
   if (failure !== undefined) throw ending(order, outcome, failure)
-}
-
-function ending(order: Order, { paid, bytes, ms, resumable }: Outcome, failure: TallyError): Error {
-  const { cli, opened, found, init } = order
-  const { node } = opened
-  const { token } = node
-  if (failure.code === 'BUDGET_REACHED') {
-    const free =
-      node.money.channels().find(({ id, role }) => role === 'payer' && id === node.money.idOf(found.provider))?.free ??
-      (0n as Amount)
-    if (paid < init.budget && free < init.budget - paid) {
-      return new TallyError('AMOUNT_OVER_DEPOSIT', {
-        message: `the reservation is used up: ${formatAmount(free, token)} are free; ${formatSize(bytes)} were delivered`,
-        hint: topUp(order),
-      })
-    }
-    return new TallyError('BUDGET_REACHED', {
-      message: `the budget of ${formatAmount(init.budget, token)} is used up; ${formatSize(bytes)} were delivered`,
-      hint: 'what has come is kept; the same command with a budget goes on from there',
-    })
-  }
-  if (bytes === 0n && ms === 0n && !resumable) return advised(failure, order)
-  const hint = resumable ? 'the same command goes on with this session at the same byte' : failure.hint
-  cli.out.done()
-  return new PartlyDelivered(
-    new TallyError(failure.code, {
-      message: `partly delivered: ${failure.message}`,
-      ...(hint !== undefined && { hint }),
-      cause: failure,
-    }),
-  )
-}
-
-/** The same failure with the next step, where it is a reservation that is missing. */
-function advised(thrown: unknown, order: Order): Error {
-  if (!(thrown instanceof TallyError)) return thrown instanceof Error ? thrown : new TallyError('INTERNAL', { cause: thrown })
-  const why = {
-    CHANNEL_UNKNOWN: 'nothing is reserved for this provider yet',
-    RESERVATION_TOO_SMALL: undefined,
-    AMOUNT_OVER_DEPOSIT: undefined,
-    CHANNEL_EXPIRED: undefined,
-  }
-  if (!(thrown.code in why)) return thrown
-  const message = why[thrown.code as keyof typeof why] ?? ERRORS[thrown.code].text
-  return new TallyError(thrown.code, { message, hint: topUp(order), cause: thrown })
-}
-
-function topUp({ found, opened, init }: Order): string {
-  const { token } = opened.node
-  const least = found.offer.minReservation > init.budget ? found.offer.minReservation : init.budget
-  return `tallystick channel open ${dialable(found.peer.toString(), found.offer.addresses)} '${formatAmount(least, token)}'`
 }
 
 function withProvider(target: Target, provider: string | undefined): Target {

@@ -1,10 +1,20 @@
 /** How a payee's session ends, is cut, and comes back. */
 import { codeOfWire, type ErrorCode, TallyError } from '../errors.ts'
-import type { Meter } from '../meter.ts'
+import { type Meter, ZERO_METER } from '../meter.ts'
 import { ackedOf, foldAll } from './flow.ts'
 import type { Close } from './messages.ts'
-import { isAgreed, type PayeeContext, type PayeeEffect, type PayeeSession, type PayeeState, type PayeeStep, sellsTime, writtenMeter } from './payee-state.ts'
+import {
+  isAgreed,
+  type PayeeContext,
+  type PayeeEffect,
+  type PayeeSession,
+  type PayeeState,
+  type PayeeStep,
+  sellsTime,
+  writtenMeter,
+} from './payee-state.ts'
 import { change, finish, keep, send } from './payee-step.ts'
+import { quantumOf, worthOf } from './worth.ts'
 
 const wireOf = (code: ErrorCode): number => new TallyError(code).wire
 
@@ -53,14 +63,31 @@ export function onCut(state: PayeeState, context: PayeeContext): PayeeStep {
   return keep(next, { type: 'cutStreams' }, { type: 'store', then: undefined })
 }
 
+/** A crash may have cost us the count of what was written, but never of more than paid, credit and a chunk: a payer cannot have received more. */
+function couldHaveCome({ terms, total, flow }: PayeeSession, acked: Meter, context: PayeeContext): boolean {
+  const age = BigInt(Math.max(0, context.nowS - terms.opened) + CLOCKS_APART_S) * 1000n
+  if (acked.ms > age || acked.down > MAX_BYTES) return false
+  if (acked.down <= ackedOf(flow)) return true
+  const known = terms.arrears > total ? terms.arrears : total
+  return worthOf(terms, { ...ZERO_METER, down: acked.down }) <= known + context.policy.max + quantumOf(terms)
+}
+
+/** how far the clock of a restarted machine may be off, seconds */
+const CLOCKS_APART_S = 600
+/** more bytes than any session ever delivers */
+const MAX_BYTES = 1n << 60n
+
 /** The payer is back: the totals continue. What was written and has not arrived stays exposed until the session ends. */
 export function onResume(state: PayeeState, acked: Meter, context: PayeeContext): PayeeStep {
   const { session } = state
   if (session.status !== 'cut') return refuse(state, 'WRONG_STATE', context)
+  if (!couldHaveCome(session, acked, context)) return refuse(state, 'METER_DISAGREES', context)
   const flow = foldAll(session.flow, acked.down)
   const ackedMs = acked.ms > session.ackedMs ? acked.ms : session.ackedMs
   const ms = session.ms > ackedMs ? session.ms : ackedMs
-  return keep(change(state, { status: 'offered', flow, ackedMs, ms, at: context.nowMs, waitingSince: context.nowMs, stopping: undefined }))
+  return keep(
+    change(state, { status: 'offered', flow, ackedMs, ms, at: context.nowMs, waitingSince: context.nowMs, stopping: undefined }),
+  )
 }
 
 /** Ends the session without the payer's help (C3): streams cut, debt written down, receipt alone. */

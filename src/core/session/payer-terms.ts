@@ -5,7 +5,7 @@
 import type { Amount } from '../amount.ts'
 import type { ErrorCode } from '../errors.ts'
 import type { Address, Seconds, SessionId } from '../ids.ts'
-import { chunkCost, isAtMost, type Chunk, type Price } from '../price.ts'
+import { type Chunk, chunkCost, isAtMost, type Price } from '../price.ts'
 import type { Terms } from '../terms.ts'
 import type { TermsOffered } from './messages.ts'
 
@@ -41,12 +41,14 @@ export function checkTerms(
   const { wish } = session
   const { terms } = message
   const parties = terms.owner === wish.owner && terms.signer === wish.signer && terms.provider === wish.provider
-  if (!parties || terms.session !== session.id || terms.token !== wish.token || terms.service !== wish.service) return 'TERMS_REFUSED'
+  if (!parties || terms.session !== session.id || terms.token !== wish.token || terms.service !== wish.service)
+    return 'TERMS_REFUSED'
   if (session.terms !== undefined) return sameTerms(session.terms, terms) ? undefined : 'TERMS_REFUSED'
   if (!samePrice(terms.price, wish.offered.price) || !sameChunk(terms.chunk, wish.offered.chunk)) return 'TERMS_REFUSED'
   if (wish.maxPrice !== undefined && !isAtMost(terms.price, wish.maxPrice)) return 'PRICE_TOO_HIGH'
   if (terms.expiry <= now || terms.patienceMs < 1000) return 'TERMS_REFUSED'
   if (terms.arrears > wish.owed + gap) return 'DEBT_DISPUTED'
+  // the terms repeat the offer (above), and no offer's chunk costs more than an amount can hold
   const cost = chunkCost(terms.price, terms.chunk)
   if (cost > wish.limitAtRisk) return 'RISK_TOO_HIGH'
   if (cost + terms.arrears > wish.budget && terms.arrears >= wish.budget) return 'BUDGET_REACHED'

@@ -23,7 +23,7 @@ function cappedDue(terms: Terms, meter: Meter): Amount {
 }
 
 /** What a payment is at least made for: the cost of a chunk, and never nothing (S3), in base units. */
-export function quantumOf(terms: Terms): Amount {
+export function quantumOf(terms: Pick<Terms, 'price' | 'chunk'>): Amount {
   const cost = chunkCost(terms.price, terms.chunk)
   return (cost > 0n ? cost : 1n) as Amount
 }
