@@ -488,6 +488,8 @@ export class PayeeDesk {
   #store(live: Live, then: PayeeInput | undefined): void {
     const payment = then?.type === 'stored' && then.what === 'payment'
     this.#journal.add(live, then, !payment || this.#isWaitedFor(live))
+    // the store is closed soon: nothing may wait for a later turn
+    if (this.#stopping) this.#journal.flush()
   }
 
   /** Whether a payment should be on the disk at once: nothing is being delivered, or what is has used half of the credit. */

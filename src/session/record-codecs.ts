@@ -106,7 +106,13 @@ export const poolCodec: RecordCodec<Pool> = {
   read: (reader) => ({ hour: reader.u32(), left: readAmount(reader) }),
 }
 
-const writeTerms = (writer: ByteWriter, terms: Terms): unknown => writer.bytes16(encodeTerms(terms), MAX_TERMS_BYTES)
+// Terms never change, and a session is written again with each of its payments: their bytes are made once.
+const termsBytes = new WeakMap<Terms, Uint8Array>()
+function writeTerms(writer: ByteWriter, terms: Terms): void {
+  const bytes = termsBytes.get(terms) ?? encodeTerms(terms)
+  termsBytes.set(terms, bytes)
+  writer.bytes16(bytes, MAX_TERMS_BYTES)
+}
 const readTerms = (reader: ByteReader): Terms => decodeTerms(reader.bytes16(MAX_TERMS_BYTES))
 const writeSignedReceipt = (writer: ByteWriter, signed: SignedReceipt): unknown =>
   writeSignature(writer.bytes(encodeReceipt(signed.receipt), RECEIPT_BYTES), signed.signature)

@@ -14,7 +14,7 @@ describe('the specification of offers', () => {
   test('says the same as the code', () => {
     assert.match(spec, /at most 66 bytes: `service str8 \(64\)`/)
     assert.match(spec, /at most 65,536 bytes: `count u8 \(0-16\) \| offer bytes16 \(3,900 each\)`/)
-    assert.match(spec, /at most 20 requests\/s per peer and at most 8 at once/)
+    assert.match(spec, /at most 20 requests\/s per peer, in bursts of at most 20, and at most 8 at once/)
     assert.match(spec, /within 10 s/)
     const { MAX_REQUEST_BYTES, MAX_SERVICE_BYTES, MAX_ANSWER_BYTES, MAX_OFFERS, REQUEST_RATE, MAX_AT_ONCE, EXCHANGE_TIMEOUT_MS } =
       protocol
