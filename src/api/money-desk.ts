@@ -3,7 +3,9 @@
 import { type Amount, minAmount } from '../core/amount.ts'
 import { TallyError } from '../core/errors.ts'
 import { type Address, formatAddress, parseAddress, type Seconds, seconds } from '../core/ids.ts'
+import { isServiceName } from '../core/offer.ts'
 import { formatAmount, parseAmount } from '../core/token.ts'
+import { noOffer } from '../discovery/market.ts'
 import type { Balances, ChannelEntry } from '../node/money.ts'
 import type { TallyNode } from '../node/node.ts'
 import type { DryRun, Job, LedgerAction } from '../ports/chain.ts'
@@ -12,6 +14,8 @@ import type { PeerBook } from './peer-book.ts'
 import { balanceView, channelView, formatGas, jobView } from './views.ts'
 
 const DAY_S = 86_400
+/** how long a service is looked for, ms */
+const FIND_MS = 5_000
 /** an id may be cut to this many characters, `0x` included, if that is unique */
 const MIN_ID_TEXT = 8
 
@@ -119,7 +123,7 @@ export class MoneyDesk {
 
   async #open(text: string, amount: Amount, days: number, options: CallOptions): Promise<Intent> {
     const { money } = this.#node
-    const provider = await this.#provider(text)
+    const provider = await this.#provider(text, options)
     if (provider === this.#node.address)
       throw new TallyError('USAGE', { message: 'a node cannot reserve for itself', hint: 'name the provider that is to be paid' })
     const { wallet, ledger } = await this.#balances(options)
@@ -146,7 +150,7 @@ export class MoneyDesk {
   async #settle(which: 'all' | readonly string[], options: CallOptions): Promise<Intent> {
     const { money } = this.#node
     const all = money.channels().filter(({ role }) => role === 'payee')
-    const chosen = which === 'all' ? all : await Promise.all(which.map((text) => this.#channel(text, 'payee')))
+    const chosen = which === 'all' ? all : await Promise.all(which.map((text) => this.#channel(text, 'payee', options)))
     const ids = chosen.map(({ id }) => id)
     const actions = money.settleActions(ids)
     const due = chosen.filter(({ unsettled }) => unsettled > 0n)
@@ -166,7 +170,7 @@ export class MoneyDesk {
 
   async #close(text: string, options: CallOptions): Promise<Intent> {
     const { money } = this.#node
-    const entry = await this.#channel(text, 'payer')
+    const entry = await this.#channel(text, 'payer', options)
     const provider = entry.parties.target
     if (entry.expiry <= (await this.#node.chain.time(options))) {
       throw new TallyError('CHANNEL_EXPIRED', {
@@ -186,7 +190,7 @@ export class MoneyDesk {
   }
 
   async #release(text: string, { id, expiry, parties }: ChannelEntry, options: CallOptions): Promise<LedgerAction> {
-    const name = isPeer(text) ? text : await this.#book.find(parties.target)
+    const name = isPeer(text) && !isService(text) ? text : await this.#book.find(parties.target)
     if (name === undefined) {
       throw new TallyError('USAGE', {
         message: `it is not known where the provider ${formatAddress(parties.target)} can be reached`,
@@ -210,7 +214,7 @@ export class MoneyDesk {
 
   async #reclaim(text: string, options: CallOptions): Promise<Intent> {
     const { money } = this.#node
-    const entry = await this.#channel(text, 'payer')
+    const entry = await this.#channel(text, 'payer', options)
     const provider = entry.parties.target
     const rest = (entry.deposit - entry.settled) as Amount
     if (rest > 0n && entry.expiry > (await this.#node.chain.time(options))) {
@@ -230,21 +234,37 @@ export class MoneyDesk {
     }
   }
 
-  /** The account behind an address, a peer id or a multiaddr; where a peer can be reached is remembered. */
-  async #provider(text: string): Promise<Address> {
+  /** The account behind an address, a peer id, a multiaddr or the name of a service; where a peer can be reached is remembered. */
+  async #provider(text: string, options: CallOptions): Promise<Address> {
+    if (isService(text)) return await this.#sellerOf(text, options)
     const provider = this.#accountOf(text)
     if (isPeer(text)) await this.#book.remember(provider, text)
     return provider
   }
 
+  /** Anybody can announce any name: where several do, a person has to choose. @throws OFFER_NOT_FOUND, USAGE */
+  async #sellerOf(service: string, options: CallOptions): Promise<Address> {
+    const late = AbortSignal.timeout(FIND_MS)
+    const signal = options.signal === undefined ? late : AbortSignal.any([late, options.signal])
+    const found = new Map<Address, string>()
+    for await (const { provider, offer, peer } of this.#node.find(service, { signal })) found.set(provider, offer.addresses[0] ?? peer.toString())
+    const [first, other] = found
+    if (first === undefined) throw noOffer(service)
+    if (other !== undefined) {
+      throw new TallyError('USAGE', { message: `${found.size} providers sell "${service}"`, hint: `name one of them: ${[...found.values()].slice(0, 3).join(' or ')}` })
+    }
+    await this.#book.remember(first[0], first[1])
+    return first[0]
+  }
+
   /** @throws CHANNEL_UNKNOWN, USAGE when the beginning of an id fits several */
-  async #channel(text: string, role: 'payer' | 'payee'): Promise<ChannelEntry> {
+  async #channel(text: string, role: 'payer' | 'payee', options: CallOptions): Promise<ChannelEntry> {
     const { money } = this.#node
     const mine = money.channels().filter((channel) => channel.role === role)
     const isId = /^0x[0-9a-fA-F]*$/.test(text) && text.length !== 42
     const fits = isId
       ? mine.filter(({ id }) => text.length >= MIN_ID_TEXT && id.startsWith(text.toLowerCase()))
-      : await this.#between(mine, await this.#provider(text))
+      : await this.#between(mine, await this.#provider(text, options))
     const [found, other] = fits
     if (other !== undefined)
       throw new TallyError('USAGE', {
@@ -291,6 +311,9 @@ export class MoneyDesk {
     return formatAmount(amount, this.#node.token)
   }
 }
+
+/** a name that can only be of a service: peer ids are longer and have capitals */
+const isService = (text: string): boolean => isServiceName(text) && !text.startsWith('0x') && text.length < 46
 
 const isPeer = (text: string): boolean => text.startsWith('/') || !text.startsWith('0x')
 

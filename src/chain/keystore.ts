@@ -4,7 +4,7 @@ import { z } from 'zod'
 import { fromHex, toHex } from '../core/bytes.ts'
 import { addressOfKey, isPrivateKey } from '../core/crypto/secp256k1.ts'
 import { TallyError } from '../core/errors.ts'
-import type { Address } from '../core/ids.ts'
+import { type Address, parseAddress } from '../core/ids.ts'
 
 /**
  * The cost of guessing a password, and of opening a key: 128 MiB of memory and some 0.4 s on the 2-core machine it was chosen on
@@ -133,6 +133,14 @@ export async function readKeystore(path: string): Promise<string> {
       cause,
     })
   }
+}
+
+/** The account that a keystore says it is of; only opening it proves that. @throws TallyError KEY_INVALID */
+export function addressOfKeystore(json: string): Address {
+  checkKeystore(json)
+  const { address } = JSON.parse(json) as { address?: unknown }
+  if (typeof address !== 'string' || !/^(0x)?[0-9a-fA-F]{40}$/.test(address)) throw keyInvalid('it does not name its account')
+  return parseAddress(`0x${address.replace(/^0x/, '').toLowerCase()}`)
 }
 
 function checkKeystore(json: string): void {

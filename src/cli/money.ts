@@ -11,7 +11,7 @@ const MONEY_MS = 120_000
 
 /** @throws CONFIRMATION_NEEDED when there is nobody to ask, and what the node throws */
 export async function moveMoney(cli: Cli, request: MoneyRequest): Promise<void> {
-  await cli.withControl({ peers: request.kind === 'close' }, async (control) => {
+  await cli.withControl({ peers: request.kind === 'close' || request.kind === 'open' }, async (control) => {
     const options = { signal: cli.signal(MONEY_MS) }
     const plan = await control.plan(request, options)
     if (cli.options.dryRun === true) return tellPlan(cli, plan)

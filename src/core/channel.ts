@@ -155,7 +155,8 @@ export function gapOf(channel: ChannelOut): Amount {
  */
 export function moveTotal(channel: ChannelOut, change: bigint, alone: boolean): ChannelOut | Disagreement {
   const drift = channel.drift - change
-  if (change < 0n && drift > 0n) return 'HEAD_DISAGREES'
+  // what another session may have forgotten can hide what this one lost
+  if (change < 0n && drift > channel.forgotten) return 'HEAD_DISAGREES'
   if (change > channel.forgotten) return 'HEAD_DISAGREES'
   // with no other session to account for it, everything that the head holds beyond our record is this session's
   if (alone && !channel.abandoned && drift > 0n) return 'HEAD_DISAGREES'

@@ -1,8 +1,9 @@
 import { chmod, mkdir, readFile, stat } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
-import { createKeystore, type OpenKey, openKeystore, readKeystore, writeKeystore } from '../chain/keystore.ts'
+import { addressOfKeystore, createKeystore, type OpenKey, openKeystore, readKeystore, writeKeystore } from '../chain/keystore.ts'
 import { TallyError } from '../core/errors.ts'
+import type { Address } from '../core/ids.ts'
 import { writeConfig } from './config.ts'
 
 /** Where a node keeps its things. */
@@ -86,6 +87,13 @@ export async function openHome(init: { readonly dir: string; readonly password: 
   await requireHome(paths)
   const key = await openKeystore(await readKeystore(paths.keystore), init.password)
   return { ...key, paths, warnings: await looseModes(paths) }
+}
+
+/** The account of a home, without its password: the key file names it. @throws TallyError HOME_MISSING, KEY_INVALID */
+export async function addressOfHome(dir: string): Promise<Address> {
+  const paths = homePaths(dir)
+  await requireHome(paths)
+  return addressOfKeystore(await readKeystore(paths.keystore))
 }
 
 /** Refuses a folder that is no home. @throws TallyError HOME_MISSING */

@@ -193,14 +193,6 @@ export async function eventually<T>(hear: (again: () => void) => () => void, loo
   return await promise.finally(deaf)
 }
 
-/** Resolves when the ledger's facts, as the node follows them, make `holds` true. */
-export async function chainShows(node: TallyNode, holds: () => boolean): Promise<void> {
-  await eventually(
-    (again) => node.chain.follow(() => void setImmediate(again)),
-    () => (holds() ? true : undefined),
-  )
-}
-
 /** What is thrown, as the error that it must be. */
 export async function failure(call: () => Promise<unknown>): Promise<TallyError> {
   try {

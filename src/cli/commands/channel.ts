@@ -18,12 +18,12 @@ export function channelCommand(cli: Cli): Command {
 function openCommand(cli: Cli): Command {
   return new Command('open')
     .description('reserves tokens for one provider; on a channel that is open, tops it up and extends it')
-    .argument('<provider>', 'its peer id, multiaddr or address')
+    .argument('<provider>', 'its peer id, multiaddr or address, or the name of its service')
     .argument('<amount>', 'such as "1 USDC", out of the ledger or else the wallet')
     .option('--days <n>', 'how long it is reserved', whole(1, 730))
     .addHelpText(
       'after',
-      examples("channel open /ip4/192.0.2.7/tcp/4001/p2p/16Uiu2… '1 tUSDC'", "channel open 16Uiu2… '1 tUSDC' --days 7 --yes"),
+      examples("channel open films '1 tUSDC'", "channel open /ip4/192.0.2.7/tcp/4001/p2p/16Uiu2… '1 tUSDC'", "channel open 16Uiu2… '1 tUSDC' --days 7 --yes"),
     )
     .action(async (provider: string, amount: string, options: { days?: number }) => {
       const days = options.days ?? (await cli.settings()).config.consumer.reservationDays

@@ -101,24 +101,25 @@ async function firstPeer({ rpcUrl, chainId, ledger, token }: Devnet): Promise<Ta
 function fundCommand(cli: Cli): Command {
   return new Command('fund')
     .description('gives an account play money and gas; works from any process while `dev` runs')
-    .argument('<account>', 'an address or a peer id')
+    .argument('[account]', 'an address or a peer id; without it, the node in this home')
     .argument('[amount]', 'test tokens', FAUCET_TOKENS)
     .addHelpText(
       'after',
-      examples('dev fund 0x70997970C51812dc3A010C7d01b50e0d17dc79C8', "dev fund 16Uiu2… '50 tUSDC' --network ./dev.json"),
+      examples('dev fund', 'dev fund 0x70997970C51812dc3A010C7d01b50e0d17dc79C8', "dev fund 16Uiu2… '50 tUSDC' --network ./dev.json"),
     )
-    .action(async (account: string, amount: string) => {
-      const [{ fundOnDevnet }, { readNetwork }, { accountOf }] = await Promise.all([
+    .action(async (account: string | undefined, amount: string) => {
+      const [{ fundOnDevnet }, { readNetwork }, { accountOf }, { addressOfHome, homeDir }] = await Promise.all([
         import('../../chain/devnet.ts'),
         import('../../node/network-profile.ts'),
         import('../peer.ts'),
+        import('../../node/home.ts'),
       ])
       const network = await readNetwork(cli.options.network ?? cli.env.TALLYSTICK_NETWORK ?? 'dev', { env: cli.env })
       if (network.faucet !== true)
         throw new TallyError('USAGE', { message: `"${network.path}" is not a local chain, so nobody can make money there` })
       const token = devToken(parseAddress(network.token))
       const tokens = parseAmount(amount, token)
-      const address = accountOf(account)
+      const address = account === undefined ? await addressOfHome(homeDir(cli.options.home, cli.env)) : accountOf(account)
       await fundOnDevnet(network.rpcUrl, token.address, address, { wei: FAUCET_WEI, tokens })
       const given = { account: formatAddress(address), tokens: formatAmount(tokens, token), gas: '1 ETH' }
       cli.out.data(given)

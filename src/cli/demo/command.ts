@@ -2,7 +2,7 @@ import { Command, InvalidArgumentError, Option } from 'commander'
 import { TallyError } from '../../core/errors.ts'
 import { parseSize } from '../../core/size.ts'
 import type { Mode } from './account.ts'
-import { runDemo } from './run.ts'
+
 import { humanScreen, jsonScreen } from './screen.ts'
 
 interface Flags {
@@ -69,6 +69,8 @@ export function demoCommand(): Command {
               : 'plain'
       const screen = flags.json === true ? jsonScreen() : humanScreen(performance.now())
       screen.lines(['tallystick demo · everything runs on this computer with play money', ''])
+      // loaded only when it is wanted: every other command starts quicker
+      const { runDemo } = await import('./run.ts')
       await runDemo(
         { mode, sizeBytes: Number(flags.size), bytesPerSecond: Number(flags.rate), keep: flags.keep === true },
         screen,

@@ -9,7 +9,6 @@ import { ackedOf, foldAll } from './flow.ts'
 import type { FromPayer } from './messages.ts'
 import {
   also,
-  atRiskOf,
   change,
   keep,
   owedOf,
@@ -55,9 +54,13 @@ export function settleUp(state: PayerState, context: PayerContext, force: boolea
   const limit = session.total + roomOf(session, channel)
   const want = wanted(session, terms)
   const rise = (want < limit ? want : limit) - session.total
-  if (rise > 0n && (force || finishing || session.waiting || rise >= quantumOf(terms))) return payRise(state, rise as Amount, context)
+  const quantum = quantumOf(terms)
+  const still = session.waiting && !finishing && ackedOf(session.flow) >= session.written
+  // bytes lost on the way used up what was prepaid: a few bytes at a time would move, and hardly
+  const more = still && rise > 0n && rise < quantum && session.credit < quantum ? further(state, terms) : 0n
+  if (rise > 0n && (force || finishing || session.waiting || rise >= quantum)) return payRise(state, (more > rise ? more : rise) as Amount, context)
   if (finishing && rise <= 0n) return close(state)
-  if (session.waiting && rise <= 0n && ackedOf(session.flow) >= session.written) return standstill(state, context, false)
+  if (still) return standstill(state, context, false)
   return force ? acknowledged(state) : keep(state)
 }
 
@@ -78,16 +81,23 @@ export function whenStill(state: PayerState, context: PayerContext, handed: bigi
  */
 function standstill(state: PayerState, context: PayerContext, patient: boolean): PayerStep {
   const { session, channel } = state
-  const { terms, wish } = session
+  const { terms } = session
   if (terms === undefined || session.reserving !== undefined) return acknowledged(state)
-  const room = roomOf(session, channel)
-  const risk = wish.limitAtRisk - atRiskOf(session)
-  const most = expected(session, terms)
-  const rest = most !== undefined && most > session.total ? most - session.total : room
-  const extra = [quantumOf(terms), room, risk, rest].reduce((least, one) => (one < least ? one : least))
+  const extra = further(state, terms)
   if (extra > 0n) return payRise(state, extra as Amount, context)
   if (patient) return acknowledged(state)
-  return settleUp(change(state, { finishing: room > 0n ? wireOf('RISK_TOO_HIGH') : shortReason(session, channel) }), context, true)
+  const short = roomOf(session, channel) === 0n
+  return settleUp(change(state, { finishing: !short ? wireOf('RISK_TOO_HIGH') : shortReason(session, channel) }), context, true)
+}
+
+/** A chunk more, as far as budget, deposit and the limit at risk allow it, and no further than what is expected. */
+function further(state: PayerState, terms: Terms): bigint {
+  const { session, channel } = state
+  const room = roomOf(session, channel)
+  const risk = session.wish.limitAtRisk + owedOf(session) - session.total
+  const most = expected(session, terms)
+  const rest = most !== undefined && most > session.total ? most - session.total : room
+  return [quantumOf(terms), room, risk, rest].reduce((least, one) => (one < least ? one : least))
 }
 
 /** Says what was used of every open stream, and how long. */
