@@ -61,7 +61,18 @@ export interface ChannelOut {
 /** The payer's record of a channel on which it has never signed anything. */
 export function newChannelOut(id: ChannelId, parties: ChannelParties, facts: ChannelFacts): ChannelOut {
   const none = 0n as Amount
-  return { id, parties, facts, reserved: none, last: undefined, at: none, unconfirmed: none, drift: 0n, forgotten: none, abandoned: false }
+  return {
+    id,
+    parties,
+    facts,
+    reserved: none,
+    last: undefined,
+    at: none,
+    unconfirmed: none,
+    drift: 0n,
+    forgotten: none,
+    abandoned: false,
+  }
 }
 
 export function bestAmount(channel: ChannelIn): Amount {

@@ -17,10 +17,17 @@ export interface SettlementPolicy {
 export type SettleReason = 'amount' | 'close' | 'expiry' | 'asked'
 
 /** Why this channel should be settled now; undefined = it can wait. Nothing unsettled: never. */
-export function settleReason(channel: ChannelIn, policy: SettlementPolicy, now: Seconds, sessionClosed: boolean): SettleReason | undefined {
+export function settleReason(
+  channel: ChannelIn,
+  policy: SettlementPolicy,
+  now: Seconds,
+  sessionClosed: boolean,
+): SettleReason | undefined {
   const open = payable(channel)
-  if (open === 0n || isFrozen(channel, now)) return undefined
+  if (open === 0n) return undefined
+  // also when a Close was signed: the payer may never send it, and reclaim everything after the expiry
   if (now >= channel.facts.expiry - policy.marginS) return 'expiry'
+  if (isFrozen(channel, now)) return undefined
   if (open >= policy.settleAt) return 'amount'
   return policy.onClose && sessionClosed ? 'close' : undefined
 }

@@ -1,9 +1,9 @@
 /** What the two desks are built from. */
 import type { EventEmitter } from 'node:events'
+import type { Amount } from '../core/amount.ts'
 import type { Closing } from '../core/closing.ts'
 import type { Domain } from '../core/eip712.ts'
 import type { ErrorCode } from '../core/errors.ts'
-import type { Amount } from '../core/amount.ts'
 import type { Address, ChannelId, Seconds } from '../core/ids.ts'
 import type { Offer } from '../core/offer.ts'
 import type { PayeeSession } from '../core/session/payee.ts'

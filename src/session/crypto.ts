@@ -1,13 +1,13 @@
 /** The signing and checking that the rules of one session need, bound to its channel, its peer and this node's key. */
 import type { Amount } from '../core/amount.ts'
+import { recoverAddress, verify } from '../core/crypto/secp256k1.ts'
 import type { Domain } from '../core/eip712.ts'
 import type { ChannelParties, Hash32 } from '../core/ids.ts'
 import { preparePromises } from '../core/promise.ts'
 import { type Receipt, receiptDigest, signReceipt } from '../core/receipt.ts'
-import { signTerms, type Terms, termsDigest } from '../core/terms.ts'
-import { recoverAddress, verify } from '../core/crypto/secp256k1.ts'
 import type { PayeeContext } from '../core/session/payee.ts'
 import type { PayerContext } from '../core/session/payer.ts'
+import { signTerms, type Terms, termsDigest } from '../core/terms.ts'
 import type { Self } from './components.ts'
 
 type PayeeChecks = Pick<PayeeContext, 'verifyPromise' | 'verifyTerms' | 'verifyReceipt' | 'signReceipt'>
@@ -24,7 +24,13 @@ export type PayerCrypto = Pick<
  * The payer is known by its connection: its key is checked against, not recovered. Without a key (a session loaded from the disk) it
  * is recovered.
  */
-export function payeeCrypto(domain: Domain, self: Self, parties: ChannelParties, payerKey: Uint8Array | undefined, terms: Terms): PayeeCrypto {
+export function payeeCrypto(
+  domain: Domain,
+  self: Self,
+  parties: ChannelParties,
+  payerKey: Uint8Array | undefined,
+  terms: Terms,
+): PayeeCrypto {
   const promises = preparePromises(domain, parties)
   const digest = termsDigest(domain, terms)
   const bySigner = (hash: Uint8Array, signature: Uint8Array): boolean =>

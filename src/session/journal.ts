@@ -2,7 +2,7 @@
  * What waits for the disk. Records that change again and again while one write runs are written once, as they are when the next one
  * begins; what was to happen once they are durable happens then.
  */
-import { setTimeout, clearTimeout } from 'node:timers'
+import { clearTimeout, setTimeout } from 'node:timers'
 
 /** How long a change that is in no hurry may wait for others to join it, in milliseconds. */
 const JOIN_MS = 10

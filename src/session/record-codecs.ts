@@ -1,10 +1,20 @@
 /** How the desks' records look on disk. Every value is read back strictly: what does not decode is damage, not a default. */
 import { type Amount, readAmount } from '../core/amount.ts'
-import { type ByteReader, ByteWriter } from '../core/bytes.ts'
+import type { ByteReader, ByteWriter } from '../core/bytes.ts'
 import type { ChannelFacts, ChannelIn, ChannelOut } from '../core/channel.ts'
 import type { OwnerAccount, Pool } from '../core/credit.ts'
 import { codeOfWire, TallyError } from '../core/errors.ts'
-import { type ChannelParties, channelId, readAddress, readHash32, readSeconds, readSessionId, writeAddress, writeHash32, writeSessionId } from '../core/ids.ts'
+import {
+  type ChannelParties,
+  channelId,
+  readAddress,
+  readHash32,
+  readSeconds,
+  readSessionId,
+  writeAddress,
+  writeHash32,
+  writeSessionId,
+} from '../core/ids.ts'
 import { readChunk, readPrice, writeChunk, writePrice } from '../core/price.ts'
 import { readPromise, type SignedPromise, writePromise } from '../core/promise.ts'
 import { decodeReceipt, encodeReceipt, RECEIPT_BYTES, type SignedReceipt } from '../core/receipt.ts'
@@ -30,7 +40,8 @@ function writeOptional<T>(writer: ByteWriter, value: T | undefined, write: (writ
   if (value === undefined) writer.u8(0)
   else write(writer.u8(1), value)
 }
-const readOptional = <T>(reader: ByteReader, read: (reader: ByteReader) => T): T | undefined => (flagged(reader) ? read(reader) : undefined)
+const readOptional = <T>(reader: ByteReader, read: (reader: ByteReader) => T): T | undefined =>
+  flagged(reader) ? read(reader) : undefined
 const writeSignature = (writer: ByteWriter, value: Uint8Array): unknown => writer.bytes(value, SIGNATURE)
 const readSignature = (reader: ByteReader): Uint8Array => reader.bytes(SIGNATURE)
 
@@ -70,7 +81,10 @@ export const channelOutCodec: RecordCodec<ChannelOut> = {
     writeFacts(writer, channel.facts)
     writer.u96(channel.reserved).u96(channel.at).u96(channel.unconfirmed).u96(channel.forgotten)
     const { drift } = channel
-    writer.u8(drift < 0n ? 1 : 0).u96(drift < 0n ? -drift : drift).u8(channel.abandoned ? 1 : 0)
+    writer
+      .u8(drift < 0n ? 1 : 0)
+      .u96(drift < 0n ? -drift : drift)
+      .u8(channel.abandoned ? 1 : 0)
     writeOptional<SignedPromise>(writer, channel.last, writePromise)
   },
   read(reader) {
@@ -84,7 +98,18 @@ export const channelOutCodec: RecordCodec<ChannelOut> = {
     const short = flagged(reader)
     const apart = reader.u96()
     const abandoned = flagged(reader)
-    return { id: channelId(parties), parties, facts, reserved, at, unconfirmed, forgotten, drift: short ? -apart : apart, abandoned, last: readOptional(reader, readPromise) }
+    return {
+      id: channelId(parties),
+      parties,
+      facts,
+      reserved,
+      at,
+      unconfirmed,
+      forgotten,
+      drift: short ? -apart : apart,
+      abandoned,
+      last: readOptional(reader, readPromise),
+    }
   },
 }
 
@@ -116,7 +141,10 @@ function writeTerms(writer: ByteWriter, terms: Terms): void {
 const readTerms = (reader: ByteReader): Terms => decodeTerms(reader.bytes16(MAX_TERMS_BYTES))
 const writeSignedReceipt = (writer: ByteWriter, signed: SignedReceipt): unknown =>
   writeSignature(writer.bytes(encodeReceipt(signed.receipt), RECEIPT_BYTES), signed.signature)
-const readSignedReceipt = (reader: ByteReader): SignedReceipt => ({ receipt: decodeReceipt(reader.bytes(RECEIPT_BYTES)), signature: readSignature(reader) })
+const readSignedReceipt = (reader: ByteReader): SignedReceipt => ({
+  receipt: decodeReceipt(reader.bytes(RECEIPT_BYTES)),
+  signature: readSignature(reader),
+})
 
 const PAYEE_STATES = ['offered', 'live', 'closing', 'cut', 'closed'] as const
 const PAYER_STATES = ['asked', 'starting', 'live', 'closing', 'cut', 'closed'] as const
@@ -136,7 +164,13 @@ export const payeeSessionCodec: RecordCodec<PayeeSession> = {
     writeOptional(writer, session.payerSignature, writeSignature)
     writer.u96(session.total).u96(session.paid)
     const written = writtenMeter(session)
-    writer.u64(ackedOf(session.flow)).u64(written.down).u64(session.flow.lost).u64(session.ms).u64(session.ackedMs).u16(session.closeReason)
+    writer
+      .u64(ackedOf(session.flow))
+      .u64(written.down)
+      .u64(session.flow.lost)
+      .u64(session.ms)
+      .u64(session.ackedMs)
+      .u16(session.closeReason)
     writeOptional(writer, session.receipt, writeSignedReceipt)
     writeOptional(writer, session.countersignature, writeSignature)
   },
@@ -181,7 +215,20 @@ function readWish(reader: ByteReader): Wish {
   const offered = { price: readPrice(reader), chunk: readChunk(reader), sequence: reader.u64() }
   const maxPrice = readOptional(reader, readPrice)
   const [budget, limitAtRisk, owed] = [readAmount(reader), readAmount(reader), readAmount(reader)]
-  return { service, inputs, owner, signer, provider, token, offered, maxPrice, budget, limitAtRisk, owed, expect: readOptional(reader, (from) => from.u64()) }
+  return {
+    service,
+    inputs,
+    owner,
+    signer,
+    provider,
+    token,
+    offered,
+    maxPrice,
+    budget,
+    limitAtRisk,
+    owed,
+    expect: readOptional(reader, (from) => from.u64()),
+  }
 }
 
 /** What the payer's session remembers. */
@@ -221,4 +268,3 @@ export const payerSessionCodec: RecordCodec<PayerSession> = {
     } // biome-ignore format: a record
   },
 }
-

@@ -5,7 +5,15 @@
 import type { Amount } from '../core/amount.ts'
 import type { ChannelIn, ChannelOut } from '../core/channel.ts'
 import type { OwnerAccount, Pool } from '../core/credit.ts'
-import { type Address, addressToBytes, type ChannelId, type ChannelParties, channelIdToBytes, type SessionId, sessionIdToBytes } from '../core/ids.ts'
+import {
+  type Address,
+  addressToBytes,
+  type ChannelId,
+  type ChannelParties,
+  channelIdToBytes,
+  type SessionId,
+  sessionIdToBytes,
+} from '../core/ids.ts'
 import { isAgreed, type PayeeSession } from '../core/session/payee-state.ts'
 import { owedOf, type PayerSession } from '../core/session/payer.ts'
 import { quantumOf } from '../core/session/worth.ts'

@@ -161,7 +161,13 @@ export class PayeeNode {
 
   #offerTerms(wire: Wire, hello: Hello, parties: ChannelParties): void {
     const account = this.owners.get(parties.owner) ?? newOwner(parties.owner, parties.token)
-    const taken = takeGrant(this.#pool, account, chunkCost(this.offer.price, this.offer.chunk), this.policy, secondsOf(this.#clock))
+    const taken = takeGrant(
+      this.#pool,
+      account,
+      chunkCost(this.offer.price, this.offer.chunk),
+      this.policy,
+      secondsOf(this.#clock),
+    )
     this.#pool = taken.pool
     this.owners.set(parties.owner, taken.account)
     const arrearsTaken = this.#of(parties.owner).some((live) => live.session.terms.arrears > 0n)
@@ -208,7 +214,9 @@ export class PayeeNode {
 
   /** Lets one delivery write up to `most` bytes; false when nothing can be written anywhere. */
   deliver(pick: (list: readonly [Live, Delivery][]) => readonly [Live, Delivery], most: number): boolean {
-    const ready = [...this.live.values()].flatMap((live) => [...live.deliveries.values()].filter((one) => !one.asleep && one.left > 0).map((one) => [live, one] as [Live, Delivery]))
+    const ready = [...this.live.values()].flatMap((live) =>
+      [...live.deliveries.values()].filter((one) => !one.asleep && one.left > 0).map((one) => [live, one] as [Live, Delivery]),
+    )
     if (ready.length === 0) return false
     const [live, delivery] = pick(ready)
     const allowed = allowance(this.#stateOf(live), this.contextOf(live))

@@ -131,7 +131,8 @@ export class PayerNode {
     let owed = 0n
     for (const session of this.disk.read('s', payerSessionCodec)) {
       const { wish, terms } = session
-      if (wish.provider !== payee || terms === undefined || (this.live.get(session.id)?.session.status ?? 'cut') !== 'cut') continue
+      if (wish.provider !== payee || terms === undefined || (this.live.get(session.id)?.session.status ?? 'cut') !== 'cut')
+        continue
       const due = owedOf(session)
       owed += (due > session.total ? due - session.total : 0n) + (session.stale ? wish.limitAtRisk + quantumOf(terms) : 0n)
       owed -= terms.arrears < wish.owed ? terms.arrears : wish.owed
@@ -151,7 +152,11 @@ export class PayerNode {
       const recorded = held.session.flow.done
       const base = this.#base(goal)
       const kept = BigInt(goal.have - base)
-      const session = { ...held.session, at: this.#clock.ms, flow: { ...held.session.flow, done: kept > recorded ? kept : recorded } }
+      const session = {
+        ...held.session,
+        at: this.#clock.ms,
+        flow: { ...held.session.flow, done: kept > recorded ? kept : recorded },
+      }
       return this.#greet(session, goal, wire, channel, true)
     }
     if (held !== undefined) this.forget(held.session)
@@ -203,7 +208,8 @@ export class PayerNode {
   receive(wire: Wire, message: FromPayee): void {
     if (message.type === 'released') return
     const id = message.type === 'terms' ? message.terms.session : message.session
-    const live = id === undefined ? undefined : (this.live.get(id) ?? (message.type === 'receipt' ? this.late.get(id) : undefined))
+    const live =
+      id === undefined ? undefined : (this.live.get(id) ?? (message.type === 'receipt' ? this.late.get(id) : undefined))
     if (live === undefined || live.wire !== wire) return
     const input = inputOf(message)
     if (input !== undefined) this.run(live, input)
@@ -260,7 +266,8 @@ export class PayerNode {
   }
 
   #context(live: Buying): PayerContext {
-    const beside = (): PayerSession[] => [...this.live.values()].filter((one) => one !== live && one.channel === live.channel).map((one) => one.session)
+    const beside = (): PayerSession[] =>
+      [...this.live.values()].filter((one) => one !== live && one.channel === live.channel).map((one) => one.session)
     return {
       nowMs: this.#clock.ms, nowS: secondsOf(this.#clock), ...toyPayer(this.address, live.session.wish.provider),
       moving: () => beside().some(({ status }) => status === 'starting' || status === 'live' || status === 'closing'),
@@ -282,7 +289,8 @@ export class PayerNode {
       this.onSigned(live.channel, amount)
     }
     if (fresh && state.session.status === 'starting' && (state.session.terms?.arrears ?? 0n) > 0n) {
-      for (const { session } of [...this.cut.values()]) if (session.wish.provider === live.session.wish.provider) this.forget(session)
+      for (const { session } of [...this.cut.values()])
+        if (session.wish.provider === live.session.wish.provider) this.forget(session)
       for (const one of [...this.live.values()]) {
         const returning = one !== live && one.channel === live.channel && one.session.status === 'cut'
         if (returning) this.run(one, { type: 'fault', code: new TallyError('SESSION_UNKNOWN').wire })

@@ -35,7 +35,8 @@ const BROKEN: readonly (ErrorCode | undefined)[] = [...PLAIN, 'RISK_TOO_HIGH', '
 
 function honest(world: World, reasons: readonly (ErrorCode | undefined)[]): void {
   const done = world.run(MAX_STEPS)
-  for (const { code } of world.payers.flatMap((payer) => payer.ends)) assert.ok(reasons.includes(code), `an honest pair parted with ${code}`)
+  for (const { code } of world.payers.flatMap((payer) => payer.ends))
+    assert.ok(reasons.includes(code), `an honest pair parted with ${code}`)
   const goals = world.payers.flatMap((payer) => payer.goals)
   assert.ok(done, `it does not end: ${goals.map((goal) => `${goal.state} ${goal.have}/${goal.payee.contentBytes}`).join('; ')}`)
   world.checkEnd()
@@ -47,13 +48,28 @@ const TIME = { kind: 'ms', amount: 3n as Amount, per: 10n } as const
 
 describe('honest payers and payees on a bad network', () => {
   test('always come to an end, and agree on every receipt and every base unit', () => {
-    histories(0.25, 1, (world) => honest(world, PLAIN), (random) => ({ ...sizes(random), cuts: 0, crashes: 0 }))
+    histories(
+      0.25,
+      1,
+      (world) => honest(world, PLAIN),
+      (random) => ({ ...sizes(random), cuts: 0, crashes: 0 }),
+    )
   })
   test('do so when streams are cut and sessions resumed', () => {
-    histories(0.25, 100_001, (world) => honest(world, BROKEN), (random) => ({ ...sizes(random), cuts: random.int(1, 6), crashes: 0 }))
+    histories(
+      0.25,
+      100_001,
+      (world) => honest(world, BROKEN),
+      (random) => ({ ...sizes(random), cuts: random.int(1, 6), crashes: 0 }),
+    )
   })
   test('do so when either side crashes at any effect', () => {
-    histories(0.25, 200_001, (world) => honest(world, BROKEN), (random) => ({ ...sizes(random), cuts: random.int(0, 3), crashes: random.int(1, 4) }))
+    histories(
+      0.25,
+      200_001,
+      (world) => honest(world, BROKEN),
+      (random) => ({ ...sizes(random), cuts: random.int(0, 3), crashes: random.int(1, 4) }),
+    )
   })
   test('do so when time is sold, with or without bytes', () => {
     histories(0.05, 300_001, (world) => honest(world, BROKEN), (random) => ({
@@ -71,8 +87,12 @@ describe('a cheat', () => {
       assert.equal(payee.totals(id), payee.best(id), 'the channel holds the sum of its sessions')
     }
   } // biome-ignore format: one loop
-  const cheatingPayer = (payerCheats: Cheat) => (random: Random): WorldInit => ({ ...sizes(random), cuts: random.int(0, 12), crashes: 0, payerCheats })
-  const cheatingPayee = (payeeCheats: Cheat) => (random: Random): WorldInit => ({ ...sizes(random), cuts: random.int(0, 12), crashes: 0, payeeCheats })
+  const cheatingPayer =
+    (payerCheats: Cheat) =>
+    (random: Random): WorldInit => ({ ...sizes(random), cuts: random.int(0, 12), crashes: 0, payerCheats })
+  const cheatingPayee =
+    (payeeCheats: Cheat) =>
+    (random: Random): WorldInit => ({ ...sizes(random), cuts: random.int(0, 12), crashes: 0, payeeCheats })
 
   test('who does not pay costs the payee no more than its credit', () => {
     histories(0.05, 400_001, against('payees'), cheatingPayer('pays nothing'))

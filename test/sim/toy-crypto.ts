@@ -27,7 +27,17 @@ const toyVerify = (by: Address, what: string, signature: Uint8Array): boolean =>
 
 const wordsOf = (terms: Terms): string => Buffer.from(encodeTerms(terms)).toString('hex')
 const saysOf = (receipt: Receipt): string =>
-  [receipt.session, receipt.terms, receipt.channel, receipt.total, receipt.amount, receipt.meter.down, receipt.meter.ms, receipt.closed, receipt.reason].join()
+  [
+    receipt.session,
+    receipt.terms,
+    receipt.channel,
+    receipt.total,
+    receipt.amount,
+    receipt.meter.down,
+    receipt.meter.ms,
+    receipt.closed,
+    receipt.reason,
+  ].join()
 
 export const toyDigest = (terms: Terms): Hash32 => `0x${fold(wordsOf(terms)).toString(16).padStart(64, '0')}` as Hash32
 export const toyTermsSignature = (terms: Terms): Uint8Array => toySign(terms.provider, wordsOf(terms))

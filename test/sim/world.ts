@@ -37,11 +37,15 @@ const PATIENCE_MS = 30_000
 
 /** Prices from several base units a byte down to several chunks a base unit. */
 function anyPrice(random: Random): Price {
-  const down = { kind: 'down', amount: BigInt(random.pick([1, 3, 250, 1_000, 7_777])) as Amount, per: BigInt(random.pick([1, 10, 1_000, 2_500])) } as const
+  const down = {
+    kind: 'down',
+    amount: BigInt(random.pick([1, 3, 250, 1_000, 7_777])) as Amount,
+    per: BigInt(random.pick([1, 10, 1_000, 2_500])),
+  } as const
   return random.chance(0.05) ? priceOf([]) : priceOf([down])
 }
 
-function anyOffer(random: Random, provider: PayeeNode['address'], price: Price): Offer {
+function anyOffer(provider: PayeeNode['address'], price: Price): Offer {
   return {
     provider, sequence: 1n, expiry: 2_000_000_000 as Seconds, token: TOKEN, service: 'files', kind: 'files', description: '', price,
     chunk: { kind: 'down', size: CHUNK }, minReservation: 0n as Amount, minTimeToExpiry: 0, addresses: [], inputs: '', outputs: '',
@@ -75,7 +79,7 @@ export class World {
   #newPayee(index: number): PayeeNode {
     const { random } = this
     const address = toyAddress(0xb000 + index)
-    const offer = anyOffer(random, address, this.init.price ?? anyPrice(random))
+    const offer = anyOffer(address, this.init.price ?? anyPrice(random))
     const cost = chunkCost(offer.price, offer.chunk)
     const policy: PayeePolicies = {
       sharePpm: BigInt(random.pick([0, 100_000, 1_000_000])), max: (cost * BigInt(random.int(0, 6))) as Amount, marginS: 60, unreserved: 0n as Amount,
@@ -92,7 +96,10 @@ export class World {
     payer.check = (node) => this.#checkPayer(node)
     payer.onSigned = (id, amount) => {
       const [durable] = payer.disk.read(`c${id}`, channelOutCodec)
-      assert.ok(durable !== undefined && amount <= durable.reserved, 'P1: nothing is signed that the disk does not know to be reserved')
+      assert.ok(
+        durable !== undefined && amount <= durable.reserved,
+        'P1: nothing is signed that the disk does not know to be reserved',
+      )
     }
     for (const payee of this.payees) {
       const parties = payer.partiesTo(payee.address)
@@ -132,7 +139,9 @@ export class World {
   }
 
   #done(): boolean {
-    const busy = this.payers.some((payer) => payer.disk.busy || payer.live.size > 0 || payer.goals.some((goal) => goal.state === 'wanted'))
+    const busy = this.payers.some(
+      (payer) => payer.disk.busy || payer.live.size > 0 || payer.goals.some((goal) => goal.state === 'wanted'),
+    )
     return !busy && this.payees.every((payee) => !payee.disk.busy) && this.wires.every(({ wire }) => wire.quiet)
   }
 
@@ -152,7 +161,9 @@ export class World {
 
   #settleDown(): void {
     for (let quiet = false; !quiet; ) {
-      quiet = this.wires.every(({ wire }) => wire.toPayee.length + wire.toPayer.length + wire.opens.length === 0) && [...this.payers, ...this.payees].every((node) => !node.disk.busy)
+      quiet =
+        this.wires.every(({ wire }) => wire.toPayee.length + wire.toPayer.length + wire.opens.length === 0) &&
+        [...this.payers, ...this.payees].every((node) => !node.disk.busy)
       for (const node of [...this.payers, ...this.payees]) node.disk.sync()
       this.#message()
       for (const { payee, wire } of this.wires) {
@@ -190,13 +201,16 @@ export class World {
 
   #byPayee(message: FromPayee): FromPayee[] {
     const { payeeCheats } = this.init
-    if (payeeCheats === 'begs' && message.type === 'meter') return [{ ...message, paused: true, credit: 0n as Amount, written: { ...message.written, down: 0n } }]
+    if (payeeCheats === 'begs' && message.type === 'meter')
+      return [{ ...message, paused: true, credit: 0n as Amount, written: { ...message.written, down: 0n } }]
     if (payeeCheats !== 'understates' || message.type !== 'terms') return [message]
     // an old head of ours, and a total to match or not to match
     const head = message.head === undefined || this.random.chance(0.3) ? undefined : message.head
-    const total = this.random.chance(0.5) ? message.total : ((message.total * BigInt(this.random.int(0, 9))) / 10n) as Amount
+    const total = this.random.chance(0.5) ? message.total : (((message.total * BigInt(this.random.int(0, 9))) / 10n) as Amount)
     const acked = { ...message.acked, down: message.acked.down + BigInt(this.random.pick([0, 0, 500, 5_000])) }
-    const terms = this.random.chance(0.3) ? { ...message.terms, arrears: (message.terms.arrears + BigInt(this.random.int(1, 5_000))) as Amount } : message.terms
+    const terms = this.random.chance(0.3)
+      ? { ...message.terms, arrears: (message.terms.arrears + BigInt(this.random.int(1, 5_000))) as Amount }
+      : message.terms
     return [{ ...message, terms, signature: toyTermsSignature(terms), head, total, acked }]
   }
 
@@ -305,7 +319,10 @@ export class World {
       assert.ok((payer.signed.get(id) ?? 0n) >= payee.best(id), 'nothing is held that was not signed')
       const debt = payee.owners.get(payer.address)?.debt ?? 0n
       const gap = gapOf(payer.channels.get(id) as ChannelOut) + this.#unheard(payer, payee)
-      assert.ok(debt <= payer.owedTo(payee.address) + gap, `a debt of ${debt} would be disputed: ${payer.owedTo(payee.address)} is known, ${gap} was lost`)
+      assert.ok(
+        debt <= payer.owedTo(payee.address) + gap,
+        `a debt of ${debt} would be disputed: ${payer.owedTo(payee.address)} is known, ${gap} was lost`,
+      )
     }
     for (const payer of this.payers) for (const end of payer.ends) this.#checkReceipt(end)
     this.checkLosses('both')
@@ -322,13 +339,19 @@ export class World {
     const payee = this.payees.find((one) => one.address === session.wish.provider) as PayeeNode
     const theirs = payee.all().get(session.id)
     if (session.terms === undefined || (code !== undefined && code !== 'BUDGET_REACHED' && code !== 'RISK_TOO_HIGH')) return
-    assert.ok(theirs !== undefined && session.receipt !== undefined && theirs.receipt !== undefined, 'C1: a session that was closed has a receipt')
+    assert.ok(
+      theirs !== undefined && session.receipt !== undefined && theirs.receipt !== undefined,
+      'C1: a session that was closed has a receipt',
+    )
     assert.deepEqual(session.receipt, theirs.receipt, 'C2: both ends hold the same receipt')
     const { total, meter } = session.receipt.receipt
     assert.equal(total, session.total, 'the receipt says what was paid')
     assert.equal(meter.down, session.flow.done, 'the receipt says what was received')
     const owed = worthOf(theirs.terms, meter)
-    assert.ok(total >= (owed < session.wish.budget ? owed : session.wish.budget) || code !== undefined, 'C1: what was received is paid')
+    assert.ok(
+      total >= (owed < session.wish.budget ? owed : session.wish.budget) || code !== undefined,
+      'C1: what was received is paid',
+    )
     const timed = rateOf(theirs.terms.price, 'ms') !== undefined
     // a crash makes a reader buy again what it had not kept, and a payee forget what was lost on the way
     const crashed = this.payerCrashes + this.payeeCrashes > 0

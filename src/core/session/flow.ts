@@ -29,7 +29,10 @@ export const writtenOf = (flow: Flow): bigint => total(flow, 'written')
 export const exposedOf = (flow: Flow): bigint => writtenOf(flow) + flow.lost
 export const ackedOf = (flow: Flow): bigint => total(flow, 'acked')
 
-const withStream = (flow: Flow, stream: number, count: StreamCount): Flow => ({ ...flow, open: new Map(flow.open).set(stream, count) })
+const withStream = (flow: Flow, stream: number, count: StreamCount): Flow => ({
+  ...flow,
+  open: new Map(flow.open).set(stream, count),
+})
 
 export function openStream(flow: Flow, stream: number): Flow {
   return flow.open.has(stream) ? flow : withStream(flow, stream, { written: 0n, acked: 0n })
@@ -38,7 +41,9 @@ export function openStream(flow: Flow, stream: number): Flow {
 /** Bytes into a stream that the receiver has finished with are lost, not free: else one early last word would buy the rest of it. */
 export function wrote(flow: Flow, stream: number, bytes: bigint): Flow {
   const count = flow.open.get(stream)
-  return count === undefined ? { ...flow, lost: flow.lost + bytes } : withStream(flow, stream, { ...count, written: count.written + bytes })
+  return count === undefined
+    ? { ...flow, lost: flow.lost + bytes }
+    : withStream(flow, stream, { ...count, written: count.written + bytes })
 }
 
 /**

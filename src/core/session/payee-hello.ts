@@ -3,7 +3,7 @@
  * @see protocols/session/SPEC.md section hello
  */
 import type { Amount } from '../amount.ts'
-import { type ChannelIn, isFrozen, bestAmount } from '../channel.ts'
+import { bestAmount, type ChannelIn, isFrozen } from '../channel.ts'
 import type { OwnerAccount } from '../credit.ts'
 import type { ErrorCode } from '../errors.ts'
 import type { Address, Seconds } from '../ids.ts'

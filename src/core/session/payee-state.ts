@@ -188,7 +188,10 @@ export function allowance(state: PayeeState, context: PayeeContext): bigint | un
  * Session and owner as they are once everything that was given to the disk so far is on it: what is stored with a payment is paid in the
  * stored records. So a crash right after the write loses no payment.
  */
-export function onceDurable(session: PayeeSession, owner: OwnerAccount): { readonly session: PayeeSession; readonly owner: OwnerAccount } {
+export function onceDurable(
+  session: PayeeSession,
+  owner: OwnerAccount,
+): { readonly session: PayeeSession; readonly owner: OwnerAccount } {
   return { session: { ...session, paid: session.total }, owner: credited(owner, session, session.total) }
 }
 

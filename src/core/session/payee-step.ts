@@ -1,5 +1,7 @@
 /** What every rule of the payee is put together from: a step, a report, and the end of a session. */
 import type { Amount } from '../amount.ts'
+import { MAX_AMOUNT } from '../amount.ts'
+import type { Receipt, SignedReceipt } from '../receipt.ts'
 import type { FromPayee } from './messages.ts'
 import {
   ackedMeter,
@@ -13,8 +15,6 @@ import {
   type PayeeStep,
   writtenMeter,
 } from './payee-state.ts'
-import type { Receipt, SignedReceipt } from '../receipt.ts'
-import { MAX_AMOUNT } from '../amount.ts'
 import { worthOf } from './worth.ts'
 
 export const send = (message: FromPayee): PayeeEffect => ({ type: 'send', message })

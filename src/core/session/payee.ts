@@ -11,8 +11,8 @@ import type { Pay, Restate } from './messages.ts'
 import { clocksAgree, giveUp, onClose, onCut, onEndStored, onResume, onStop, refuse } from './payee-end.ts'
 import {
   allowance,
-  creditLeft,
   credited,
+  creditLeft,
   dueOf,
   type PayeeContext,
   type PayeeInput,
@@ -182,7 +182,8 @@ function onClock(state: PayeeState, context: PayeeContext): PayeeStep {
   const { session, channel } = state
   const waited = session.waitingSince === undefined ? 0 : context.nowMs - session.waitingSince
   const patience = session.status === 'cut' ? context.policy.resumeMs : session.terms.patienceMs
-  if (waited > patience) return giveUp(state, (session.stopping === undefined ? undefined : codeOfWire(session.stopping)) ?? 'PATIENCE_OVER', context)
+  if (waited > patience)
+    return giveUp(state, (session.stopping === undefined ? undefined : codeOfWire(session.stopping)) ?? 'PATIENCE_OVER', context)
   if (session.status !== 'live') return keep(state)
   // the payer's last payment must still come before the margin (S10)
   const lastS = channel.facts.expiry - context.policy.marginS - Math.ceil(session.terms.patienceMs / 1000)

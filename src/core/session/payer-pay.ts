@@ -58,7 +58,8 @@ export function settleUp(state: PayerState, context: PayerContext, force: boolea
   const still = session.waiting && !finishing && ackedOf(session.flow) >= session.written
   // bytes lost on the way used up what was prepaid: a few bytes at a time would move, and hardly
   const more = still && rise > 0n && rise < quantum && session.credit < quantum ? further(state, terms) : 0n
-  if (rise > 0n && (force || finishing || session.waiting || rise >= quantum)) return payRise(state, (more > rise ? more : rise) as Amount, context)
+  if (rise > 0n && (force || finishing || session.waiting || rise >= quantum))
+    return payRise(state, (more > rise ? more : rise) as Amount, context)
   if (finishing && rise <= 0n) return close(state)
   if (still) return standstill(state, context, false)
   return force ? acknowledged(state) : keep(state)
@@ -103,7 +104,9 @@ function further(state: PayerState, terms: Terms): bigint {
 /** Says what was used of every open stream, and how long. */
 function acknowledged(state: PayerState): PayerStep {
   const { id, ms, flow } = state.session
-  const acks = [...flow.open].map(([stream, { acked }]) => send({ type: 'ack', session: id, stream, bytes: acked, ms, final: false }))
+  const acks = [...flow.open].map(([stream, { acked }]) =>
+    send({ type: 'ack', session: id, stream, bytes: acked, ms, final: false }),
+  )
   return keep(change(state, { saidMs: ms }), ...acks)
 }
 

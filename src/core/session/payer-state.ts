@@ -169,4 +169,7 @@ export const change = (state: PayerState, session: Partial<PayerSession>): Payer
   ...state,
   session: { ...state.session, ...session },
 })
-export const also = (step: PayerStep, ...before: PayerEffect[]): PayerStep => ({ state: step.state, effects: [...before, ...step.effects] })
+export const also = (step: PayerStep, ...before: PayerEffect[]): PayerStep => ({
+  state: step.state,
+  effects: [...before, ...step.effects],
+})

@@ -4,7 +4,7 @@
  */
 import type { Amount } from '../amount.ts'
 import { agreeOnHead, type ChannelOut, gapOf, moveTotal } from '../channel.ts'
-import { codeOfWire, type ErrorCode, ERRORS } from '../errors.ts'
+import { codeOfWire, ERRORS, type ErrorCode } from '../errors.ts'
 import type { Receipt, SignedReceipt } from '../receipt.ts'
 import { ackedOf, endStream, foldAll, openStream, use } from './flow.ts'
 import type { MeterReport, Ready, TermsOffered } from './messages.ts'
@@ -82,7 +82,10 @@ function advance(state: PayerState, context: PayerContext): PayerState {
 
 function end(state: PayerState, code: ErrorCode): PayerStep {
   const { channel, session } = state
-  const next = change({ session, channel: session.stale ? { ...channel, abandoned: true } : channel }, { status: 'closed', failure: code })
+  const next = change(
+    { session, channel: session.stale ? { ...channel, abandoned: true } : channel },
+    { status: 'closed', failure: code },
+  )
   return keep(next, { type: 'cutStreams' }, { type: 'store', then: undefined }, { type: 'ended', code })
 }
 
@@ -98,7 +101,10 @@ function onTerms(state: PayerState, message: TermsOffered, context: PayerContext
   if (agreed === 'HEAD_DISAGREES') return refuse(state, agreed)
   const broken = checkTerms(session, message, context.nowS, gapOf(agreed.channel))
   if (broken !== undefined) return refuse(state, broken)
-  const channel = session.terms === undefined ? begin(agreed.channel, session, message, context) : goOn(agreed.channel, session, message, context)
+  const channel =
+    session.terms === undefined
+      ? begin(agreed.channel, session, message, context)
+      : goOn(agreed.channel, session, message, context)
   if (channel === 'HEAD_DISAGREES') return refuse(state, channel)
   const acked = message.acked.down > ackedOf(session.flow) ? message.acked.down : ackedOf(session.flow)
   const next: PayerState = {
@@ -110,25 +116,38 @@ function onTerms(state: PayerState, message: TermsOffered, context: PayerContext
     },
   } // biome-ignore format: a record
   const { restate } = agreed
-  const again = restate === undefined ? [] : [send({ type: 'restate', session: session.id, promise: context.signPromise(restate) })]
+  const again =
+    restate === undefined ? [] : [send({ type: 'restate', session: session.id, promise: context.signPromise(restate) })]
   return keep(next, ...again, { type: 'store', then: { type: 'agreed' } })
 }
 
 /** A new session pays for itself, and for arrears: those that we do not know of ourselves are payments that were lost on the way. */
-function begin(channel: ChannelOut, session: PayerSession, message: TermsOffered, context: PayerContext): ChannelOut | 'HEAD_DISAGREES' {
+function begin(
+  channel: ChannelOut,
+  session: PayerSession,
+  message: TermsOffered,
+  context: PayerContext,
+): ChannelOut | 'HEAD_DISAGREES' {
   if (message.total !== 0n || message.acked.down !== 0n || message.acked.ms !== 0n) return 'HEAD_DISAGREES'
   const { arrears } = message.terms
   const unknown = arrears > session.wish.owed ? arrears - session.wish.owed : 0n
   const drift = channel.drift + unknown
   // with no session left that could explain what the payee holds beyond our record, it is the past's
-  return context.alone() ? { ...channel, drift: drift > 0n ? 0n : drift, forgotten: 0n as Amount, abandoned: false } : { ...channel, drift }
+  return context.alone()
+    ? { ...channel, drift: drift > 0n ? 0n : drift, forgotten: 0n as Amount, abandoned: false }
+    : { ...channel, drift }
 }
 
 /**
  * H5: on resume the payee's figures hold where they can be right. It never holds less than it had confirmed, nor more than was sent; what
  * it says was acknowledged was acknowledged. Only a payer whose own record may be behind believes more, up to its limit at risk.
  */
-function goOn(channel: ChannelOut, session: PayerSession, message: TermsOffered, context: PayerContext): ChannelOut | 'HEAD_DISAGREES' {
+function goOn(
+  channel: ChannelOut,
+  session: PayerSession,
+  message: TermsOffered,
+  context: PayerContext,
+): ChannelOut | 'HEAD_DISAGREES' {
   const { terms, total, acked } = message
   if (total < session.paid) return 'HEAD_DISAGREES'
   const more = acked.down > ackedOf(session.flow) || acked.ms > session.ms
@@ -165,7 +184,14 @@ function onMeter(state: PayerState, message: MeterReport, context: PayerContext)
   // its clock stands still: what ours ran on while the word was on its way was not delivered
   const stood = message.paused && message.written.ms < session.ms ? message.written.ms : session.ms
   const ms = stood > session.saidMs ? stood : session.saidMs
-  const next = change(heard, { ms, credit: message.credit, paused: message.paused, waiting, written: message.written.down, stirred: context.nowMs })
+  const next = change(heard, {
+    ms,
+    credit: message.credit,
+    paused: message.paused,
+    waiting,
+    written: message.written.down,
+    stirred: context.nowMs,
+  })
   return settleUp(next, context, message.paused)
 }
 
@@ -192,20 +218,28 @@ function onClock(state: PayerState, handed: bigint, context: PayerContext): Paye
   if (terms === undefined || session.status !== 'live' || session.finishing !== undefined) return settleUp(state, context, false)
   if (session.flow.open.size > 0 && !session.paused) {
     const soon = worthOf(terms, { ...usedMeter(session), ms: session.ms + STEP_MS })
-    if (soon > owedOf(session) && soon - session.total > roomOf(session, channel)) return onFinish(state, shortReason(session, channel), context)
+    if (soon > owedOf(session) && soon - session.total > roomOf(session, channel))
+      return onFinish(state, shortReason(session, channel), context)
   }
   return whenStill(state, context, handed) ?? settleUp(state, context, false)
 }
 
 function onCut(state: PayerState): PayerStep {
   if (state.session.terms === undefined) return end(state, 'STREAM_CUT')
-  const next = change(state, { status: 'cut', paused: false, waiting: false, reserving: undefined, flow: foldAll(state.session.flow) })
+  const next = change(state, {
+    status: 'cut',
+    paused: false,
+    waiting: false,
+    reserving: undefined,
+    flow: foldAll(state.session.flow),
+  })
   return keep(next, { type: 'cutStreams' }, { type: 'store', then: undefined })
 }
 
 function onFault(state: PayerState, code: ErrorCode): PayerStep {
   // a provider that cannot take the session up just now may do so later
-  if (state.session.status === 'cut' && code !== 'SESSION_UNKNOWN' && ERRORS[code].retry) return onCut(change(state, { failure: code }))
+  if (state.session.status === 'cut' && code !== 'SESSION_UNKNOWN' && ERRORS[code].retry)
+    return onCut(change(state, { failure: code }))
   return end(state, code)
 }
 
@@ -243,7 +277,8 @@ function believe(state: PayerState, receipt: Receipt): PayerState {
 
 function onReceipt(before: PayerState, signed: SignedReceipt, context: PayerContext): PayerStep {
   const { receipt, signature } = signed
-  const right = receipt.session === before.session.id && receipt.terms === before.session.termsDigest && receipt.channel === before.channel.id
+  const right =
+    receipt.session === before.session.id && receipt.terms === before.session.termsDigest && receipt.channel === before.channel.id
   if (!right || !context.verifyReceipt(receipt, signature)) return end(before, 'RECEIPT_WRONG')
   const state = believe(before, receipt)
   const { session, channel } = state
@@ -251,7 +286,10 @@ function onReceipt(before: PayerState, signed: SignedReceipt, context: PayerCont
   const used = usedMeter(session)
   const same = receipt.total === session.total && receipt.meter.down === used.down && receipt.meter.ms <= used.ms
   if (!ended || !same || receipt.amount > channel.reserved) {
-    return end(change(state, { receipt: signed }), receipt.reason === 0 ? 'RECEIPT_WRONG' : (codeOfWire(receipt.reason) ?? 'PEER_REFUSED'))
+    return end(
+      change(state, { receipt: signed }),
+      receipt.reason === 0 ? 'RECEIPT_WRONG' : (codeOfWire(receipt.reason) ?? 'PEER_REFUSED'),
+    )
   }
   const next = change(confirm(state, receipt.total), { status: 'closed', receipt: signed, failure: undefined })
   const countersign = send({ type: 'countersign', session: session.id, signature: context.signReceipt(receipt) })
