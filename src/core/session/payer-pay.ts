@@ -57,7 +57,7 @@ export function settleUp(state: PayerState, context: PayerContext, force: boolea
   const quantum = quantumOf(terms)
   const still = session.waiting && !finishing && ackedOf(session.flow) >= session.written
   // bytes lost on the way used up what was prepaid: a few bytes at a time would move, and hardly
-  const more = still && rise > 0n && rise < quantum && session.credit < quantum ? further(state, terms) : 0n
+  const more = still && rise > 0n && rise + session.credit < quantum ? further(state, terms) : 0n
   if (rise > 0n && (force || finishing || session.waiting || rise >= quantum))
     return payRise(state, (more > rise ? more : rise) as Amount, context)
   if (finishing && rise <= 0n) return close(state)

@@ -1,0 +1,90 @@
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import { newOwner } from '../../../src/core/credit.ts'
+import type { Seconds } from '../../../src/core/ids.ts'
+import { ZERO_METER } from '../../../src/core/meter.ts'
+import type { Offer } from '../../../src/core/offer.ts'
+import type { Hello } from '../../../src/core/session/messages.ts'
+import { type HelloFacts, judgeHello, termsFor } from '../../../src/core/session/payee-hello.ts'
+import { A, CHUNK, channelIn, down, facts, NOW_S, PAYEE, PAYER, SESSION, TOKEN } from './fixture.ts'
+
+const offer: Offer = {
+  provider: PAYEE,
+  sequence: 3n,
+  expiry: (NOW_S + 100) as Seconds,
+  token: TOKEN,
+  service: 'files',
+  kind: 'files',
+  description: '',
+  price: down(1),
+  chunk: CHUNK,
+  minReservation: A(5_000),
+  minTimeToExpiry: 3_600,
+  addresses: [],
+  inputs: '',
+  outputs: '',
+}
+const hello = (of: Partial<Hello> = {}): Hello => ({
+  type: 'hello',
+  session: SESSION,
+  resume: false,
+  owner: PAYER,
+  token: TOKEN,
+  service: 'files',
+  inputs: new Uint8Array(0),
+  signed: A(0),
+  acked: ZERO_METER,
+  ...of,
+})
+const found = (of: Partial<HelloFacts> = {}): HelloFacts => ({
+  offer,
+  channel: channelIn(),
+  live: 0,
+  maxSessions: 10,
+  banned: false,
+  nowS: NOW_S,
+  marginS: 600,
+  patienceS: 30,
+  unreserved: A(0),
+  ...of,
+})
+const lasting = (seconds: number, deposit = 1_000_000n) => ({ ...channelIn(), facts: facts(deposit, NOW_S + seconds) })
+
+describe('hello', () => {
+  test('is answered when every demand is met', () => {
+    assert.equal(judgeHello(hello(), found()), undefined)
+  })
+  test('is refused with the first demand that is not met, in the order of the spec', () => {
+    const frozen = { ...lasting(10, 10n), frozen: { until: NOW_S, epoch: 0 } }
+    const steps: [Partial<HelloFacts>, string][] = [
+      [{ live: 10, banned: true, offer: undefined, channel: undefined }, 'BUSY'],
+      [{ banned: true, offer: undefined, channel: undefined }, 'BANNED'],
+      [{ offer: undefined, channel: undefined }, 'SERVICE_UNKNOWN'],
+      [{ channel: undefined }, 'CHANNEL_UNKNOWN'],
+      [{ channel: frozen }, 'CHANNEL_FROZEN'],
+      [{ channel: lasting(10, 10n) }, 'RESERVATION_TOO_SMALL'],
+      [{ channel: lasting(10) }, 'CHANNEL_EXPIRED'],
+    ]
+    for (const [of, code] of steps) assert.equal(judgeHello(hello(), found(of)), code)
+    assert.equal(judgeHello(hello({ token: PAYER }), found()), 'OFFER_FOREIGN')
+  })
+  test('what the payer may have signed already is not there to be spent again', () => {
+    assert.equal(judgeHello(hello({ signed: A(995_001) }), found()), 'RESERVATION_TOO_SMALL')
+    assert.equal(judgeHello(hello(), found({ channel: channelIn(995_001) })), 'RESERVATION_TOO_SMALL')
+    assert.equal(judgeHello(hello({ signed: A(995_001), resume: true }), found()), undefined)
+  })
+  test('S10: a session that could only be closed again is not begun', () => {
+    const short = found({ offer: { ...offer, minTimeToExpiry: 0 }, channel: lasting(630) })
+    assert.equal(judgeHello(hello(), short), 'CHANNEL_EXPIRED')
+    assert.equal(judgeHello(hello(), { ...short, channel: lasting(631) }), undefined)
+    assert.equal(judgeHello(hello({ resume: true }), short), undefined)
+  })
+})
+
+test('the terms repeat the offer, and what the owner owes comes first, in one session', () => {
+  const owner = { ...newOwner(PAYER, TOKEN), debt: A(9) }
+  const made = { signer: PAYER, content: new Uint8Array(2), patienceMs: 30_000, nowS: NOW_S, lastS: 60, arrearsTaken: false }
+  const terms = termsFor(hello(), offer, owner, made)
+  assert.deepEqual([terms.price, terms.chunk, terms.offerSequence, terms.arrears, terms.expiry], [offer.price, CHUNK, 3n, 9n, NOW_S + 60])
+  assert.equal(termsFor(hello(), offer, owner, { ...made, arrearsTaken: true }).arrears, 0n)
+})
