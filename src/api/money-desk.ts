@@ -247,11 +247,15 @@ export class MoneyDesk {
     const late = AbortSignal.timeout(FIND_MS)
     const signal = options.signal === undefined ? late : AbortSignal.any([late, options.signal])
     const found = new Map<Address, string>()
-    for await (const { provider, offer, peer } of this.#node.find(service, { signal })) found.set(provider, offer.addresses[0] ?? peer.toString())
+    for await (const { provider, offer, peer } of this.#node.find(service, { signal }))
+      found.set(provider, offer.addresses[0] ?? peer.toString())
     const [first, other] = found
     if (first === undefined) throw noOffer(service)
     if (other !== undefined) {
-      throw new TallyError('USAGE', { message: `${found.size} providers sell "${service}"`, hint: `name one of them: ${[...found.values()].slice(0, 3).join(' or ')}` })
+      throw new TallyError('USAGE', {
+        message: `${found.size} providers sell "${service}"`,
+        hint: `name one of them: ${[...found.values()].slice(0, 3).join(' or ')}`,
+      })
     }
     await this.#book.remember(first[0], first[1])
     return first[0]

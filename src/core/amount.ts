@@ -14,8 +14,6 @@ export type Amount = bigint & { readonly [brand]: 'Amount' }
 /** The largest amount, 2^96 - 1 base units: what an EIP-712 `uint96` of a promise can hold. */
 export const MAX_AMOUNT = ((1n << 96n) - 1n) as Amount
 
-export const ZERO_AMOUNT = 0n as Amount
-
 /** Bytes of an amount in every encoding: unsigned, big-endian. */
 export const AMOUNT_BYTES = 12
 

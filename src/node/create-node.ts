@@ -10,10 +10,10 @@ import { asTallyError, TallyError } from '../core/errors.ts'
 import { type Address, type ChannelId, channelId, type Seconds } from '../core/ids.ts'
 import { termsChannel } from '../core/terms.ts'
 import { type TokenInfo, tokenInfo } from '../core/token.ts'
+import { Market } from '../discovery/market.ts'
 import type { Chain } from '../ports/chain.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { Store } from '../ports/store.ts'
-import { Market } from '../discovery/market.ts'
 import type { Self, SessionEvents } from '../session/components.ts'
 import { PayeeDesk } from '../session/payee-desk.ts'
 import { PayerDesk } from '../session/payer-desk.ts'
@@ -57,14 +57,19 @@ export async function createNode(options: NodeOptions): Promise<TallyNode> {
 }
 
 function refuseAborted(signal: AbortSignal | undefined): void {
-  if (signal?.aborted === true) throw new TallyError('ABORTED', { message: 'the start of the node was aborted', cause: signal.reason })
+  if (signal?.aborted === true)
+    throw new TallyError('ABORTED', { message: 'the start of the node was aborted', cause: signal.reason })
 }
 
 /** Every part, each told to `begun` how it ends again; a list, not a place for rules. */
 async function assemble(options: NodeOptions, begun: (end: () => Promise<void>) => void): Promise<TallyNode> {
   const log = options.log ?? SILENT
   const clock = options.clock ?? systemClock
-  const self: Self = { address: addressOfKey(options.privateKey), publicKey: publicKeyOf(options.privateKey), sign: signerOf(options.privateKey) }
+  const self: Self = {
+    address: addressOfKey(options.privateKey),
+    publicKey: publicKeyOf(options.privateKey),
+    sign: signerOf(options.privateKey),
+  }
   const domain: Domain = { chainId: BigInt(options.chain.chainId), ledger: options.chain.ledger }
   const events = new EventEmitter<SessionEvents>()
   const store = await openStore(options, self.address)
@@ -93,10 +98,20 @@ async function assemble(options: NodeOptions, begun: (end: () => Promise<void>) 
     }, // biome-ignore format: a record
   )
   const settler: Settler = new Settler(
-    { chain, clock, log, channels: () => payee.channels(), inUse: (id) => isInUse(payee, id), onSettled: (id) => refresh(chain, payee, id) },
+    {
+      chain,
+      clock,
+      log,
+      channels: () => payee.channels(),
+      inUse: (id) => isInUse(payee, id),
+      onSettled: (id) => refresh(chain, payee, id),
+    },
     { policy: { settleAt: policy.settleAt, onClose: policy.settleOnClose, marginS: policy.marginS }, target: self.address },
   )
-  const shelf: Shelf = new Shelf({ store, clock, domain, self, addresses: () => network.getMultiaddrs().map(String) }, token.address)
+  const shelf: Shelf = new Shelf(
+    { store, clock, domain, self, addresses: () => network.getMultiaddrs().map(String) },
+    token.address,
+  )
   begun(async () => {
     await payer.stop()
     await payee.stop()
@@ -108,13 +123,26 @@ async function assemble(options: NodeOptions, begun: (end: () => Promise<void>) 
     privateKey: options.privateKey,
     listen: options.listen ?? [],
     bootstrap: options.bootstrap ?? [],
-    session: { onLink: (link) => void payee.attach(link).catch((thrown: unknown) => log.debug({ err: asTallyError(thrown).code }, 'a control stream ended')) },
+    session: {
+      onLink: (link) =>
+        void payee
+          .attach(link)
+          .catch((thrown: unknown) => log.debug({ err: asTallyError(thrown).code }, 'a control stream ended')),
+    },
     data: { onStream: (incoming) => payee.serve(incoming) },
     offer: { offersFor: (service) => shelf.offersFor(service) },
   })
   begun(async () => await network.stop())
   const market = new Market(
-    { routing: network.contentRouting, peers: network.peerStore, self: network.peerId, offers: network.services.offer, connected: () => network.getPeers().length, clock, log },
+    {
+      routing: network.contentRouting,
+      peers: network.peerStore,
+      self: network.peerId,
+      offers: network.services.offer,
+      connected: () => network.getPeers().length,
+      clock,
+      log,
+    },
     { domain, tokens: [token.address] },
   )
   const lines = new Lines(network, payer, log)
@@ -127,7 +155,26 @@ async function assemble(options: NodeOptions, begun: (end: () => Promise<void>) 
   chain.watch([...payee.channels(), ...payer.channels()].map((channel) => channel.id))
   await chain.start()
   settler.start()
-  const parts: NodeParts = { self, domain, token, store, chain, clock, log, events, payer, payee, settler, network, shelf, market, lines, money, policy, unfollow }
+  const parts: NodeParts = {
+    self,
+    domain,
+    token,
+    store,
+    chain,
+    clock,
+    log,
+    events,
+    payer,
+    payee,
+    settler,
+    network,
+    shelf,
+    market,
+    lines,
+    money,
+    policy,
+    unfollow,
+  }
   return new TallyNode(parts)
 }
 
@@ -150,7 +197,8 @@ function isInUse(payee: PayeeDesk, id: ChannelId): boolean {
 /** The settled channel as the ledger has it now, told to the desk at once. */
 async function refresh(chain: Chain, payee: PayeeDesk, id: ChannelId): Promise<void> {
   const view = await chain.channel(id)
-  if (view.confirmed !== undefined) await payee.onFacts([{ type: 'channel', id: view.id, facts: view.confirmed, causes: ['settled'] }])
+  if (view.confirmed !== undefined)
+    await payee.onFacts([{ type: 'channel', id: view.id, facts: view.confirmed, causes: ['settled'] }])
 }
 
 /** Symbol and decimals of the token; asked once in a node's life, so that a node starts without its RPC. */
@@ -165,7 +213,11 @@ async function knownToken(store: Store, chain: Chain, { token: address, signal }
   const token = await chain.token(address, { signal: AbortSignal.any(limits) }).catch((cause: unknown) => {
     refuseAborted(signal)
     const error = asTallyError(cause)
-    throw new TallyError(error.code === 'INTERNAL' ? 'CHAIN_UNREACHABLE' : error.code, { message: error.message, cause, ...(error.hint === undefined ? {} : { hint: error.hint }) })
+    throw new TallyError(error.code === 'INTERNAL' ? 'CHAIN_UNREACHABLE' : error.code, {
+      message: error.message,
+      cause,
+      ...(error.hint === undefined ? {} : { hint: error.hint }),
+    })
   })
   const value = new TextEncoder().encode(JSON.stringify({ symbol: token.symbol, decimals: token.decimals }))
   await store.commit([{ type: 'put', space: 'meta', key, value }])
@@ -173,4 +225,3 @@ async function knownToken(store: Store, chain: Chain, { token: address, signal }
 }
 
 const TOKEN_MS = 15_000
-

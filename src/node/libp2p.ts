@@ -2,13 +2,14 @@
 import { noise } from '@chainsafe/libp2p-noise'
 import { yamux } from '@chainsafe/libp2p-yamux'
 import { bootstrap } from '@libp2p/bootstrap'
-import { identify, type Identify } from '@libp2p/identify'
+import { type Identify, identify } from '@libp2p/identify'
 import type { Libp2p } from '@libp2p/interface'
 import { type KadDHT, kadDHT, passthroughMapper } from '@libp2p/kad-dht'
 import { type Ping, ping } from '@libp2p/ping'
 import { tcp } from '@libp2p/tcp'
 import { createLibp2p } from 'libp2p'
 import { type DataService, type DataServiceInit, dataService } from '../../protocols/data/service.ts'
+import { MAX_STREAM_WINDOW_BYTES } from '../../protocols/framing/inlet.ts'
 import { type OfferService, type OfferServiceInit, offerService } from '../../protocols/offer/service.ts'
 import { libp2pKey } from '../../protocols/peer-identity.ts'
 import { type SessionService, type SessionServiceInit, sessionService } from '../../protocols/session/service.ts'
@@ -34,9 +35,6 @@ export type Network = Libp2p<{
   offer: OfferService
 }>
 
-/** paused streams must be able to hold their window back: libp2p resets a stream that has more than 4 MiB unread */
-const STREAM_WINDOW_BYTES = 1 << 20
-
 /** Starts listening at once. @throws what libp2p throws when an address cannot be listened on */
 export async function createNetwork(init: NetworkInit): Promise<Network> {
   const serves = init.listen.length > 0
@@ -45,7 +43,7 @@ export async function createNetwork(init: NetworkInit): Promise<Network> {
     addresses: { listen: [...init.listen] },
     transports: [tcp()],
     connectionEncrypters: [noise()],
-    streamMuxers: [yamux({ streamOptions: { maxStreamWindowSize: STREAM_WINDOW_BYTES } })],
+    streamMuxers: [yamux({ streamOptions: { maxStreamWindowSize: MAX_STREAM_WINDOW_BYTES } })],
     connectionManager: { maxConnections: 1000, inboundConnectionThreshold: 100, maxIncomingPendingConnections: 100 },
     // a dead peer is noticed within seconds; without this, never
     connectionMonitor: { pingInterval: 4000, pingTimeout: { minTimeout: 5000, maxTimeout: 10_000 } },

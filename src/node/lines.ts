@@ -1,13 +1,13 @@
 /** One control stream per provider, opened when it is first needed and again when it is gone. */
 import type { PeerId } from '@libp2p/interface'
-import { type Multiaddr, multiaddr } from '@multiformats/multiaddr'
 import { peerIdFromString } from '@libp2p/peer-id'
+import { type Multiaddr, multiaddr } from '@multiformats/multiaddr'
 import { addressOfPeer } from '../../protocols/peer-identity.ts'
 import { asTallyError, TallyError } from '../core/errors.ts'
 import type { Address } from '../core/ids.ts'
 import { refuseAborted, unlessAborted } from '../services/abort.ts'
-import type { PayerDesk, ProviderLine } from '../session/payer-desk.ts'
 import type { Log } from '../session/components.ts'
+import type { PayerDesk, ProviderLine } from '../session/payer-desk.ts'
 import type { Network } from './libp2p.ts'
 
 interface Options {
@@ -20,11 +20,16 @@ export function parsePeer(text: string): { readonly peer: PeerId; readonly via: 
     if (!text.startsWith('/')) return { peer: peerIdFromString(text), via: undefined }
     const via = multiaddr(text)
     const id = via.getComponents().findLast(({ name }) => name === 'p2p')?.value
-    if (id === undefined) throw new TallyError('USAGE', { message: `the address ${text} names no peer`, hint: 'end it with /p2p/<peer id>' })
+    if (id === undefined)
+      throw new TallyError('USAGE', { message: `the address ${text} names no peer`, hint: 'end it with /p2p/<peer id>' })
     return { peer: peerIdFromString(id), via }
   } catch (cause) {
     if (cause instanceof TallyError) throw cause
-    throw new TallyError('USAGE', { message: `"${text}" is neither a peer id nor a multiaddr`, hint: 'it looks like 16Uiu2HA… or /ip4/…/tcp/…/p2p/16Uiu2HA…', cause })
+    throw new TallyError('USAGE', {
+      message: `"${text}" is neither a peer id nor a multiaddr`,
+      hint: 'it looks like 16Uiu2HA… or /ip4/…/tcp/…/p2p/16Uiu2HA…',
+      cause,
+    })
   }
 }
 

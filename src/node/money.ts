@@ -1,7 +1,7 @@
 /** What a node does with money on the ledger, and the one view of it to which every screen sums. */
 import type { Amount } from '../core/amount.ts'
-import { bestAmount, type ChannelIn, type ChannelOut } from '../core/channel.ts'
 import { type ChannelBooks, channelBooks } from '../core/books.ts'
+import { bestAmount, type ChannelIn, type ChannelOut } from '../core/channel.ts'
 import { TallyError } from '../core/errors.ts'
 import { type Address, type ChannelId, type ChannelParties, channelId, type Seconds } from '../core/ids.ts'
 import { formatAmount, type TokenInfo } from '../core/token.ts'
@@ -9,8 +9,8 @@ import type { Chain, DryRun, Job, LedgerAction } from '../ports/chain.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { PayeeDesk } from '../session/payee-desk.ts'
 import type { PayerDesk, ProviderLine } from '../session/payer-desk.ts'
-import { type AmountLike, toAmount } from './options.ts'
 import type { Settler } from '../settlement/settler.ts'
+import { type AmountLike, toAmount } from './options.ts'
 
 interface Options {
   readonly signal?: AbortSignal
@@ -69,15 +69,23 @@ export class Money {
     const entry = (channel: ChannelIn | ChannelOut, role: 'payer' | 'payee', signed: Amount, reserved: Amount): ChannelEntry => ({
       id: channel.id, role, parties: channel.parties, expiry: channel.facts.expiry, epoch: channel.facts.epoch, reserved, ...channelBooks(channel.facts, signed),
     }) // biome-ignore format: a record
-    const out = [...this.#of.payer.channels()].map((channel) => entry(channel, 'payer', channel.last?.amount ?? (0n as Amount), channel.reserved))
-    const incoming = [...this.#of.payee.channels()].map((channel) => entry(channel, 'payee', bestAmount(channel), bestAmount(channel)))
+    const out = [...this.#of.payer.channels()].map((channel) =>
+      entry(channel, 'payer', channel.last?.amount ?? (0n as Amount), channel.reserved),
+    )
+    const incoming = [...this.#of.payee.channels()].map((channel) =>
+      entry(channel, 'payee', bestAmount(channel), bestAmount(channel)),
+    )
     return [...out, ...incoming]
   }
 
   /** @throws CHANNEL_UNKNOWN */
   channel(id: ChannelId): ChannelEntry {
     const found = this.channels().find((channel) => channel.id === id)
-    if (found === undefined) throw new TallyError('CHANNEL_UNKNOWN', { message: `this node has no channel ${id}`, hint: '`tallystick channel list` shows them' })
+    if (found === undefined)
+      throw new TallyError('CHANNEL_UNKNOWN', {
+        message: `this node has no channel ${id}`,
+        hint: '`tallystick channel list` shows them',
+      })
     return found
   }
 
@@ -90,7 +98,9 @@ export class Money {
       chain.gasBalance(self, options),
     ])
     const sum = (role: 'payer' | 'payee', what: 'free' | 'unsettled'): Amount =>
-      this.channels().filter((one) => one.role === role).reduce((all, one) => all + one[what], 0n) as Amount
+      this.channels()
+        .filter((one) => one.role === role)
+        .reduce((all, one) => all + one[what], 0n) as Amount
     return { token, wallet, ledger, reserved: sum('payer', 'free'), unsettled: sum('payee', 'unsettled'), gasWei }
   }
 
@@ -116,7 +126,15 @@ export class Money {
         })
       }
     }
-    return { kind: 'open', signer: self, target: provider, token: token.address, amount, expiry, from: balance < amount ? 'wallet' : 'balance' }
+    return {
+      kind: 'open',
+      signer: self,
+      target: provider,
+      token: token.address,
+      amount,
+      expiry,
+      from: balance < amount ? 'wallet' : 'balance',
+    }
   }
 
   /**
@@ -163,7 +181,9 @@ export class Money {
 
   settleActions(ids: readonly ChannelId[]): LedgerAction[] {
     const wanted = new Set(ids)
-    const due = [...this.#of.payee.channels()].filter((channel) => wanted.has(channel.id) && bestAmount(channel) > channel.facts.settled)
+    const due = [...this.#of.payee.channels()].filter(
+      (channel) => wanted.has(channel.id) && bestAmount(channel) > channel.facts.settled,
+    )
     return this.#of.settler.actions(due).map(({ action }) => action)
   }
 
@@ -183,4 +203,3 @@ export class Money {
     return channelId(this.parties(provider))
   }
 }
-

@@ -1,17 +1,17 @@
 /** A bought session, as programs use it: iterate it, open streams on it, close it for a receipt. */
 import type { Amount } from '../core/amount.ts'
+import type { Domain } from '../core/eip712.ts'
 import type { ErrorCode } from '../core/errors.ts'
 import type { SessionId } from '../core/ids.ts'
+import type { Meter } from '../core/meter.ts'
 import type { Offer } from '../core/offer.ts'
 import { signReceipt } from '../core/receipt.ts'
 import type { ReceiptDocument } from '../core/receipt-document.ts'
 import { usedMeter } from '../core/session/payer.ts'
-import type { Meter } from '../core/meter.ts'
-import type { Domain } from '../core/eip712.ts'
 import type { PaidSession, PaidStream } from '../ports/service.ts'
 import { fetchFile } from '../services/files/index.ts'
-import type { LiveSession } from '../session/live-session.ts'
 import type { Self } from '../session/components.ts'
+import type { LiveSession } from '../session/live-session.ts'
 
 /** The figures of a session at one moment; amounts in base units of the session's token. */
 export interface SessionFigures {
@@ -52,7 +52,13 @@ export class NodeSession implements PaidSession, AsyncIterable<Uint8Array> {
   get figures(): SessionFigures {
     const { session } = this.#live
     const left = session.wish.budget - session.total
-    return { delivered: usedMeter(session), owed: this.#live.owed, signed: this.#live.signed, atRisk: this.#live.atRisk, left: left as Amount }
+    return {
+      delivered: usedMeter(session),
+      owed: this.#live.owed,
+      signed: this.#live.signed,
+      atRisk: this.#live.atRisk,
+      left: left as Amount,
+    }
   }
 
   /** Resolves when the session is over for good, or cut. */
@@ -82,7 +88,13 @@ export class NodeSession implements PaidSession, AsyncIterable<Uint8Array> {
     // only a receipt that says what happened was countersigned by the rules; signing it again gives the same bytes
     const fair = code !== 'RECEIPT_WRONG' && session.status === 'closed' && session.failure === undefined
     const consumerSignature = fair ? signReceipt(this.#domain, receipt.receipt, this.#self.sign) : undefined
-    const document = { domain: this.#domain, terms, receipt: receipt.receipt, providerSignature: receipt.signature, consumerSignature }
+    const document = {
+      domain: this.#domain,
+      terms,
+      receipt: receipt.receipt,
+      providerSignature: receipt.signature,
+      consumerSignature,
+    }
     return { code, figures: this.figures, receipt: document }
   }
 

@@ -251,7 +251,10 @@ export class TallyNode {
       dearer = true
     }
     refuseAborted(signal)
-    if (dearer) throw new TallyError('PRICE_TOO_HIGH', { message: `every provider of "${service}" that was found wants more than the maximum price` })
+    if (dearer)
+      throw new TallyError('PRICE_TOO_HIGH', {
+        message: `every provider of "${service}" that was found wants more than the maximum price`,
+      })
     throw noOffer(service)
   }
 

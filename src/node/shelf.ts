@@ -1,10 +1,10 @@
 /** What this node sells: services with their signed offers. The sequence number of an offer rises durably with every change. */
 import type { Amount } from '../core/amount.ts'
-import { chunkCost } from '../core/price.ts'
+import { ByteReader, ByteWriter } from '../core/bytes.ts'
 import type { Domain } from '../core/eip712.ts'
 import type { Address, Seconds } from '../core/ids.ts'
 import { type Offer, type SignedOffer, signOffer } from '../core/offer.ts'
-import { ByteReader, ByteWriter } from '../core/bytes.ts'
+import { chunkCost } from '../core/price.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { ServiceAdapter } from '../ports/service.ts'
 import type { Store } from '../ports/store.ts'
@@ -18,7 +18,9 @@ export interface ShelfComponents {
   readonly addresses: () => readonly string[]
 }
 
-export type Listing = Omit<Offer, 'provider' | 'sequence' | 'expiry' | 'addresses' | 'inputs' | 'outputs' | 'kind' | 'token'> & { readonly adapter: ServiceAdapter }
+export type Listing = Omit<Offer, 'provider' | 'sequence' | 'expiry' | 'addresses' | 'inputs' | 'outputs' | 'kind' | 'token'> & {
+  readonly adapter: ServiceAdapter
+}
 
 /** an offer lasts this long; it is signed anew at half of that */
 const OFFER_LIFE_S = 24 * 3600
@@ -73,9 +75,11 @@ export class Shelf {
 
   /** The offers for one name, or all of them for an empty one; signed anew when half of their life is over. */
   async offersFor(service: string): Promise<SignedOffer[]> {
-    const items = service === '' ? [...this.#items.values()] : [...this.#items.values()].filter((item) => item.listing.service === service)
+    const items =
+      service === '' ? [...this.#items.values()] : [...this.#items.values()].filter((item) => item.listing.service === service)
     for (const item of items) {
-      if (item.signed.offer.expiry - this.#components.clock.nowS() < OFFER_LIFE_S / 2) item.signed = await this.#sign(item.listing)
+      if (item.signed.offer.expiry - this.#components.clock.nowS() < OFFER_LIFE_S / 2)
+        item.signed = await this.#sign(item.listing)
     }
     return items.map((item) => item.signed)
   }
@@ -101,6 +105,9 @@ export class Shelf {
   }
 
   async close(): Promise<void> {
-    await Promise.allSettled([...[...this.#items.keys()].map((service) => this.take(service)), ...[...this.#replaced].map((adapter) => adapter.close())])
+    await Promise.allSettled([
+      ...[...this.#items.keys()].map((service) => this.take(service)),
+      ...[...this.#replaced].map((adapter) => adapter.close()),
+    ])
   }
 }

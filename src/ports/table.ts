@@ -32,7 +32,10 @@ export function table<K, V>(store: Store, init: TableInit<K, V>): Table<K, V> {
     const read = version === init.version ? init.read : init.older?.[version]
     if (read === undefined) {
       const code = version > init.version ? 'STORE_NEWER' : 'STORE_CORRUPT'
-      throw new TallyError(code, { message: `a record of ${space} has version ${version}; this program knows ${init.version}`, fields: { space, key: toHex(key) } })
+      throw new TallyError(code, {
+        message: `a record of ${space} has version ${version}; this program knows ${init.version}`,
+        fields: { space, key: toHex(key) },
+      })
     }
     try {
       const reader = new ByteReader(value.subarray(1))
@@ -40,7 +43,11 @@ export function table<K, V>(store: Store, init: TableInit<K, V>): Table<K, V> {
       reader.end()
       return record
     } catch (cause) {
-      throw new TallyError('STORE_CORRUPT', { message: `a record of ${space} does not decode`, fields: { space, key: toHex(key) }, cause })
+      throw new TallyError('STORE_CORRUPT', {
+        message: `a record of ${space} does not decode`,
+        fields: { space, key: toHex(key) },
+        cause,
+      })
     }
   }
   return {

@@ -10,7 +10,7 @@ import { atRiskOf, owedOf, type PayerInput, type PayerSession } from '../core/se
 import type { OpenedData } from '../ports/link.ts'
 import type { PaidSession, PaidStream } from '../ports/service.ts'
 import type { PayerCrypto } from './crypto.ts'
-import type { ProviderLine } from './payer-desk.ts'
+import type { ProviderLine } from './payer-line.ts'
 
 /** What a live session needs of the desk. */
 interface Desk {

@@ -30,6 +30,7 @@ import type { DataHeader, OpenedData, PayerLink } from '../ports/link.ts'
 import type { StoreOp } from '../ports/store.ts'
 import type { PayerDeskComponents } from './components.ts'
 import { payerCrypto } from './crypto.ts'
+import { Journal } from './journal.ts'
 import { LiveSession } from './live-session.ts'
 import { PayerRecords } from './records.ts'
 import { Releases } from './releases.ts'
@@ -43,6 +44,7 @@ export interface ProviderLine {
 export class PayerDesk {
   readonly #components: PayerDeskComponents
   readonly #records: PayerRecords
+  readonly #journal: Journal<LiveSession, PayerInput>
   readonly #channels = new Map<ChannelId, ChannelOut>()
   readonly #live = new Map<SessionId, LiveSession>()
   /** lines whose messages are being read */
@@ -57,10 +59,16 @@ export class PayerDesk {
   /** settles with the last write */
   #written: Promise<void> = Promise.resolve()
   #timer: NodeJS.Timeout | undefined
+  #stopping = false
 
   constructor(components: PayerDeskComponents) {
     this.#components = components
     this.#records = new PayerRecords(components.store)
+    this.#journal = new Journal({
+      write: (lives) => this.#writeAll(lives),
+      done: (live, inputs) => inputs.forEach((input) => this.run(live, input)),
+      failed: (lives, thrown) => this.#unstored(lives, thrown),
+    })
     this.#releases = new Releases(components)
   }
 
@@ -71,8 +79,10 @@ export class PayerDesk {
   }
 
   async stop(): Promise<void> {
+    this.#stopping = true
     await Promise.allSettled([...this.#live.values()].map((live) => live.close({ signal: AbortSignal.timeout(STOP_MS) })))
     clearInterval(this.#timer)
+    this.#journal.flush()
   }
 
   channels(): Iterable<ChannelOut> {
@@ -108,6 +118,7 @@ export class PayerDesk {
   /** What this owner still owes the provider from sessions that ended short, base units: the most that arrears may be. */
   async owedTo(parties: ChannelParties): Promise<Amount> {
     // read after all that was given to the disk
+    this.#journal.flush()
     await this.#written
     return await this.#records.owedTo(parties, (id) => (this.#live.get(id)?.session.status ?? 'cut') !== 'cut')
   }
@@ -192,7 +203,7 @@ export class PayerDesk {
     const ops = [...this.#cut.values()]
       .filter((cut) => sameChannel(cut.wish, live.session.wish))
       .flatMap((cut) => this.#forgetting(cut))
-    if (ops.length > 0) this.#commit(live, ops, undefined)
+    if (ops.length > 0) this.#write(ops).catch((thrown: unknown) => this.#unstored(new Set([live]), thrown))
     for (const one of this.#beside(live)) {
       if (one.session.status === 'cut') this.run(one, { type: 'fault', code: new TallyError('SESSION_UNKNOWN').wire })
     }
@@ -332,9 +343,22 @@ export class PayerDesk {
       this.#cut.set(live.session.id, live.session)
       live.onCut()
     }
-    // the channel's figures are the sum of its sessions': they are stored together
-    const sessions = [live, ...this.#beside(live)].map((one) => this.#records.putSession(one.session))
-    this.#commit(live, [this.#put(channel), ...sessions], then)
+    this.#journal.add(live, then, true)
+    // the store is closed soon: nothing may wait for a later turn
+    if (this.#stopping) this.#journal.flush()
+  }
+
+  /** The records of these sessions. A channel's figures are the sum of its sessions': they are stored together. */
+  async #writeAll(lives: ReadonlySet<LiveSession>): Promise<void> {
+    const sessions = new Map<SessionId, PayerSession>()
+    const channels = new Map<ChannelId, StoreOp>()
+    for (const live of lives) {
+      sessions.set(live.session.id, live.session)
+      channels.set(live.channel, this.#put(this.#channelOf(live)))
+    }
+    // a session that was resumed meanwhile counts as it is now
+    for (const { channel, session } of this.#live.values()) if (channels.has(channel)) sessions.set(session.id, session)
+    await this.#commit([...channels.values(), ...[...sessions.values()].map(this.#records.putSession)])
   }
 
   /** The other sessions of the same channel. */
@@ -348,21 +372,22 @@ export class PayerDesk {
     return this.#records.putChannel(mark > channel.reserved ? { ...channel, reserved: mark } : channel)
   }
 
+  /** Other records of the desk, after those that wait. */
   async #write(ops: readonly StoreOp[]): Promise<void> {
+    this.#journal.flush()
+    await this.#commit(ops)
+  }
+
+  async #commit(ops: readonly StoreOp[]): Promise<void> {
     const writing = this.#components.store.commit(ops)
     this.#written = writing.catch(() => undefined)
     await writing
   }
 
-  #commit(live: LiveSession, ops: StoreOp[], then: PayerInput | undefined): void {
-    this.#write(ops).then(
-      () => then !== undefined && this.run(live, then),
-      (thrown: unknown) => {
-        // what is not on the disk is not signed: without a disk nothing more is bought
-        this.#components.log.error({ err: asTallyError(thrown) }, 'the store failed; the session is cut')
-        live.line.link.abort(new TallyError('INTERNAL', { cause: thrown }))
-      },
-    )
+  /** What is not on the disk is not signed: without a disk nothing more is bought. */
+  #unstored(lives: ReadonlySet<LiveSession>, thrown: unknown): void {
+    this.#components.log.error({ err: asTallyError(thrown) }, 'the store failed; its sessions are cut')
+    for (const live of lives) live.line.link.abort(new TallyError('INTERNAL', { cause: thrown }))
   }
 
   #end(live: LiveSession, code: ErrorCode | undefined): void {

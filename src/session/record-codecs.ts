@@ -1,6 +1,6 @@
 /** How the desks' records look on disk. Every value is read back strictly: what does not decode is damage, not a default. */
 import { type Amount, readAmount } from '../core/amount.ts'
-import type { ByteReader, ByteWriter } from '../core/bytes.ts'
+import { type ByteReader, ByteWriter } from '../core/bytes.ts'
 import type { ChannelFacts, ChannelIn, ChannelOut } from '../core/channel.ts'
 import type { OwnerAccount, Pool } from '../core/credit.ts'
 import { codeOfWire, TallyError } from '../core/errors.ts'
@@ -199,7 +199,20 @@ export const payeeSessionCodec: RecordCodec<PayeeSession> = {
   },
 }
 
+// a wish does not change either
+const wishBytes = new WeakMap<Wish, Uint8Array>()
 function writeWish(writer: ByteWriter, wish: Wish): void {
+  let bytes = wishBytes.get(wish)
+  if (bytes === undefined) {
+    const own = new ByteWriter(256)
+    writeWishFields(own, wish)
+    bytes = own.finish()
+    wishBytes.set(wish, bytes)
+  }
+  writer.bytes(bytes, bytes.length)
+}
+
+function writeWishFields(writer: ByteWriter, wish: Wish): void {
   writer.str8(wish.service, 64).bytes16(wish.inputs, 1024)
   for (const one of [wish.owner, wish.signer, wish.provider, wish.token]) writeAddress(writer, one)
   writeChunk(writePrice(writer, wish.offered.price), wish.offered.chunk).u64(wish.offered.sequence)

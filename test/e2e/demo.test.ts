@@ -15,18 +15,34 @@ interface Event {
 /** Runs the real command; every line of its standard output must be one JSON object. */
 async function demo(...flags: string[]): Promise<{ code: number; events: Event[]; result: Event; stderr: string }> {
   return await new Promise((resolve) => {
-    execFile(join(root, 'bin/tallystick'), ['demo', '--json', '--rate', '32 MiB', ...flags], { maxBuffer: 1 << 26, timeout: 90_000 }, (error, stdout, stderr) => {
-      const events = stdout.trim().split('\n').map((line) => JSON.parse(line) as Event)
-      const result = events.find(({ event }) => event === 'result') as Event
-      resolve({ code: error === null ? 0 : Number(error.code ?? 1), events, result, stderr })
-    })
+    execFile(
+      join(root, 'bin/tallystick'),
+      ['demo', '--json', '--rate', '32 MiB', ...flags],
+      { maxBuffer: 1 << 26, timeout: 90_000 },
+      (error, stdout, stderr) => {
+        const events = stdout
+          .trim()
+          .split('\n')
+          .map((line) => JSON.parse(line) as Event)
+        const result = events.find(({ event }) => event === 'result') as Event
+        resolve({ code: error === null ? 0 : Number(error.code ?? 1), events, result, stderr })
+      },
+    )
   })
 }
 
 /** signed = settled = spent = what either store holds: one figure, five places. */
 function sumsAgree(result: Record<string, unknown>): bigint {
   const stores = result.stores as Record<'payee' | 'payer', Record<'session' | 'promised', string>>
-  const figures = [result.signed, result.settled, result.spent, stores.payee.session, stores.payer.session, stores.payee.promised, stores.payer.promised]
+  const figures = [
+    result.signed,
+    result.settled,
+    result.spent,
+    stores.payee.session,
+    stores.payer.session,
+    stores.payee.promised,
+    stores.payer.promised,
+  ]
   assert.equal(new Set(figures.map(String)).size, 1, `they differ: ${figures.join(', ')}`)
   return BigInt(String(result.signed))
 }
@@ -41,7 +57,19 @@ describe('the demo, with two processes, a chain and a file of 64 MiB', () => {
     assert.equal(result.delivered, String(SIZE))
     const { sent, got } = result.sha256 as unknown as { sent: string; got: string }
     assert.equal(got, sent)
-    for (const step of ['chain', 'contracts', 'provider', 'found', 'reserved', 'session', 'progress', 'closed', 'settled', 'released']) assert.ok(has(events, step), step)
+    for (const step of [
+      'chain',
+      'contracts',
+      'provider',
+      'found',
+      'reserved',
+      'session',
+      'progress',
+      'closed',
+      'settled',
+      'released',
+    ])
+      assert.ok(has(events, step), step)
   })
 
   for (const who of ['provider', 'consumer'] as const) {

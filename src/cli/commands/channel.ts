@@ -23,7 +23,11 @@ function openCommand(cli: Cli): Command {
     .option('--days <n>', 'how long it is reserved', whole(1, 730))
     .addHelpText(
       'after',
-      examples("channel open films '1 tUSDC'", "channel open /ip4/192.0.2.7/tcp/4001/p2p/16Uiu2… '1 tUSDC'", "channel open 16Uiu2… '1 tUSDC' --days 7 --yes"),
+      examples(
+        "channel open films '1 tUSDC'",
+        "channel open /ip4/192.0.2.7/tcp/4001/p2p/16Uiu2… '1 tUSDC'",
+        "channel open 16Uiu2… '1 tUSDC' --days 7 --yes",
+      ),
     )
     .action(async (provider: string, amount: string, options: { days?: number }) => {
       const days = options.days ?? (await cli.settings()).config.consumer.reservationDays

@@ -105,7 +105,11 @@ function fundCommand(cli: Cli): Command {
     .argument('[amount]', 'test tokens', FAUCET_TOKENS)
     .addHelpText(
       'after',
-      examples('dev fund', 'dev fund 0x70997970C51812dc3A010C7d01b50e0d17dc79C8', "dev fund 16Uiu2… '50 tUSDC' --network ./dev.json"),
+      examples(
+        'dev fund',
+        'dev fund 0x70997970C51812dc3A010C7d01b50e0d17dc79C8',
+        "dev fund 16Uiu2… '50 tUSDC' --network ./dev.json",
+      ),
     )
     .action(async (account: string | undefined, amount: string) => {
       const [{ fundOnDevnet }, { readNetwork }, { accountOf }, { addressOfHome, homeDir }] = await Promise.all([

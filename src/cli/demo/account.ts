@@ -75,7 +75,11 @@ export function accountOf(facts: Facts): Account {
     },
     {
       text: `lost: provider ${show(lost.provider)} (at risk at most ${show(credit)}), consumer ${show(lost.consumer)} (at risk at most ${show(LIMIT_AT_RISK)})`,
-      ok: lost.provider <= credit && lost.consumer <= LIMIT_AT_RISK && (!honest || lost.consumer === 0n) && (mode !== 'plain' || lost.provider === 0n),
+      ok:
+        lost.provider <= credit &&
+        lost.consumer <= LIMIT_AT_RISK &&
+        (!honest || lost.consumer === 0n) &&
+        (mode !== 'plain' || lost.provider === 0n),
     },
   ]
   if (honest)

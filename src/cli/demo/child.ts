@@ -1,7 +1,6 @@
 /** What the two child processes of the demo have in common: a node of their own, and a parent that tells them what to do. */
 
 import { fromHex } from '../../core/bytes.ts'
-import { addressOfKey } from '../../core/crypto/secp256k1.ts'
 import { asTallyError } from '../../core/errors.ts'
 import { parseAddress } from '../../core/ids.ts'
 import { createNode } from '../../node/create-node.ts'
@@ -37,5 +36,3 @@ export function runChild(begin: (setup: Setup) => Promise<(message: ToChild) => 
   process.on('disconnect', () => process.exit(0))
   process.on('SIGINT', () => undefined)
 }
-
-export const addressOf = (setup: Setup): string => addressOfKey(fromHex(setup.privateKey))

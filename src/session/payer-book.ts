@@ -1,0 +1,171 @@
+/**
+ * What a consumer has on record: its channels with their durable marks, and the sessions that were cut. Every write of the consumer's
+ * desk goes through here, in the order in which it was asked for.
+ *
+ * Owns: the records of channels and sessions in which this node pays.
+ */
+import type { Amount } from '../core/amount.ts'
+import { type ChannelOut, NO_CHANNEL, newChannelOut } from '../core/channel.ts'
+import { TallyError } from '../core/errors.ts'
+import { type ChannelId, type ChannelParties, channelId, type SessionId } from '../core/ids.ts'
+import type { PayerSession } from '../core/session/payer.ts'
+import type { Wish } from '../core/session/payer-terms.ts'
+import type { ChainFact } from '../ports/chain.ts'
+import type { StoreOp } from '../ports/store.ts'
+import type { PayerDeskComponents } from './components.ts'
+import { PayerRecords } from './records.ts'
+
+/** The channel that pays for what is wished. */
+export const partiesOf = (wish: Wish): ChannelParties => ({
+  owner: wish.owner,
+  signer: wish.signer,
+  target: wish.provider,
+  token: wish.token,
+})
+
+const sameChannel = (a: Wish, b: Wish): boolean =>
+  a.owner === b.owner && a.signer === b.signer && a.provider === b.provider && a.token === b.token
+
+export class PayerBook {
+  readonly #components: Pick<PayerDeskComponents, 'store' | 'clock' | 'chain'>
+  readonly #records: PayerRecords
+  readonly #channels = new Map<ChannelId, ChannelOut>()
+  /** sessions that were cut: their totals may account for a difference of the heads */
+  readonly #cut = new Map<SessionId, PayerSession>()
+  /** marks that are on their way to the disk; in memory they count once they are there */
+  readonly #marks = new Map<ChannelId, Amount>()
+  /** settles with the last write */
+  #written: Promise<void> = Promise.resolve()
+
+  constructor(components: Pick<PayerDeskComponents, 'store' | 'clock' | 'chain'>) {
+    this.#components = components
+    this.#records = new PayerRecords(components.store)
+  }
+
+  /** Reads what is on the disk; sessions that were live are cut. @throws STORE_* */
+  async load(): Promise<void> {
+    for await (const channel of this.#records.channels()) this.#channels.set(channel.id, channel)
+    for await (const session of this.#records.openSessions(this.#components.clock.nowMs())) this.#cut.set(session.id, session)
+  }
+
+  channels(): Iterable<ChannelOut> {
+    return this.#channels.values()
+  }
+
+  /** The record of a channel that has one. @throws INTERNAL when it has none */
+  channelOf(id: ChannelId): ChannelOut {
+    const channel = this.#channels.get(id)
+    if (channel === undefined) throw new TallyError('INTERNAL', { message: `no record of channel ${id}` })
+    return channel
+  }
+
+  /** Takes the record over in memory; `write` makes it durable. */
+  setChannel(channel: ChannelOut): void {
+    this.#channels.set(channel.id, channel)
+  }
+
+  /** The record of a channel, with the ledger's facts of now. @throws CHANNEL_UNKNOWN, CHAIN_UNREACHABLE when nothing is known */
+  async channel(parties: ChannelParties, options: { signal?: AbortSignal; fresh?: boolean }): Promise<ChannelOut> {
+    const { chain, clock } = this.#components
+    const id = channelId(parties)
+    const known = this.#channels.get(id)
+    const good = known !== undefined && known.facts.deposit > known.at && known.facts.expiry > clock.nowS()
+    if (good && options.fresh !== true) return known
+    const view = await chain.channel(parties, options).catch((thrown: unknown) => {
+      if (known === undefined) throw thrown
+      return undefined
+    })
+    const facts = view === undefined ? known?.facts : (view.confirmed ?? view.latest)
+    if (facts === undefined && known === undefined) throw new TallyError('CHANNEL_UNKNOWN')
+    const now = this.#channels.get(id)
+    const channel: ChannelOut = { ...(now ?? newChannelOut(id, parties, NO_CHANNEL)), facts: facts ?? NO_CHANNEL }
+    this.#channels.set(id, channel)
+    chain.watch([id])
+    await this.write([this.#put(channel)])
+    return channel
+  }
+
+  /** Confirmed facts of the ledger about channels that are on record. */
+  async onFacts(facts: readonly ChainFact[]): Promise<void> {
+    const ops = []
+    for (const fact of facts) {
+      if (fact.type !== 'channel' || fact.facts === undefined) continue
+      const known = this.#channels.get(fact.id)
+      if (known === undefined) continue
+      const channel = { ...known, facts: fact.facts }
+      this.#channels.set(fact.id, channel)
+      ops.push(this.#put(channel))
+    }
+    if (ops.length > 0) await this.write(ops)
+  }
+
+  /** What this owner still owes the provider from sessions that ended short, base units. One that `isLive` is not among them. */
+  async owedTo(parties: ChannelParties, isLive: (id: SessionId) => boolean): Promise<Amount> {
+    // read after all that was given to the disk
+    await this.#written
+    return await this.#records.owedTo(parties, isLive)
+  }
+
+  /** Sessions that were cut and may be resumed. */
+  cutSessions(): Iterable<PayerSession> {
+    return this.#cut.values()
+  }
+
+  /** @throws SESSION_UNKNOWN when the session was not cut, is live again or was given up */
+  cutSession(id: SessionId): PayerSession {
+    const session = this.#cut.get(id)
+    if (session === undefined) throw new TallyError('SESSION_UNKNOWN')
+    return session
+  }
+
+  /** Cut sessions that the channel of this wish paid for. */
+  cutBeside(wish: Wish): PayerSession[] {
+    return [...this.#cut.values()].filter((cut) => sameChannel(cut.wish, wish))
+  }
+
+  /** The session was cut, and may be resumed. */
+  lay(session: PayerSession): void {
+    this.#cut.set(session.id, session)
+  }
+
+  /** The session goes on: it is no longer among those that were cut. */
+  pick(id: SessionId): void {
+    this.#cut.delete(id)
+  }
+
+  /**
+   * Gives a cut session up; the result is to be written. A payment that this disk forgot belongs to it: nothing will explain that any more.
+   */
+  forgetting(session: PayerSession): StoreOp[] {
+    this.#cut.delete(session.id)
+    const ops = [this.#records.putSession({ ...session, status: 'closed', failure: 'SESSION_UNKNOWN' })]
+    const channel = this.#channels.get(channelId(partiesOf(session.wish)))
+    if (channel === undefined || !session.stale) return ops
+    const next = { ...channel, abandoned: true }
+    this.#channels.set(next.id, next)
+    return [...ops, this.#put(next)]
+  }
+
+  /** A channel and sessions of it as they are now: its figures are the sum of theirs, so they are stored together. */
+  storing(id: ChannelId, sessions: readonly PayerSession[]): StoreOp[] {
+    return [this.#put(this.channelOf(id)), ...sessions.map((session) => this.#records.putSession(session))]
+  }
+
+  /** From now on every write of the channel carries at least this mark; it counts once such a write is durable. */
+  mark(id: ChannelId, mark: Amount): void {
+    if (mark > (this.#marks.get(id) ?? 0n)) this.#marks.set(id, mark)
+  }
+
+  /** Resolves when all of it is durable, after what was written before. @throws STORE_* */
+  async write(ops: readonly StoreOp[]): Promise<void> {
+    const writing = this.#components.store.commit(ops)
+    this.#written = writing.catch(() => undefined)
+    await writing
+  }
+
+  /** Every write of a channel carries the highest mark that was asked for: a later write must not take back what an earlier one reserved. */
+  #put(channel: ChannelOut): StoreOp {
+    const mark = this.#marks.get(channel.id) ?? (0n as Amount)
+    return this.#records.putChannel(mark > channel.reserved ? { ...channel, reserved: mark } : channel)
+  }
+}

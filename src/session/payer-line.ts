@@ -1,0 +1,33 @@
+/** A provider as the consumer's desk reaches it, and what its words mean here. */
+import { codeOfWire, TallyError } from '../core/errors.ts'
+import type { FromPayee } from '../core/session/messages.ts'
+import type { PayerInput } from '../core/session/payer.ts'
+import type { DataHeader, OpenedData, PayerLink } from '../ports/link.ts'
+
+/** The control stream to a provider, and data streams beside it. */
+export interface ProviderLine {
+  readonly link: PayerLink
+  openData(header: DataHeader, options: { signal?: AbortSignal }): Promise<OpenedData>
+}
+
+/** What a peer's number means to the caller; one that this version does not know is PEER_REFUSED. */
+export function refusal(wire: number): TallyError {
+  const code = codeOfWire(wire)
+  return code === undefined
+    ? new TallyError('PEER_REFUSED', { fields: { wire } })
+    : new TallyError(code, { fields: { refused_by: 'provider' } })
+}
+
+/** A provider's message as an input of the rules of its session; undefined for one that is of no session. */
+export function inputOf(message: FromPayee): PayerInput | undefined {
+  switch (message.type) {
+    case 'terms':
+    case 'ready':
+    case 'meter': return { type: message.type, message } as PayerInput
+    case 'closing': return { type: 'closing', reason: message.reason }
+    case 'receipt': return { type: 'receipt', receipt: message.receipt }
+    case 'fault': return { type: 'fault', code: message.code }
+    case 'released': return undefined
+    default: return message satisfies never
+  } // biome-ignore format: a table
+}
