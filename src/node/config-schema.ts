@@ -26,7 +26,6 @@ export const DEFAULTS = {
     minTimeToExpiryS: 3_600,
     settleAt: '10 token',
     settleOnClose: false,
-    unconfirmedCredit: '0 token',
     maxSessions: 256,
   },
   consumer: { limitAtRisk: '0.05 token', reservationDays: 30 },
@@ -78,9 +77,6 @@ const provider = z.object({
     .boolean()
     .default(DEFAULTS.provider.settleOnClose)
     .describe('settle whenever a session ends, whatever the amount'),
-  unconfirmedCredit: amountText
-    .default(DEFAULTS.provider.unconfirmedCredit)
-    .describe('credit on a reservation that is not confirmed yet, out of the same pool'),
   maxSessions: whole(1, 100_000).default(DEFAULTS.provider.maxSessions).describe('sessions at the same time'),
 })
 

@@ -94,7 +94,14 @@ export class LiveSession implements PaidSession {
     const stop = (): void => this.#desk.run(this, { type: 'finish', code: 'ABORTED' })
     signal?.addEventListener('abort', stop, { once: true })
     if (signal?.aborted === true) stop()
-    await this.#live.promise.finally(() => signal?.removeEventListener('abort', stop))
+    try {
+      await this.#live.promise
+    } catch (thrown) {
+      // one that is resumed stays cut when it is stopped; its caller stopped it all the same
+      throw signal?.aborted === true ? new TallyError('ABORTED', { cause: signal.reason }) : thrown
+    } finally {
+      signal?.removeEventListener('abort', stop)
+    }
     return this
   }
 

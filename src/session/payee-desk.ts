@@ -236,9 +236,10 @@ export class PayeeDesk {
       return this.#refuse(link, message.session, new TallyError('SESSION_UNKNOWN'))
     }
     const input = inputOf(message)
+    // nobody reads this stream any more; the last word on a free one is only that it is not metered
+    const left = message.type === 'ack' && message.final && live.session.flow.open.has(message.stream) ? message.stream : undefined
     if (input !== undefined) this.#run(live, input)
-    // nobody reads this stream any more
-    if (message.type === 'ack' && message.final) live.deliveries.get(message.stream)?.cut()
+    if (left !== undefined) live.deliveries.get(left)?.cut()
   }
 
   #refuse(link: PayeeLink, session: SessionId | undefined, thrown: unknown): void {

@@ -1,6 +1,6 @@
 /**
  * What a consumer has on record: its channels with their durable marks, and the sessions that were cut. Every write of the consumer's
- * desk goes through here, in the order in which it was asked for.
+ * desk goes through here.
  *
  * Owns: the records of channels and sessions in which this node pays.
  */
@@ -29,6 +29,7 @@ const sameChannel = (a: Wish, b: Wish): boolean =>
 export class PayerBook {
   readonly #components: Pick<PayerDeskComponents, 'store' | 'clock' | 'chain'>
   readonly #records: PayerRecords
+  readonly #flush: () => void
   readonly #channels = new Map<ChannelId, ChannelOut>()
   /** sessions that were cut: their totals may account for a difference of the heads */
   readonly #cut = new Map<SessionId, PayerSession>()
@@ -37,8 +38,10 @@ export class PayerBook {
   /** settles with the last write */
   #written: Promise<void> = Promise.resolve()
 
-  constructor(components: Pick<PayerDeskComponents, 'store' | 'clock' | 'chain'>) {
+  /** `flush` begins to write what waits elsewhere: a record that changes out of its turn is written after it. */
+  constructor(components: Pick<PayerDeskComponents, 'store' | 'clock' | 'chain'>, flush: () => void) {
     this.#components = components
+    this.#flush = flush
     this.#records = new PayerRecords(components.store)
   }
 
@@ -102,6 +105,7 @@ export class PayerBook {
   /** What this owner still owes the provider from sessions that ended short, base units. One that `isLive` is not among them. */
   async owedTo(parties: ChannelParties, isLive: (id: SessionId) => boolean): Promise<Amount> {
     // read after all that was given to the disk
+    this.#flush()
     await this.#written
     return await this.#records.owedTo(parties, isLive)
   }
@@ -133,6 +137,12 @@ export class PayerBook {
     this.#cut.delete(id)
   }
 
+  /** Gives a cut session up for good; one that was not cut is left alone. @throws STORE_* */
+  async forget(id: SessionId): Promise<void> {
+    const session = this.#cut.get(id)
+    if (session !== undefined) await this.write(this.forgetting(session))
+  }
+
   /**
    * Gives a cut session up; the result is to be written. A payment that this disk forgot belongs to it: nothing will explain that any more.
    */
@@ -146,9 +156,10 @@ export class PayerBook {
     return [...ops, this.#put(next)]
   }
 
-  /** A channel and sessions of it as they are now: its figures are the sum of theirs, so they are stored together. */
-  storing(id: ChannelId, sessions: readonly PayerSession[]): StoreOp[] {
-    return [this.#put(this.channelOf(id)), ...sessions.map((session) => this.#records.putSession(session))]
+  /** Channels and sessions as they are now, in one write: a channel's figures are the sum of its sessions'. @throws STORE_* */
+  async commit(channels: Iterable<ChannelId>, sessions: Iterable<PayerSession>): Promise<void> {
+    const ops = [...channels].map((id) => this.#put(this.channelOf(id)))
+    await this.#commit([...ops, ...[...sessions].map(this.#records.putSession)])
   }
 
   /** From now on every write of the channel carries at least this mark; it counts once such a write is durable. */
@@ -156,8 +167,13 @@ export class PayerBook {
     if (mark > (this.#marks.get(id) ?? 0n)) this.#marks.set(id, mark)
   }
 
-  /** Resolves when all of it is durable, after what was written before. @throws STORE_* */
+  /** Resolves when all of it is durable, and all that waited before it. @throws STORE_* */
   async write(ops: readonly StoreOp[]): Promise<void> {
+    this.#flush()
+    await this.#commit(ops)
+  }
+
+  async #commit(ops: readonly StoreOp[]): Promise<void> {
     const writing = this.#components.store.commit(ops)
     this.#written = writing.catch(() => undefined)
     await writing

@@ -1,13 +1,24 @@
 /** A provider as the consumer's desk reaches it, and what its words mean here. */
+import type { Amount } from '../core/amount.ts'
+import type { ChannelOut } from '../core/channel.ts'
 import { codeOfWire, TallyError } from '../core/errors.ts'
-import type { FromPayee } from '../core/session/messages.ts'
-import type { PayerInput } from '../core/session/payer.ts'
+import { ZERO_METER } from '../core/meter.ts'
+import type { FromPayee, Hello } from '../core/session/messages.ts'
+import { type PayerInput, type PayerSession, usedMeter } from '../core/session/payer.ts'
 import type { DataHeader, OpenedData, PayerLink } from '../ports/link.ts'
 
 /** The control stream to a provider, and data streams beside it. */
 export interface ProviderLine {
   readonly link: PayerLink
   openData(header: DataHeader, options: { signal?: AbortSignal }): Promise<OpenedData>
+}
+
+/** Asks for a session; with `resume`, for the one that was cut, from what was received of it. */
+export function helloOf(session: PayerSession, channel: ChannelOut, resume: boolean): Hello {
+  const { owner, token, service, inputs } = session.wish
+  const signed = channel.last?.amount ?? (0n as Amount)
+  const acked = resume ? usedMeter(session) : ZERO_METER
+  return { type: 'hello', session: session.id, resume, owner, token, service, inputs, signed, acked }
 }
 
 /** What a peer's number means to the caller; one that this version does not know is PEER_REFUSED. */

@@ -22,8 +22,14 @@ test('property: the sum of the books is the books of the sum', () => {
     fc.property(fc.array(fc.tuple(amounts, amounts)), (channels) => {
       const books = channels.map(([deposit, signed]) => channelBooks(facts(deposit), A(signed)))
       const sum = sumBooks(books)
-      assert.equal(sum.signed, channels.reduce((all, [, signed]) => all + signed, 0n))
-      assert.equal(sum.free, books.reduce((all, one) => all + one.free, 0n))
+      assert.equal(
+        sum.signed,
+        channels.reduce((all, [, signed]) => all + signed, 0n),
+      )
+      assert.equal(
+        sum.free,
+        books.reduce((all, one) => all + one.free, 0n),
+      )
     }),
   )
 })

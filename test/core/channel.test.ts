@@ -15,13 +15,17 @@ import {
 } from '../../src/core/channel.ts'
 import type { Seconds } from '../../src/core/ids.ts'
 import type { Lock } from '../../src/core/lock.ts'
-import { toyPromise } from '../sim/toy-crypto.ts'
-import { A, badSignature, channelIn, channelOut, facts, NOW_S, PAYEE, PAYER, promise } from './session/fixture.ts'
-import { toyPayee } from '../sim/toy-crypto.ts'
-import { terms } from './session/fixture.ts'
+import { toyPayee, toyPromise } from '../sim/toy-crypto.ts'
+import { A, badSignature, channelIn, channelOut, facts, NOW_S, PAYEE, PAYER, promise, terms } from './session/fixture.ts'
 
 const { verifyPromise } = toyPayee(PAYEE, PAYER, terms())
-const rules = (of: Partial<PromiseRules> = {}): PromiseRules => ({ now: NOW_S, marginS: 600, unreserved: A(0), verify: verifyPromise, ...of })
+const rules = (of: Partial<PromiseRules> = {}): PromiseRules => ({
+  now: NOW_S,
+  marginS: 600,
+  unreserved: A(0),
+  verify: verifyPromise,
+  ...of,
+})
 
 describe('P2: a promise is judged', () => {
   test('the first one is better than none, and a higher one better than a lower', () => {
@@ -76,7 +80,10 @@ describe('the head', () => {
   })
   test('H2: a head above our record is taken over: our disk was rolled back', () => {
     const { channel, restate } = agreed(channelOut(10), 25)
-    assert.deepEqual([channel.at, channel.last?.amount, channel.reserved, channel.drift, restate], [25n, 25n, 25n, 15n, undefined])
+    assert.deepEqual(
+      [channel.at, channel.last?.amount, channel.reserved, channel.drift, restate],
+      [25n, 25n, 25n, 15n, undefined],
+    )
   })
   test('H3: what the payee had confirmed and lost is promised once more', () => {
     const { channel, restate } = agreed(channelOut(30), 10)

@@ -39,7 +39,6 @@ describe('config: defaults', () => {
         config.provider.poolPerHour,
         config.provider.minReservation,
         config.provider.settleAt,
-        config.provider.unconfirmedCredit,
       ]) {
         configAmount('x', text, some)
       }

@@ -2,7 +2,7 @@
 import type { Amount } from '../../../src/core/amount.ts'
 import { type ChannelFacts, type ChannelIn, type ChannelOut, newChannelOut } from '../../../src/core/channel.ts'
 import { newOwner, type OwnerAccount } from '../../../src/core/credit.ts'
-import { channelId, type ChannelParties, type Seconds } from '../../../src/core/ids.ts'
+import { type ChannelParties, channelId, type Seconds } from '../../../src/core/ids.ts'
 import { meterOf } from '../../../src/core/meter.ts'
 import { type Chunk, type Price, priceOf } from '../../../src/core/price.ts'
 import type { FromPayee, FromPayer } from '../../../src/core/session/messages.ts'
@@ -15,10 +15,26 @@ import {
   type PayeeState,
   stepPayee,
 } from '../../../src/core/session/payee.ts'
-import { newPayerSession, type PayerContext, type PayerEffect, type PayerInput, type PayerState, stepPayer } from '../../../src/core/session/payer.ts'
+import {
+  newPayerSession,
+  type PayerContext,
+  type PayerEffect,
+  type PayerInput,
+  type PayerState,
+  stepPayer,
+} from '../../../src/core/session/payer.ts'
 import type { Wish } from '../../../src/core/session/payer-terms.ts'
 import type { Terms } from '../../../src/core/terms.ts'
-import { toyAddress, toyDigest, toyPayee, toyPayer, toyPromise, toySession, toySign, toyTermsSignature } from '../../sim/toy-crypto.ts'
+import {
+  toyAddress,
+  toyDigest,
+  toyPayee,
+  toyPayer,
+  toyPromise,
+  toySession,
+  toySign,
+  toyTermsSignature,
+} from '../../sim/toy-crypto.ts'
 
 export const PAYER = toyAddress(0xa1)
 export const PAYEE = toyAddress(0xb1)
@@ -122,7 +138,15 @@ export class PayeeBench {
       owner: { ...newOwner(PAYER, TOKEN), ...init.owner },
     }
     this.otherExposure = A(init.otherExposure ?? 0)
-    this.policy = { sharePpm: 0n, max: A(1_000_000), marginS: 600, unreserved: A(0), clockMs: 500, resumeMs: 60_000, ...init.policy }
+    this.policy = {
+      sharePpm: 0n,
+      max: A(1_000_000),
+      marginS: 600,
+      unreserved: A(0),
+      clockMs: 500,
+      resumeMs: 60_000,
+      ...init.policy,
+    }
   }
 
   get context(): PayeeContext {
@@ -164,13 +188,22 @@ export class PayeeBench {
   }
 
   ack(bytes: number, of: { stream?: number; ms?: bigint; final?: boolean } = {}): readonly PayeeEffect[] {
-    return this.give({ type: 'ack', stream: of.stream ?? 1, bytes: BigInt(bytes), ms: of.ms ?? this.session.ms, final: of.final ?? false })
+    return this.give({
+      type: 'ack',
+      stream: of.stream ?? 1,
+      bytes: BigInt(bytes),
+      ms: of.ms ?? this.session.ms,
+      final: of.final ?? false,
+    })
   }
 
   /** pays up to this total; the channel rises by as much */
   pay(total: number): readonly PayeeEffect[] {
     const amount = (this.state.channel.best?.amount ?? 0n) + BigInt(total) - this.session.total
-    return this.give({ type: 'promise', message: { type: 'promise', session: SESSION, total: A(total), promise: promise(amount) } })
+    return this.give({
+      type: 'promise',
+      message: { type: 'promise', session: SESSION, total: A(total), promise: promise(amount) },
+    })
   }
 
   close(bytes: number, reason = 0): readonly PayeeEffect[] {
@@ -292,7 +325,10 @@ export class PayerBench {
       closed: NOW_S,
       reason: of.reason ?? 0,
     }
-    return this.give({ type: 'receipt', receipt: { receipt: body, signature: toyPayee(PAYEE, PAYER, this.terms).signReceipt(body) } })
+    return this.give({
+      type: 'receipt',
+      receipt: { receipt: body, signature: toyPayee(PAYEE, PAYER, this.terms).signReceipt(body) },
+    })
   }
 }
 

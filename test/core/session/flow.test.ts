@@ -1,7 +1,19 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
-import { acknowledge, ackedOf, endStream, exposedOf, type Flow, foldAll, NO_FLOW, openStream, use, writtenOf, wrote } from '../../../src/core/session/flow.ts'
+import {
+  ackedOf,
+  acknowledge,
+  endStream,
+  exposedOf,
+  type Flow,
+  foldAll,
+  NO_FLOW,
+  openStream,
+  use,
+  writtenOf,
+  wrote,
+} from '../../../src/core/session/flow.ts'
 
 const flowOf = (written: bigint, acked = 0n): Flow => ({ ...NO_FLOW, open: new Map([[1, { written, acked }]]) })
 

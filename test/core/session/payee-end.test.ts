@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { TallyError } from '../../../src/core/errors.ts'
+import type { Seconds } from '../../../src/core/ids.ts'
 import { meterOf } from '../../../src/core/meter.ts'
 import { allowance, exposureOf, onceDurable } from '../../../src/core/session/payee.ts'
 import { toyPayer } from '../../sim/toy-crypto.ts'
-import { A, channelIn, facts, named, NOW_S, PAYEE, PAYER, PayeeBench, terms } from './fixture.ts'
-import type { Seconds } from '../../../src/core/ids.ts'
+import { A, channelIn, facts, NOW_S, named, PAYEE, PAYER, PayeeBench, terms } from './fixture.ts'
 
 const GRANT = { grant: A(1_000) }
 const wire = (code: 'PATIENCE_OVER' | 'SHUTTING_DOWN' | 'CHANNEL_EXPIRED' | 'OFFER_EXPIRED'): number => new TallyError(code).wire
@@ -66,7 +66,10 @@ describe('close', () => {
   })
   test('a total that is not the one that was paid is refused', () => {
     const bench = new PayeeBench().live()
-    bench.give({ type: 'close', message: { type: 'close', session: bench.session.id, total: A(1), acked: meterOf({}), reason: 0 } })
+    bench.give({
+      type: 'close',
+      message: { type: 'close', session: bench.session.id, total: A(1), acked: meterOf({}), reason: 0 },
+    })
     assert.equal(receiptOf(bench).reason, new TallyError('RISE_MISMATCH').wire)
   })
   test('the end gives the credit back to the other sessions of the owner', () => {
@@ -205,7 +208,10 @@ describe('cut and resume', () => {
     const bench = cut()
     bench.nowMs = 60_001
     bench.give({ type: 'clock' })
-    assert.deepEqual([receiptOf(bench).reason, receiptOf(bench).meter.down, bench.state.owner.debt], [wire('PATIENCE_OVER'), 200n, 200n])
+    assert.deepEqual(
+      [receiptOf(bench).reason, receiptOf(bench).meter.down, bench.state.owner.debt],
+      [wire('PATIENCE_OVER'), 200n, 200n],
+    )
   })
   test('what was only offered is forgotten by a cut', () => {
     const bench = new PayeeBench()

@@ -85,6 +85,9 @@ test('the terms repeat the offer, and what the owner owes comes first, in one se
   const owner = { ...newOwner(PAYER, TOKEN), debt: A(9) }
   const made = { signer: PAYER, content: new Uint8Array(2), patienceMs: 30_000, nowS: NOW_S, lastS: 60, arrearsTaken: false }
   const terms = termsFor(hello(), offer, owner, made)
-  assert.deepEqual([terms.price, terms.chunk, terms.offerSequence, terms.arrears, terms.expiry], [offer.price, CHUNK, 3n, 9n, NOW_S + 60])
+  assert.deepEqual(
+    [terms.price, terms.chunk, terms.offerSequence, terms.arrears, terms.expiry],
+    [offer.price, CHUNK, 3n, 9n, NOW_S + 60],
+  )
   assert.equal(termsFor(hello(), offer, owner, { ...made, arrearsTaken: true }).arrears, 0n)
 })

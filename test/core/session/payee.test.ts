@@ -6,7 +6,21 @@ import { meterOf } from '../../../src/core/meter.ts'
 import { FREE, priceOf } from '../../../src/core/price.ts'
 import type { MeterReport } from '../../../src/core/session/messages.ts'
 import { allowance, dueOf, exposureOf, writtenMeter } from '../../../src/core/session/payee.ts'
-import { A, badSignature, CHUNK, channelIn, down, facts, named, NOW_S, PayeeBench, promise, SESSION, terms, time } from './fixture.ts'
+import {
+  A,
+  badSignature,
+  CHUNK,
+  channelIn,
+  down,
+  facts,
+  NOW_S,
+  named,
+  PayeeBench,
+  promise,
+  SESSION,
+  terms,
+  time,
+} from './fixture.ts'
 
 const GRANT = { grant: A(1_000) }
 const allowed = (bench: PayeeBench): bigint | undefined => allowance(bench.state, bench.context)
@@ -16,15 +30,31 @@ const lastReport = (bench: PayeeBench): MeterReport => {
   return found
 }
 const faults = (bench: PayeeBench): (string | undefined)[] =>
-  bench.said.flatMap((message) => (message.type === 'fault' ? [message.code === new TallyError('INTERNAL').wire ? 'INTERNAL' : nameOf(message.code)] : []))
+  bench.said.flatMap((message) =>
+    message.type === 'fault' ? [message.code === new TallyError('INTERNAL').wire ? 'INTERNAL' : nameOf(message.code)] : [],
+  )
 function nameOf(wire: number): string {
-  const names = ['WRONG_STATE', 'SIGNER_WRONG', 'RISE_MISMATCH', 'METER_DISAGREES', 'AMOUNT_OVER_DEPOSIT', 'AMOUNT_TOO_LOW', 'CHANNEL_EXPIRED', 'CHANNEL_FROZEN', 'PATIENCE_OVER', 'SHUTTING_DOWN'] as const
+  const names = [
+    'WRONG_STATE',
+    'SIGNER_WRONG',
+    'RISE_MISMATCH',
+    'METER_DISAGREES',
+    'AMOUNT_OVER_DEPOSIT',
+    'AMOUNT_TOO_LOW',
+    'CHANNEL_EXPIRED',
+    'CHANNEL_FROZEN',
+    'PATIENCE_OVER',
+    'SHUTTING_DOWN',
+  ] as const
   return names.find((name) => new TallyError(name).wire === wire) ?? String(wire)
 }
 
 describe('what is due and how far is written', () => {
   test('S1: due is the arrears plus one rounding over the exact sum, cumulative', () => {
-    const bench = new PayeeBench({ terms: terms({ price: down(1, 1_000), arrears: A(7) }), owner: { ...GRANT, debt: A(7) } }).live()
+    const bench = new PayeeBench({
+      terms: terms({ price: down(1, 1_000), arrears: A(7) }),
+      owner: { ...GRANT, debt: A(7) },
+    }).live()
     bench.pay(17)
     for (let i = 1; i <= 10; i++) {
       bench.write(1)
@@ -253,7 +283,10 @@ describe('order of writing', () => {
     bench.slowDisk = true
     assert.deepEqual(named(bench.give({ type: 'accept', signature: bench.acceptance })), ['store'])
     bench.sync()
-    assert.deepEqual(bench.said.map((message) => message.type), ['ready'])
+    assert.deepEqual(
+      bench.said.map((message) => message.type),
+      ['ready'],
+    )
   })
   test('the receipt is shown when the end is durable', () => {
     const bench = new PayeeBench({ owner: GRANT }).live()
@@ -270,7 +303,10 @@ describe('order of writing', () => {
   })
   test('H3: a restated promise is stored and pays for nothing', () => {
     const bench = new PayeeBench()
-    assert.deepEqual(named(bench.give({ type: 'restate', message: { type: 'restate', session: SESSION, promise: promise(700) } })), ['store'])
+    assert.deepEqual(
+      named(bench.give({ type: 'restate', message: { type: 'restate', session: SESSION, promise: promise(700) } })),
+      ['store'],
+    )
     assert.deepEqual([bench.state.channel.best?.amount, bench.session.total, bench.state.owner.paid], [700n, 0n, 0n])
   })
 })

@@ -14,7 +14,8 @@ const closing = (bench: PayerBench): string | undefined => {
   const close = bench.said.findLast((message) => message.type === 'close')
   return close?.type === 'close' ? (close.reason === 0 ? 'completed' : codeOfWire(close.reason)) : undefined
 }
-const totals = (bench: PayerBench): bigint[] => bench.said.flatMap((message) => (message.type === 'promise' ? [message.total] : []))
+const totals = (bench: PayerBench): bigint[] =>
+  bench.said.flatMap((message) => (message.type === 'promise' ? [message.total] : []))
 
 describe('when a payer pays', () => {
   test('S3: when a chunk is due, and not before', () => {
@@ -108,21 +109,29 @@ describe('when a payer pays', () => {
       fc.record({ do: fc.constant('clock' as const), handed: fc.nat(2_000) }),
     )
     fc.assert(
-      fc.property(fc.array(op, { maxLength: 40 }), fc.integer({ min: 1_000, max: 5_000 }), fc.nat(9_000), (ops, limit, budget) => {
-        const bench = new PayerBench({ wish: { limitAtRisk: A(limit), budget: A(budget) }, channel: { ...channelOut(100), facts: facts(6_000n) } }).live()
-        for (const one of ops) {
-          bench.nowMs += 200
-          const usable = Number(usableBytes(bench.state) ?? 0n)
-          if (one.do === 'use') bench.use(Math.min(usable, one.bytes))
-          else if (one.do === 'clock') bench.give({ type: 'clock', handed: BigInt(one.handed) })
-          else bench.meter({ ...one, paid: BigInt(Math.floor(Number(bench.session.total) * one.paid)) })
-          const { session, channel } = bench.state
-          assert.ok(atRiskOf(session) <= BigInt(limit))
-          assert.ok(session.total <= BigInt(budget) && channel.at <= 6_000n && channel.at <= channel.reserved)
-          assert.ok(owedOf(session) <= BigInt(budget), 'what cannot be paid is not used')
-          assert.equal(channel.at, 100n + session.total)
-        }
-      }),
+      fc.property(
+        fc.array(op, { maxLength: 40 }),
+        fc.integer({ min: 1_000, max: 5_000 }),
+        fc.nat(9_000),
+        (ops, limit, budget) => {
+          const bench = new PayerBench({
+            wish: { limitAtRisk: A(limit), budget: A(budget) },
+            channel: { ...channelOut(100), facts: facts(6_000n) },
+          }).live()
+          for (const one of ops) {
+            bench.nowMs += 200
+            const usable = Number(usableBytes(bench.state) ?? 0n)
+            if (one.do === 'use') bench.use(Math.min(usable, one.bytes))
+            else if (one.do === 'clock') bench.give({ type: 'clock', handed: BigInt(one.handed) })
+            else bench.meter({ ...one, paid: BigInt(Math.floor(Number(bench.session.total) * one.paid)) })
+            const { session, channel } = bench.state
+            assert.ok(atRiskOf(session) <= BigInt(limit))
+            assert.ok(session.total <= BigInt(budget) && channel.at <= 6_000n && channel.at <= channel.reserved)
+            assert.ok(owedOf(session) <= BigInt(budget), 'what cannot be paid is not used')
+            assert.equal(channel.at, 100n + session.total)
+          }
+        },
+      ),
       { numRuns: 300 },
     )
   })
@@ -223,7 +232,10 @@ describe('budget and deposit', () => {
     assert.equal(closing(bench), 'AMOUNT_OVER_DEPOSIT')
   })
   test('time that the budget does not cover is not bought', () => {
-    const bench = new PayerBench({ terms: terms({ price: time(1), chunk: { kind: 'ms', size: 1_000n } }), wish: { budget: A(1_400) } }).live()
+    const bench = new PayerBench({
+      terms: terms({ price: time(1), chunk: { kind: 'ms', size: 1_000n } }),
+      wish: { budget: A(1_400) },
+    }).live()
     for (; bench.nowMs < 2_000 && closing(bench) === undefined; bench.nowMs += 200) bench.give({ type: 'clock', handed: 0n })
     assert.equal(closing(bench), 'BUDGET_REACHED')
     assert.ok(owedOf(bench.session) <= 1_400n && owedOf(bench.session) >= 900n)
@@ -232,7 +244,11 @@ describe('budget and deposit', () => {
 
 describe('S6: time', () => {
   const timed = (): PayerBench =>
-    new PayerBench({ terms: terms({ price: time(1), chunk: { kind: 'ms', size: 1_000n } }), wish: { limitAtRisk: A(1_000) }, credit: 5_000 }).live()
+    new PayerBench({
+      terms: terms({ price: time(1), chunk: { kind: 'ms', size: 1_000n } }),
+      wish: { limitAtRisk: A(1_000) },
+      credit: 5_000,
+    }).live()
   test('counts only with a stream open, and stands still while the payee is paused, until it says that it goes on', () => {
     const bench = timed()
     bench.nowMs = 500
@@ -318,12 +334,18 @@ describe('terms', () => {
     bench.offer()
     assert.equal(bench.said.length, 0)
     bench.sync()
-    assert.deepEqual(bench.said.map((message) => message.type), ['accept'])
+    assert.deepEqual(
+      bench.said.map((message) => message.type),
+      ['accept'],
+    )
   })
   test('a refusal is told to the payee', () => {
     const bench = new PayerBench({ wish: { limitAtRisk: A(1) } })
     bench.offer()
-    assert.deepEqual(bench.said.map((message) => message.type), ['fault'])
+    assert.deepEqual(
+      bench.said.map((message) => message.type),
+      ['fault'],
+    )
   })
 })
 
@@ -385,7 +407,10 @@ describe('the end', () => {
   }
   test('C1: pays exactly what is due for all it acknowledges, then says close', () => {
     const bench = close()
-    assert.deepEqual(bench.said.slice(1).map((message) => message.type), ['ack', 'promise', 'close'])
+    assert.deepEqual(
+      bench.said.slice(1).map((message) => message.type),
+      ['ack', 'promise', 'close'],
+    )
     const last = bench.said.at(-1)
     assert.ok(last?.type === 'close')
     assert.deepEqual([last.total, last.acked.down], [700n, 700n])
