@@ -7,10 +7,10 @@ import { type ErrorCode, TallyError } from '../core/errors.ts'
 import type { ChannelId } from '../core/ids.ts'
 import type { SignedReceipt } from '../core/receipt.ts'
 import { atRiskOf, owedOf, type PayerInput, type PayerSession } from '../core/session/payer.ts'
-import type { OpenedData } from '../ports/link.ts'
 import type { PaidSession, PaidStream } from '../ports/service.ts'
 import type { PayerCrypto } from './crypto.ts'
 import type { ProviderLine } from './payer-line.ts'
+import { PayerStream } from './payer-stream.ts'
 
 /** What a live session needs of the desk. */
 interface Desk {
@@ -26,13 +26,16 @@ export interface SessionEnd {
   readonly session: PayerSession
 }
 
+/** how long a provider may be silent where it owes an answer, ms: it may have to read a file before it knows its terms */
+const SILENCE_MS: Partial<Record<PayerSession['status'], number>> = { asked: 90_000, starting: 30_000, closing: 30_000 }
+
 export class LiveSession implements PaidSession {
   readonly channel: ChannelId
   readonly line: ProviderLine
   /** resolves when the session is over for good, or cut */
   readonly ended: Promise<SessionEnd>
   readonly #desk: Desk
-  readonly #streams = new Map<number, Stream>()
+  readonly #streams = new Map<number, PayerStream>()
   /** bytes of each stream that were used in this turn of the loop and that the rules have not heard of yet */
   #unsaid = new Map<number, number>()
   #session: PayerSession
@@ -84,6 +87,12 @@ export class LiveSession implements PaidSession {
     return atRiskOf(this.session)
   }
 
+  /** For observers. */
+  get figures(): { readonly session: PayerSession; readonly owed: Amount; readonly atRisk: Amount } {
+    const { session } = this
+    return { session, owed: owedOf(session), atRisk: atRiskOf(session) }
+  }
+
   crypto(make: () => PayerCrypto): PayerCrypto {
     this.#crypto ??= make()
     return this.#crypto
@@ -111,7 +120,7 @@ export class LiveSession implements PaidSession {
     this.#desk.run(this, { type: 'opened', stream: number })
     try {
       const opened = await this.line.openData({ session: this.session.id, stream: number, request }, options)
-      const stream = new Stream(this, number, opened)
+      const stream = new PayerStream(this, number, opened)
       if (opened.free) this.#desk.run(this, { type: 'ended', stream: number })
       if (this.session.status !== 'live') stream.abort(new TallyError('STREAM_CUT'))
       else this.#streams.set(number, stream)
@@ -151,15 +160,11 @@ export class LiveSession implements PaidSession {
     }
   }
 
-  /** For how long the session has been in its state, ms; asked after every change. */
-  standsFor(nowMs: number): number {
+  /** Whether the provider owes an answer for too long; asked after every change. */
+  isSilent(nowMs: number): boolean {
     const { status } = this.session
     if (this.#stage?.status !== status) this.#stage = { status, since: nowMs }
-    return nowMs - this.#stage.since
-  }
-
-  usable(): bigint | undefined {
-    return this.#desk.usable(this)
+    return nowMs - this.#stage.since > (SILENCE_MS[status] ?? Infinity)
   }
 
   streamEnded(stream: number, free: boolean): void {
@@ -174,7 +179,7 @@ export class LiveSession implements PaidSession {
 
   /** How many of `bytes` may be given to a reader: what the budget does not cover could not be paid. */
   hand(bytes: number): number {
-    const usable = this.usable()
+    const usable = this.#desk.usable(this)
     const left = usable === undefined ? BigInt(bytes) : usable - this.#handed
     const most = left < 0n ? 0 : left < BigInt(bytes) ? Number(left) : bytes
     this.#handed += BigInt(most)
@@ -215,78 +220,5 @@ export class LiveSession implements PaidSession {
   #over(code: ErrorCode | undefined): void {
     this.#live.reject(new TallyError(code ?? 'ABORTED'))
     this.#end.resolve({ code, receipt: this.session.receipt, session: this.session })
-  }
-}
-
-/** One data stream. Bytes are acknowledged when they were used; bytes that the budget does not cover are never handed over. */
-class Stream implements PaidStream {
-  readonly info: Uint8Array
-  readonly free: boolean
-  readonly unacknowledged: AsyncIterable<Uint8Array>
-  readonly #session: LiveSession
-  readonly #number: number
-  readonly #data: OpenedData
-  #handed = 0n
-
-  constructor(session: LiveSession, number: number, data: OpenedData) {
-    this.#session = session
-    this.#number = number
-    this.#data = data
-    this.info = data.info
-    this.free = data.free
-    this.unacknowledged = { [Symbol.asyncIterator]: () => this.#pieces() }
-  }
-
-  async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array> {
-    for await (const piece of this.unacknowledged) {
-      yield piece
-      this.acknowledge(piece.length)
-    }
-  }
-
-  acknowledge(bytes: number): void {
-    if (this.free) return
-    const most = BigInt(bytes) < this.#handed ? BigInt(bytes) : this.#handed
-    this.#handed -= most
-    this.#session.used(this.#number, Number(most))
-  }
-
-  async write(bytes: Uint8Array): Promise<void> {
-    await this.#data.bytes.write(bytes)
-  }
-
-  async closeWrite(): Promise<void> {
-    await this.#data.bytes.closeWrite()
-  }
-
-  abort(error: Error): void {
-    this.#data.bytes.abort(error)
-    this.#over()
-  }
-
-  #over(): void {
-    this.#session.taken(this.#handed)
-    this.#handed = 0n
-    this.#session.streamEnded(this.#number, this.free)
-  }
-
-  async *#pieces(): AsyncGenerator<Uint8Array> {
-    let clean = false
-    try {
-      for (;;) {
-        const piece = await this.#data.bytes.read()
-        clean = piece === undefined
-        if (piece === undefined) return
-        const most = this.free ? piece.length : this.#session.hand(piece.length)
-        if (!this.free) this.#handed += BigInt(most)
-        if (most > 0) yield piece.subarray(0, most)
-        if (most < piece.length) throw new TallyError(this.#session.exhausted())
-      }
-    } finally {
-      // the reader may acknowledge its last piece right after this
-      queueMicrotask(() => this.#over())
-      if (clean) await this.#data.bytes.closeWrite().catch(() => undefined)
-      else this.#data.bytes.abort(new TallyError('STREAM_CUT'))
-    }
   }
 }

@@ -237,7 +237,8 @@ export class PayeeDesk {
     }
     const input = inputOf(message)
     // nobody reads this stream any more; the last word on a free one is only that it is not metered
-    const left = message.type === 'ack' && message.final && live.session.flow.open.has(message.stream) ? message.stream : undefined
+    const left =
+      message.type === 'ack' && message.final && live.session.flow.open.has(message.stream) ? message.stream : undefined
     if (input !== undefined) this.#run(live, input)
     if (left !== undefined) live.deliveries.get(left)?.cut()
   }

@@ -10,9 +10,7 @@ import { asTallyError, codeOfWire, type ErrorCode, TallyError } from '../core/er
 import type { ChannelParties, SessionId } from '../core/ids.ts'
 import type { FromPayee, Released } from '../core/session/messages.ts'
 import {
-  atRiskOf,
   newPayerSession,
-  owedOf,
   type PayerContext,
   type PayerEffect,
   type PayerInput,
@@ -36,8 +34,6 @@ export type { ProviderLine } from './payer-line.ts'
 
 /** how often a payer looks at the clock, ms */
 const CLOCK_MS = 200
-/** how long a provider may be silent where it owes an answer, ms: it may have to read a file before it knows its terms */
-const SILENCE_MS: Partial<Record<PayerSession['status'], number>> = { asked: 90_000, starting: 30_000, closing: 30_000 }
 /** how long a stopping node waits for each of its sessions to be closed, ms */
 const STOP_MS = 5_000
 
@@ -180,7 +176,7 @@ export class PayerDesk {
   ): Promise<LiveSession> {
     if (signal?.aborted === true) throw new TallyError('ABORTED', { cause: signal.reason })
     const live = new LiveSession(session, channel.id, line, this)
-    live.standsFor(this.#components.clock.nowMs())
+    live.isSilent(this.#components.clock.nowMs())
     this.#roster.add(live)
     this.#book.pick(session.id)
     line.link.send(helloOf(session, channel, resume))
@@ -198,6 +194,7 @@ export class PayerDesk {
     if (live === undefined || live.line !== line) return
     const input = inputOf(message)
     if (input !== undefined) this.run(live, input)
+    this.#roster.heard(live)
   }
 
   /** A fault of the whole stream answers a release that waits on it, else the hellos. */
@@ -225,30 +222,29 @@ export class PayerDesk {
 
   #step(live: LiveSession, input: PayerInput): void {
     const fresh = input.type === 'terms' && live.session.terms === undefined
-    const { state, effects } = stepPayer({ session: live.session, channel: this.#channelOf(live) }, input, this.#context(live))
+    const { state, effects } = stepPayer(
+      { session: live.session, channel: this.#book.channelOf(live.channel) },
+      input,
+      this.#context(live),
+    )
     live.session = state.session
-    live.standsFor(this.#components.clock.nowMs())
+    live.isSilent(this.#components.clock.nowMs())
     this.#book.setChannel(state.channel)
     if (fresh && state.session.status === 'starting') this.#takeOver(live)
     for (const effect of effects) this.#perform(live, effect)
-    this.#tell(live)
-  }
-
-  /** The figures cost more than a step: they are worked out for whoever listens. */
-  #tell(live: LiveSession): void {
+    // the figures cost more than a step: they are worked out for whoever listens
     const { events } = this.#components
-    if (events.listenerCount('payer:session') === 0) return
-    events.emit('payer:session', { session: live.session, owed: owedOf(live.session), atRisk: atRiskOf(live.session) })
+    if (events.listenerCount('payer:session') > 0) events.emit('payer:session', live.figures)
   }
 
   /** How many more bytes of the session may be handed to the user; undefined = no limit. */
   usable(live: LiveSession): bigint | undefined {
-    return usableBytes({ session: live.recorded, channel: this.#channelOf(live) })
+    return usableBytes({ session: live.recorded, channel: this.#book.channelOf(live.channel) })
   }
 
   /** Which limit it is that covers nothing more: the budget, or the deposit. */
   exhausted(live: LiveSession): ErrorCode {
-    return codeOfWire(shortReason(live.session, this.#channelOf(live))) ?? 'BUDGET_REACHED'
+    return codeOfWire(shortReason(live.session, this.#book.channelOf(live.channel))) ?? 'BUDGET_REACHED'
   }
 
   #perform(live: LiveSession, effect: PayerEffect): void {
@@ -288,14 +284,12 @@ export class PayerDesk {
     this.#components.events.emit('payer:ended', { session: live.session, code })
   }
 
-  #channelOf(live: LiveSession): ChannelOut {
-    return this.#book.channelOf(live.channel)
-  }
-
   #context(live: LiveSession): PayerContext {
     const { clock, domain, self } = this.#components
     const beside = (): PayerSession[] => this.#roster.beside(live).map(({ session }) => session)
-    const crypto = live.crypto(() => payerCrypto(domain, self, this.#channelOf(live).parties, live.line.link.publicKey))
+    const crypto = live.crypto(() =>
+      payerCrypto(domain, self, this.#book.channelOf(live.channel).parties, live.line.link.publicKey),
+    )
     return {
       nowMs: clock.nowMs(), nowS: clock.nowS(), ...crypto,
       // asked for once a session, while a step is made for every piece
@@ -307,8 +301,7 @@ export class PayerDesk {
   #tick(): void {
     const nowMs = this.#components.clock.nowMs()
     for (const live of this.#roster.all()) {
-      const silent = live.standsFor(nowMs) > (SILENCE_MS[live.session.status] ?? Infinity)
-      this.run(live, silent ? { type: 'cut' } : { type: 'clock', handed: live.handed })
+      this.run(live, live.isSilent(nowMs) ? { type: 'cut' } : { type: 'clock', handed: live.handed })
     }
   }
 }

@@ -39,6 +39,11 @@ export class PayerRoster {
     return this.#late.get(id)
   }
 
+  /** It has heard something; with a receipt, none is waited for. */
+  heard(live: LiveSession): void {
+    if (live.session.receipt !== undefined) this.#late.delete(live.session.id)
+  }
+
   /** Sessions that go on, as they are now: the list does not change. */
   all(): LiveSession[] {
     return [...this.#live.values()]

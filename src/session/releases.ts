@@ -7,7 +7,7 @@ import type { Amount } from '../core/amount.ts'
 import { verifyClosing } from '../core/closing.ts'
 import type { Domain } from '../core/eip712.ts'
 import { TallyError } from '../core/errors.ts'
-import type { ChannelId, ChannelParties } from '../core/ids.ts'
+import type { Address, ChannelId, ChannelParties } from '../core/ids.ts'
 import type { Released } from '../core/session/messages.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { PayerLink } from '../ports/link.ts'
@@ -25,6 +25,7 @@ export interface ReleasesInit {
 interface Asked {
   /** where it was asked, and where alone it is answered */
   readonly link: PayerLink
+  readonly target: Address
   readonly amount: Amount
   readonly epoch: number
   readonly answer: PromiseWithResolvers<Released>
@@ -68,7 +69,7 @@ export class Releases {
     )
     const stop = (): void => answer.reject(new TallyError('ABORTED'))
     signal?.addEventListener('abort', stop, { once: true })
-    this.#asked.set(id, { link, amount, epoch, answer })
+    this.#asked.set(id, { link, target: parties.target, amount, epoch, answer })
     link.send({ type: 'release', owner: parties.owner, token: parties.token, amount, epoch })
     return await answer.promise.finally(() => {
       clearTimeout(late)
@@ -83,7 +84,7 @@ export class Releases {
     if (asked?.link !== link) return
     const closing = { channel: message.channel, amount: asked.amount, deadline: message.deadline, epoch: asked.epoch }
     const same = message.amount === asked.amount && message.epoch === asked.epoch && message.deadline > this.#clock.nowS()
-    if (same && verifyClosing(this.#domain, closing, message.signature, link.address)) return asked.answer.resolve(message)
+    if (same && verifyClosing(this.#domain, closing, message.signature, asked.target)) return asked.answer.resolve(message)
     asked.answer.reject(
       new TallyError('HEAD_DISAGREES', {
         message: 'the provider signed another end of the channel than it was asked for',

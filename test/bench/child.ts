@@ -31,8 +31,10 @@ export interface Child<A extends Answers> {
  */
 export function start<A extends Answers>(file: string, profileDir?: string): Child<A> {
   const path = fileURLToPath(new URL(file, import.meta.url))
-  const execArgv =
+  const profile =
     profileDir === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profileDir}`, `--cpu-prof-name=${profileName(file)}`]
+  // the flags of this process are those that bin/tallystick gives a node
+  const execArgv = [...process.execArgv, ...profile]
   return new ForkedChild(fork(path, { execArgv, serialization: 'advanced', stdio: ['ignore', 2, 2, 'ipc'] }), file)
 }
 

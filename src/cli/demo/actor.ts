@@ -17,7 +17,7 @@ export class Actor {
     const script = new URL(`./${role}${extname(import.meta.filename)}`, import.meta.url)
     this.#child = fork(script, {
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
-      execArgv: ['--disable-warning=ExperimentalWarning'],
+      execArgv: process.execArgv,
     })
     this.#child.on('message', (message: ToParent) => {
       this.#seen.push(message)

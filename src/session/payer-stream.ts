@@ -1,0 +1,88 @@
+/**
+ * One data stream as its consumer reads it. Bytes are acknowledged when they were used; bytes that the budget does not cover are never
+ * handed over.
+ */
+import { type ErrorCode, TallyError } from '../core/errors.ts'
+import type { OpenedData } from '../ports/link.ts'
+import type { PaidStream } from '../ports/service.ts'
+
+/** What a stream needs of its session. */
+interface Session {
+  used(stream: number, bytes: number): void
+  hand(bytes: number): number
+  taken(bytes: bigint): void
+  exhausted(): ErrorCode
+  streamEnded(stream: number, free: boolean): void
+}
+
+export class PayerStream implements PaidStream {
+  readonly info: Uint8Array
+  readonly free: boolean
+  readonly unacknowledged: AsyncIterable<Uint8Array>
+  readonly #session: Session
+  readonly #number: number
+  readonly #data: OpenedData
+  #handed = 0n
+
+  constructor(session: Session, number: number, data: OpenedData) {
+    this.#session = session
+    this.#number = number
+    this.#data = data
+    this.info = data.info
+    this.free = data.free
+    this.unacknowledged = { [Symbol.asyncIterator]: () => this.#pieces() }
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array> {
+    for await (const piece of this.unacknowledged) {
+      yield piece
+      this.acknowledge(piece.length)
+    }
+  }
+
+  acknowledge(bytes: number): void {
+    if (this.free) return
+    const most = BigInt(bytes) < this.#handed ? BigInt(bytes) : this.#handed
+    this.#handed -= most
+    this.#session.used(this.#number, Number(most))
+  }
+
+  async write(bytes: Uint8Array): Promise<void> {
+    await this.#data.bytes.write(bytes)
+  }
+
+  async closeWrite(): Promise<void> {
+    await this.#data.bytes.closeWrite()
+  }
+
+  abort(error: Error): void {
+    this.#data.bytes.abort(error)
+    this.#over()
+  }
+
+  #over(): void {
+    this.#session.taken(this.#handed)
+    this.#handed = 0n
+    this.#session.streamEnded(this.#number, this.free)
+  }
+
+  async *#pieces(): AsyncGenerator<Uint8Array> {
+    let clean = false
+    try {
+      for (;;) {
+        const piece = await this.#data.bytes.read()
+        clean = piece === undefined
+        if (piece === undefined) return
+        const most = this.free ? piece.length : this.#session.hand(piece.length)
+        if (!this.free) this.#handed += BigInt(most)
+        if (most > 0) yield piece.subarray(0, most)
+        if (most < piece.length) throw new TallyError(this.#session.exhausted())
+      }
+    } finally {
+      // the reader may acknowledge its last piece right after this
+      queueMicrotask(() => this.#over())
+      if (clean) await this.#data.bytes.closeWrite().catch(() => undefined)
+      else this.#data.bytes.abort(new TallyError('STREAM_CUT'))
+    }
+  }
+}
