@@ -37,6 +37,10 @@ const CLOCK_MS = 200
 /** how long a stopping node waits for each of its sessions to be closed, ms */
 const STOP_MS = 5_000
 
+interface Options {
+  readonly signal?: AbortSignal
+}
+
 export class PayerDesk {
   readonly #components: PayerDeskComponents
   readonly #book: PayerBook
@@ -113,29 +117,24 @@ export class PayerDesk {
   }
 
   /** The record of a channel, with the ledger's facts of now. @throws CHANNEL_UNKNOWN, CHAIN_UNREACHABLE when nothing is known */
-  async channel(parties: ChannelParties, options: { signal?: AbortSignal; fresh?: boolean } = {}): Promise<ChannelOut> {
+  async channel(parties: ChannelParties, options: Options & { fresh?: boolean } = {}): Promise<ChannelOut> {
     return await this.#book.channel(parties, options)
   }
 
   /** Begins a session and waits until it is agreed on. @throws every code with which a provider may refuse, and the payer's own refusals */
-  async open(line: ProviderLine, wish: Wish, id: SessionId, options: { signal?: AbortSignal } = {}): Promise<LiveSession> {
+  async open(line: ProviderLine, wish: Wish, id: SessionId, options: Options = {}): Promise<LiveSession> {
     const channel = await this.channel(partiesOf(wish), options)
     const session = newPayerSession(id, wish, this.#components.clock.nowMs())
-    return await this.#begin(line, session, channel, false, options.signal)
+    return await this.#begin(line, session, channel, options)
   }
 
   /** Goes on with a session that was cut: same session, same totals. `usedBytes` is what the caller durably kept of it. */
-  async resume(
-    line: ProviderLine,
-    id: SessionId,
-    usedBytes: bigint,
-    options: { signal?: AbortSignal } = {},
-  ): Promise<LiveSession> {
+  async resume(line: ProviderLine, id: SessionId, usedBytes: bigint, options: Options = {}): Promise<LiveSession> {
     const channel = await this.channel(partiesOf(this.#book.cutSession(id).wish), options)
     const session = this.#book.cutSession(id)
     const done = session.flow.done > usedBytes ? session.flow.done : usedBytes
     const kept = { ...session, at: this.#components.clock.nowMs(), flow: { ...session.flow, done } }
-    return await this.#begin(line, kept, channel, true, options.signal)
+    return await this.#begin(line, kept, channel, options)
   }
 
   /** Gives a cut session up: it will not be resumed; what it owes stays known. */
@@ -155,7 +154,7 @@ export class PayerDesk {
   }
 
   /** Asks the target to sign the end of the channel at what was signed last. @throws CHANNEL_IN_USE, HEAD_DISAGREES, ... */
-  async release(line: ProviderLine, parties: ChannelParties, options: { signal?: AbortSignal } = {}): Promise<Released> {
+  async release(line: ProviderLine, parties: ChannelParties, options: Options = {}): Promise<Released> {
     const channel = await this.channel(parties, { ...options, fresh: true })
     // the stream ended while the chain was asked about the channel: nobody would hear an answer
     if (!this.#read.has(line)) throw new TallyError('STREAM_CUT')
@@ -167,19 +166,13 @@ export class PayerDesk {
     await this.#book.onFacts(facts)
   }
 
-  async #begin(
-    line: ProviderLine,
-    session: PayerSession,
-    channel: ChannelOut,
-    resume: boolean,
-    signal: AbortSignal | undefined,
-  ): Promise<LiveSession> {
+  async #begin(line: ProviderLine, session: PayerSession, channel: ChannelOut, { signal }: Options): Promise<LiveSession> {
     if (signal?.aborted === true) throw new TallyError('ABORTED', { cause: signal.reason })
     const live = new LiveSession(session, channel.id, line, this)
     live.isSilent(this.#components.clock.nowMs())
     this.#roster.add(live)
     this.#book.pick(session.id)
-    line.link.send(helloOf(session, channel, resume))
+    line.link.send(helloOf(session, channel))
     // the stream ended while the chain was asked about the channel: nobody would tell this session
     if (!this.#read.has(line)) this.run(live, { type: 'cut' })
     return await live.agreed(signal)

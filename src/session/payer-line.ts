@@ -2,7 +2,6 @@
 import type { Amount } from '../core/amount.ts'
 import type { ChannelOut } from '../core/channel.ts'
 import { codeOfWire, TallyError } from '../core/errors.ts'
-import { ZERO_METER } from '../core/meter.ts'
 import type { FromPayee, Hello } from '../core/session/messages.ts'
 import { type PayerInput, type PayerSession, usedMeter } from '../core/session/payer.ts'
 import type { DataHeader, OpenedData, PayerLink } from '../ports/link.ts'
@@ -13,12 +12,12 @@ export interface ProviderLine {
   openData(header: DataHeader, options: { signal?: AbortSignal }): Promise<OpenedData>
 }
 
-/** Asks for a session; with `resume`, for the one that was cut, from what was received of it. */
-export function helloOf(session: PayerSession, channel: ChannelOut, resume: boolean): Hello {
+/** Asks for the session; for one that was cut, to go on from what was received of it. */
+export function helloOf(session: PayerSession, channel: ChannelOut): Hello {
   const { owner, token, service, inputs } = session.wish
+  const resume = session.status === 'cut'
   const signed = channel.last?.amount ?? (0n as Amount)
-  const acked = resume ? usedMeter(session) : ZERO_METER
-  return { type: 'hello', session: session.id, resume, owner, token, service, inputs, signed, acked }
+  return { type: 'hello', session: session.id, resume, owner, token, service, inputs, signed, acked: usedMeter(session) }
 }
 
 /** What a peer's number means to the caller; one that this version does not know is PEER_REFUSED. */

@@ -369,4 +369,3 @@ function inputOf(message: FromPayee): PayerInput | undefined {
   } // biome-ignore format: a table
 }
 
-export const nameOf = (code: number): string => codeOfWire(code) ?? String(code)

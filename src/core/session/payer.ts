@@ -5,6 +5,7 @@
 import type { Amount } from '../amount.ts'
 import { agreeOnHead, type ChannelOut, gapOf, moveTotal } from '../channel.ts'
 import { codeOfWire, ERRORS, type ErrorCode } from '../errors.ts'
+import { METER_KINDS } from '../meter.ts'
 import type { Receipt, SignedReceipt } from '../receipt.ts'
 import { ackedOf, endStream, foldAll, openStream, use } from './flow.ts'
 import type { MeterReport, Ready, TermsOffered } from './messages.ts'
@@ -284,7 +285,8 @@ function onReceipt(before: PayerState, signed: SignedReceipt, context: PayerCont
   const { session, channel } = state
   const ended = session.status === 'closing' || session.status === 'cut'
   const used = usedMeter(session)
-  const same = receipt.total === session.total && receipt.meter.down === used.down && receipt.meter.ms <= used.ms
+  const meter = METER_KINDS.every((kind) => (kind === 'ms' ? receipt.meter.ms <= used.ms : receipt.meter[kind] === used[kind]))
+  const same = receipt.total === session.total && meter
   if (!ended || !same || receipt.amount > channel.reserved) {
     return end(
       change(state, { receipt: signed }),
@@ -293,7 +295,8 @@ function onReceipt(before: PayerState, signed: SignedReceipt, context: PayerCont
   }
   const next = change(confirm(state, receipt.total), { status: 'closed', receipt: signed, failure: undefined })
   const countersign = send({ type: 'countersign', session: session.id, signature: context.signReceipt(receipt) })
-  const reason = session.finishing ?? receipt.reason
+  // a payee that gave up while we were away says why; one that closed repeats what we said
+  const reason = session.status === 'closing' ? (session.finishing ?? 0) : receipt.reason
   const code = reason === 0 ? undefined : (codeOfWire(reason) ?? 'PEER_REFUSED')
   return keep(next, { type: 'store', then: undefined }, countersign, { type: 'ended', code })
 }

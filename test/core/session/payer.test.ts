@@ -421,6 +421,11 @@ describe('the end', () => {
     assert.deepEqual([named(effects), ended(effects)], [['store', 'send', 'ended'], undefined])
     assert.deepEqual([bench.said.at(-1)?.type, bench.session.paid, bench.state.channel.unconfirmed], ['countersign', 700n, 0n])
   })
+  test('C3: a payee that gave up while the payer was away says why, though the figures agree', () => {
+    const bench = close()
+    bench.give({ type: 'cut' })
+    assert.equal(ended(bench.receipt({ reason: new TallyError('PATIENCE_OVER').wire })), 'PATIENCE_OVER')
+  })
   test('C2: refuses one that does not', () => {
     for (const wrong of [{ total: 699n }, { down: 701n }, { ms: 1n }, { amount: 10_000n }]) {
       const bench = close()
