@@ -29,6 +29,9 @@ export interface SessionEnd {
 /** how long a provider may be silent where it owes an answer, ms: it may have to read a file before it knows its terms */
 const SILENCE_MS: Partial<Record<PayerSession['status'], number>> = { asked: 90_000, starting: 30_000, closing: 30_000 }
 
+/** how long a session that has reached its limit waits for readers to use what they hold, ms */
+const IDLE_MS = 2_000
+
 export class LiveSession implements PaidSession {
   readonly channel: ChannelId
   readonly line: ProviderLine
@@ -45,6 +48,8 @@ export class LiveSession implements PaidSession {
   #next = 1
   #stage: { readonly status: PayerSession['status']; readonly since: number } | undefined
   #handed = 0n
+  /** which limit was reached, and since when the clock knows of it, ms */
+  #short: { readonly code: ErrorCode; since: number | undefined } | undefined
 
   constructor(session: PayerSession, channel: ChannelId, line: ProviderLine, desk: Desk) {
     this.#session = session
@@ -158,13 +163,25 @@ export class LiveSession implements PaidSession {
       this.#handed -= BigInt(bytes)
       this.#desk.run(this, { type: 'used', stream, bytes })
     }
+    this.#finishShort()
   }
 
-  /** Whether the provider owes an answer for too long; asked after every change. */
-  isSilent(nowMs: number): boolean {
+  /** Notes since when the session is in its state; called after every change. */
+  note(nowMs: number): void {
     const { status } = this.session
     if (this.#stage?.status !== status) this.#stage = { status, since: nowMs }
-    return nowMs - this.#stage.since > (SILENCE_MS[status] ?? Infinity)
+  }
+
+  /** What the clock says: that the provider owes an answer for too long, that readers do, or only the time. */
+  onClock(nowMs: number): PayerInput {
+    this.note(nowMs)
+    const { status, since } = this.#stage ?? { status: 'asked', since: nowMs }
+    if (nowMs - since > (SILENCE_MS[status] ?? Infinity)) return { type: 'cut' }
+    if (this.#short !== undefined) {
+      this.#short.since ??= nowMs
+      if (nowMs - this.#short.since > IDLE_MS) return { type: 'finish', code: this.#short.code }
+    }
+    return { type: 'clock', handed: this.handed }
   }
 
   streamEnded(stream: number, free: boolean): void {
@@ -189,14 +206,22 @@ export class LiveSession implements PaidSession {
   /** Bytes came that neither budget nor deposit covers: what came before is paid and the session ends, for the reason that is returned. */
   exhausted(): ErrorCode {
     const code = this.#desk.exhausted(this)
-    // the reader may acknowledge its last piece right after this
-    queueMicrotask(() => this.#desk.run(this, { type: 'finish', code }))
+    this.#short ??= { code, since: undefined }
     return code
+  }
+
+  /** Readers of other streams may still use what they hold, and that is to be paid as well. */
+  #finishShort(): void {
+    const short = this.#short
+    if (short === undefined || this.handed > 0n) return
+    this.#short = undefined
+    this.#desk.run(this, { type: 'finish', code: short.code })
   }
 
   /** Bytes that were given to a reader will never be used. */
   taken(bytes: bigint): void {
     this.#handed -= bytes
+    this.#finishShort()
   }
 
   onLive(): void {

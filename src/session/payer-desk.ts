@@ -169,7 +169,7 @@ export class PayerDesk {
   async #begin(line: ProviderLine, session: PayerSession, channel: ChannelOut, { signal }: Options): Promise<LiveSession> {
     if (signal?.aborted === true) throw new TallyError('ABORTED', { cause: signal.reason })
     const live = new LiveSession(session, channel.id, line, this)
-    live.isSilent(this.#components.clock.nowMs())
+    live.note(this.#components.clock.nowMs())
     this.#roster.add(live)
     this.#book.pick(session.id)
     line.link.send(helloOf(session, channel))
@@ -221,7 +221,7 @@ export class PayerDesk {
       this.#context(live),
     )
     live.session = state.session
-    live.isSilent(this.#components.clock.nowMs())
+    live.note(this.#components.clock.nowMs())
     this.#book.setChannel(state.channel)
     if (fresh && state.session.status === 'starting') this.#takeOver(live)
     for (const effect of effects) this.#perform(live, effect)
@@ -293,8 +293,6 @@ export class PayerDesk {
 
   #tick(): void {
     const nowMs = this.#components.clock.nowMs()
-    for (const live of this.#roster.all()) {
-      this.run(live, live.isSilent(nowMs) ? { type: 'cut' } : { type: 'clock', handed: live.handed })
-    }
+    for (const live of this.#roster.all()) this.run(live, live.onClock(nowMs))
   }
 }

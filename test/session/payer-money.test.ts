@@ -5,6 +5,8 @@ import { TallyError } from '../../src/core/errors.ts'
 import { priceOf } from '../../src/core/price.ts'
 import { isReceiptSignedBy } from '../../src/core/receipt.ts'
 import type { LiveSession } from '../../src/session/live-session.ts'
+import { PayerRecords } from '../../src/session/records.ts'
+import { type MemorySnapshot, openMemoryStore } from '../../src/store/memory-store.ts'
 import { A, DOMAIN } from './market.ts'
 import { bytes, ScriptedProvider, useAll } from './scripted-provider.ts'
 
@@ -36,10 +38,10 @@ function gate() {
 /** Opens a stream, lets the provider write so much and uses it. */
 async function deliver(provider: ScriptedProvider, live: LiveSession, count: number): ReturnType<typeof useAll> {
   const stream = await live.open(bytes(0))
-  const end = provider.streams.at(-1)
+  const end = provider.streams.findLast(({ session }) => session === live.session.id)
   assert.ok(end !== undefined)
   const using = useAll(stream)
-  await end.write(bytes(count)).catch(() => undefined)
+  for (let at = 0; at < count; at += 700) await end.write(bytes(Math.min(700, count - at))).catch(() => undefined)
   await end.closeWrite()
   return await using
 }
@@ -96,32 +98,29 @@ describe('a payer and its money', () => {
     })
   })
 
-  test('every promise is within the mark that was durable before it', async () => {
-    let mark = 0n
-    await ScriptedProvider.meet(
-      {
-        credit: 0,
-        afterSync: () => {
-          mark = [...provider_.desk.channels()][0]?.reserved ?? 0n
-        },
-      },
-      async (provider) => {
-        provider_ = provider
-        const durable: bigint[] = []
-        provider.script = (message) => {
-          if (message.type === 'promise') durable.push(message.promise.amount)
-          return undefined
-        }
-        const live = await provider.open()
-        await deliver(provider, live, 20_000)
-        await live.close()
-        const [channel] = [...provider.desk.channels()]
-        assert.ok(channel !== undefined && mark <= channel.reserved)
-        for (const amount of durable) assert.ok(amount <= channel.reserved)
-        // a mark is no further ahead than the limit at risk
-        assert.ok(channel.reserved <= channel.at + 4_000n)
-      },
-    )
+  test('every promise that is sent is within the mark that is on the disk by then', async () => {
+    await ScriptedProvider.meet({ credit: 0 }, async (provider) => {
+      const sent: { amount: bigint; disk: MemorySnapshot }[] = []
+      const { link } = provider.line
+      const send = link.send.bind(link)
+      link.send = (message) => {
+        if (message.type === 'promise') sent.push({ amount: message.promise.amount, disk: provider.store.snapshot() })
+        send(message)
+      }
+      const live = await provider.open()
+      for (let i = 1n; i <= 10n; i++) {
+        await deliver(provider, live, 2_000)
+        await provider.untilPaid(i * 2_000n)
+      }
+      await live.close()
+      assert.ok(sent.length > 3)
+      for (const { amount, disk } of sent) {
+        const [channel] = await Array.fromAsync(new PayerRecords(openMemoryStore({ from: disk })).channels())
+        assert.ok(channel !== undefined && amount <= channel.reserved)
+        // and the mark is no further ahead than the limit at risk
+        assert.ok(channel.reserved <= amount + 4_000n)
+      }
+    })
   })
 
   test('a disk that fails ends the signing: only what its last mark covers was promised', async () => {
@@ -181,6 +180,45 @@ describe('a payer and its money', () => {
     })
   })
 
+  test('a budget that one stream reaches is paid for what readers of the others still use', async () => {
+    await ScriptedProvider.meet({}, async (provider) => {
+      const live = await provider.open({ budget: A(2_000) })
+      const [slow, fast] = [await live.open(bytes(0)), await live.open(bytes(0))]
+      await provider.streams[0]?.write(bytes(700))
+      const pieces = slow.unacknowledged[Symbol.asyncIterator]()
+      assert.equal((await pieces.next()).value?.length, 700)
+      const using = useAll(fast)
+      await provider.streams[1]?.write(bytes(5_000))
+      assert.deepEqual(await using, { used: 1_300, code: 'BUDGET_REACHED' })
+      await turn()
+      assert.equal(live.session.status, 'live')
+      slow.acknowledge(700)
+      const { code, session } = await live.ended
+      assert.equal(code, 'BUDGET_REACHED')
+      assert.equal(session.total, 2_000n)
+    })
+  })
+
+  test('a budget that is reached does not wait for ever for a reader that uses nothing', async () => {
+    await ScriptedProvider.meet({}, async (provider) => {
+      const live = await provider.open({ budget: A(2_000) })
+      const [idle, fast] = [await live.open(bytes(0)), await live.open(bytes(0))]
+      await provider.streams[0]?.write(bytes(700))
+      await idle.unacknowledged[Symbol.asyncIterator]().next()
+      const using = useAll(fast)
+      await provider.streams[1]?.write(bytes(5_000))
+      await using
+      await turn()
+      for (const ms of [1, 2_002]) {
+        provider.clock.ms = ms
+        live.onClock(ms)
+      }
+      assert.deepEqual(live.onClock(2_002), { type: 'finish', code: 'BUDGET_REACHED' })
+      const { session } = await live.ended
+      assert.equal(session.total, 1_300n)
+    })
+  })
+
   test('bytes that the reader does not acknowledge are not paid', async () => {
     await ScriptedProvider.meet({}, async (provider) => {
       const live = await provider.open()
@@ -215,5 +253,3 @@ describe('a payer and its money', () => {
     })
   })
 })
-
-let provider_: ScriptedProvider

@@ -6,10 +6,10 @@ import { priceOf } from '../../src/core/price.ts'
 import type { Wish } from '../../src/core/session/payer-terms.ts'
 import type { Terms } from '../../src/core/terms.ts'
 import { A, START_S, selfOf } from './market.ts'
-import { down, refused, type Script, ScriptedProvider } from './scripted-provider.ts'
+import { down, type Offering, refused, type Script, ScriptedProvider } from './scripted-provider.ts'
 
 const offering =
-  (of: Parameters<ScriptedProvider['offered']>[1]): Script =>
+  (of: Offering): Script =>
   (message, provider) =>
     message.type === 'hello' ? [provider.offered(message, of)] : undefined
 const terms = (of: Partial<Terms>): Script => offering({ terms: of })
@@ -17,7 +17,11 @@ const stranger = selfOf(0x77)
 
 describe('terms that are not agreed on', () => {
   const cases: { name: string; code: ErrorCode; script?: Script; wish?: Partial<Wish> }[] = [
-    { name: 'another price', code: 'TERMS_REFUSED', script: terms({ price: priceOf([{ kind: 'down', amount: A(2), per: 1n }]) }) },
+    {
+      name: 'another price',
+      code: 'TERMS_REFUSED',
+      script: terms({ price: priceOf([{ kind: 'down', amount: A(2), per: 1n }]) }),
+    },
     { name: 'a price that costs less', code: 'TERMS_REFUSED', script: terms({ price: priceOf([]) }) },
     { name: 'another chunk', code: 'TERMS_REFUSED', script: terms({ chunk: { kind: 'down', size: 1_001n } }) },
     { name: 'a chunk of another kind', code: 'TERMS_REFUSED', script: terms({ chunk: { kind: 'ms', size: 1_000n } }) },

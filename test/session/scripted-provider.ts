@@ -1,6 +1,7 @@
 // A provider that says what the test wants, to a consumer made of the real desk, real signatures and a store in memory.
 import { EventEmitter } from 'node:events'
-import { type ChannelParties, channelId, type Seconds } from '../../src/core/ids.ts'
+import type { Sign } from '../../src/core/crypto/secp256k1.ts'
+import { type ChannelParties, channelId, type Seconds, type SessionId } from '../../src/core/ids.ts'
 import { type Meter, meterOf, ZERO_METER } from '../../src/core/meter.ts'
 import { type Chunk, type Price, priceOf } from '../../src/core/price.ts'
 import { preparePromises, type SignedPromise } from '../../src/core/promise.ts'
@@ -22,6 +23,12 @@ export const CHUNK: Chunk = { kind: 'down', size: 1_000n }
 
 /** undefined: what an honest provider says. */
 export type Script = (message: FromPayer, provider: ScriptedProvider) => FromPayee[] | undefined
+
+export interface Offering extends Partial<Omit<TermsOffered, 'type' | 'terms'>> {
+  readonly terms?: Partial<Terms>
+  /** who signs the terms. @default the provider */
+  readonly sign?: Sign
+}
 
 export interface BenchInit extends MemoryStoreInit {
   readonly price?: Price
@@ -50,7 +57,7 @@ export class ScriptedProvider {
   /** how many times the consumer's key was used */
   signatures = 0
   /** the provider's end of every data stream, in the order of opening */
-  readonly streams: DataBytes[] = []
+  readonly streams: (DataBytes & { readonly session: SessionId })[] = []
   line: ProviderLine
   #pair: ControlPair
   readonly #loops: Promise<unknown>[] = []
@@ -173,8 +180,7 @@ export class ScriptedProvider {
   }
 
   /** The honest answer to a hello, but for what is given. */
-  offered(hello: Hello, of: { terms?: Partial<Terms>; sign?: typeof this.self.sign } & Partial<TermsOffered> = {}): TermsOffered {
-    const { terms: changed, sign = this.self.sign, ...rest } = of as { terms?: Partial<Terms>; sign?: typeof this.self.sign }
+  offered(hello: Hello, { terms: changed, sign = this.self.sign, ...rest }: Offering = {}): TermsOffered {
     const terms = this.termsFor(hello, changed)
     const total = hello.resume ? this.totalOf(hello.session) : 0n
     const honest = { head: this.head, total: A(total), acked: hello.acked, credit: A(this.credit) }
@@ -219,10 +225,10 @@ export class ScriptedProvider {
     const { payer, payee } = this.#pair
     const line: ProviderLine = {
       link: payer,
-      openData: async (_, { signal }) => {
+      openData: async ({ session }, { signal }) => {
         signal?.throwIfAborted()
         const data = new DataPair()
-        this.streams.push(data.end('payee'))
+        this.streams.push({ session, ...data.end('payee') })
         return { info: new Uint8Array(0), free: false, bytes: data.end('payer') }
       },
     }

@@ -171,7 +171,12 @@ export class PayeeNode {
     this.#pool = taken.pool
     this.owners.set(parties.owner, taken.account)
     const arrearsTaken = this.#of(parties.owner).some((live) => live.session.terms.arrears > 0n)
-    const terms = termsFor(hello, this.offer, taken.account, {
+    const pending = new Set([
+      ...this.#of(parties.owner),
+      ...[...this.ended.values()].filter((live) => live.session.terms.owner === parties.owner),
+    ])
+    const owner = [...pending].reduce((account, one) => onceDurable(one.session, account).owner, taken.account)
+    const terms = termsFor(hello, this.offer, owner, {
       signer: parties.signer, content: new Uint8Array(0), patienceMs: this.policy.patienceMs, nowS: secondsOf(this.#clock), lastS: 1_000_000, arrearsTaken,
     }) // biome-ignore format: a record
     this.#sendTerms(this.#adopt(newPayeeSession(terms, toyDigest(terms), toyTermsSignature(terms), this.#clock.ms), wire))

@@ -1,7 +1,7 @@
 // A consumer made of the pure rules, the record codecs and a disk, and a reader that buys one content from each provider.
 import type { Amount } from '../../src/core/amount.ts'
 import { type ChannelFacts, type ChannelOut, newChannelOut } from '../../src/core/channel.ts'
-import { codeOfWire, type ErrorCode, TallyError } from '../../src/core/errors.ts'
+import { type ErrorCode, TallyError } from '../../src/core/errors.ts'
 import { type Address, type ChannelId, type ChannelParties, channelId, type SessionId } from '../../src/core/ids.ts'
 import { ZERO_METER } from '../../src/core/meter.ts'
 import type { SignedReceipt } from '../../src/core/receipt.ts'
@@ -368,4 +368,3 @@ function inputOf(message: FromPayee): PayerInput | undefined {
     default: return message satisfies never
   } // biome-ignore format: a table
 }
-

@@ -56,13 +56,26 @@ export function settleUp(state: PayerState, context: PayerContext, force: boolea
   const rise = (want < limit ? want : limit) - session.total
   const quantum = quantumOf(terms)
   const still = session.waiting && !finishing && ackedOf(session.flow) >= session.written
-  // bytes lost on the way used up what was prepaid: a few bytes at a time would move, and hardly
-  const more = still && rise > 0n && rise + session.credit < quantum ? further(state, terms) : 0n
-  if (rise > 0n && (force || finishing || session.waiting || rise >= quantum))
-    return payRise(state, (more > rise ? more : rise) as Amount, context)
+  if (still && rise > 0n && rise + session.credit < quantum) return trickle(state, terms, rise, context)
+  if (rise > 0n && (force || finishing || session.waiting || rise >= quantum)) return payRise(state, rise as Amount, context)
   if (finishing && rise <= 0n) return close(state)
   if (still) return standstill(state, context, false)
   return force ? acknowledged(state) : keep(state)
+}
+
+/** less than this part of a chunk a payment is no progress */
+const TRICKLE = 16n
+
+/**
+ * Bytes that were lost on the way used up what was prepaid, so that only a few at a time would come. A chunk more is prepaid, as far as the
+ * limit at risk allows it (S4); where that is next to nothing the session ends.
+ */
+function trickle(state: PayerState, terms: Terms, rise: bigint, context: PayerContext): PayerStep {
+  const { free, risk } = further(state, terms)
+  const more = free < risk ? free : risk
+  const gain = (more > rise ? more : rise) as Amount
+  if (gain * TRICKLE < free) return settleUp(change(state, { finishing: wireOf('RISK_TOO_HIGH') }), context, true)
+  return payRise(state, gain, context)
 }
 
 /** How long a buyer holds bytes without using them before it takes them for useless, ms. */
@@ -84,21 +97,22 @@ function standstill(state: PayerState, context: PayerContext, patient: boolean):
   const { session, channel } = state
   const { terms } = session
   if (terms === undefined || session.reserving !== undefined) return acknowledged(state)
-  const extra = further(state, terms)
-  if (extra > 0n) return payRise(state, extra as Amount, context)
+  const { free, risk } = further(state, terms)
+  const extra = free < risk ? free : risk
+  if (extra > 0n && extra * TRICKLE >= free) return payRise(state, extra as Amount, context)
   if (patient) return acknowledged(state)
   const short = roomOf(session, channel) === 0n
   return settleUp(change(state, { finishing: !short ? wireOf('RISK_TOO_HIGH') : shortReason(session, channel) }), context, true)
 }
 
-/** A chunk more, as far as budget, deposit and the limit at risk allow it, and no further than what is expected. */
-function further(state: PayerState, terms: Terms): bigint {
+/** A chunk more: how much of it budget, deposit and what is expected leave free, and how much the limit at risk. */
+function further(state: PayerState, terms: Terms): { readonly free: bigint; readonly risk: bigint } {
   const { session, channel } = state
   const room = roomOf(session, channel)
   const risk = session.wish.limitAtRisk + owedOf(session) - session.total
   const most = expected(session, terms)
   const rest = most !== undefined && most > session.total ? most - session.total : room
-  return [quantumOf(terms), room, risk, rest].reduce((least, one) => (one < least ? one : least))
+  return { free: [quantumOf(terms), room, rest].reduce((least, one) => (one < least ? one : least)), risk }
 }
 
 /** Says what was used of every open stream, and how long. */
