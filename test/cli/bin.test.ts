@@ -18,7 +18,10 @@ describe('bin/tallystick', () => {
     mkdirSync(join(place, 'path'))
     cpSync(join(root, 'bin/tallystick'), join(place, 'package/bin/tallystick'))
     const node = join(place, 'path/node')
-    writeFileSync(node, `#!/bin/sh\ncase $1 in -p) echo ${version.split('.')[0]} ;; --version) echo v${version} ;; *) echo "ran: $*" ;; esac\n`)
+    writeFileSync(
+      node,
+      `#!/bin/sh\ncase $1 in -p) echo ${version.split('.')[0]} ;; --version) echo v${version} ;; *) echo "ran: $*" ;; esac\n`,
+    )
     chmodSync(node, 0o755)
     return { bin: join(place, 'package/bin/tallystick'), path: `${join(place, 'path')}:/usr/bin:/bin` }
   }

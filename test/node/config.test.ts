@@ -35,11 +35,7 @@ describe('config: defaults', () => {
     for (const decimals of [6, 18]) {
       const some = tokenInfo(token.address, 'X', decimals)
       assert.equal(configAmount('consumer.limitAtRisk', config.consumer.limitAtRisk, some), 5n * 10n ** BigInt(decimals - 2))
-      for (const text of [
-        config.provider.poolPerHour,
-        config.provider.minReservation,
-        config.provider.settleAt,
-      ]) {
+      for (const text of [config.provider.poolPerHour, config.provider.minReservation, config.provider.settleAt]) {
         configAmount('x', text, some)
       }
     }
