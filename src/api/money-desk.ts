@@ -5,17 +5,15 @@ import { TallyError } from '../core/errors.ts'
 import { type Address, formatAddress, parseAddress, type Seconds, seconds } from '../core/ids.ts'
 import { isServiceName } from '../core/offer.ts'
 import { formatAmount, parseAmount } from '../core/token.ts'
-import { noOffer } from '../discovery/market.ts'
 import type { Balances, ChannelEntry } from '../node/money.ts'
 import type { TallyNode } from '../node/node.ts'
 import type { DryRun, Job, LedgerAction } from '../ports/chain.ts'
 import type { CallOptions, Done, MoneyRequest, Plan } from './control.ts'
 import type { PeerBook } from './peer-book.ts'
+import { sellerOf } from './seller.ts'
 import { balanceView, channelView, formatGas, jobView } from './views.ts'
 
 const DAY_S = 86_400
-/** how long a service is looked for, ms */
-const FIND_MS = 5_000
 /** an id may be cut to this many characters, `0x` included, if that is unique */
 const MIN_ID_TEXT = 8
 
@@ -236,29 +234,10 @@ export class MoneyDesk {
 
   /** The account behind an address, a peer id, a multiaddr or the name of a service; where a peer can be reached is remembered. */
   async #provider(text: string, options: CallOptions): Promise<Address> {
-    if (isService(text)) return await this.#sellerOf(text, options)
+    if (isService(text)) return await sellerOf(this.#node, this.#book, text, options)
     const provider = this.#accountOf(text)
     if (isPeer(text)) await this.#book.remember(provider, text)
     return provider
-  }
-
-  /** Anybody can announce any name: where several do, a person has to choose. @throws OFFER_NOT_FOUND, USAGE */
-  async #sellerOf(service: string, options: CallOptions): Promise<Address> {
-    const late = AbortSignal.timeout(FIND_MS)
-    const signal = options.signal === undefined ? late : AbortSignal.any([late, options.signal])
-    const found = new Map<Address, string>()
-    for await (const { provider, offer, peer } of this.#node.find(service, { signal }))
-      found.set(provider, offer.addresses[0] ?? peer.toString())
-    const [first, other] = found
-    if (first === undefined) throw noOffer(service)
-    if (other !== undefined) {
-      throw new TallyError('USAGE', {
-        message: `${found.size} providers sell "${service}"`,
-        hint: `name one of them: ${[...found.values()].slice(0, 3).join(' or ')}`,
-      })
-    }
-    await this.#book.remember(first[0], first[1])
-    return first[0]
   }
 
   /** @throws CHANNEL_UNKNOWN, USAGE when the beginning of an id fits several */

@@ -263,6 +263,8 @@ export class PayeeDesk {
     if (known === undefined && hello.resume) return await this.#answerOld(link, hello)
     if (known !== undefined && known.session.terms.signer !== link.address) throw new TallyError('SESSION_UNKNOWN')
     const service = this.#services.get(hello.service)
+    // a node that has just come back listens before everything is on sale again: a session that it knows can wait
+    if (service === undefined && known !== undefined) throw new TallyError('BUSY')
     if (service !== undefined) await this.#lookUp(parties)
     this.#judge(link, hello, parties, known)
     if (service === undefined) throw new TallyError('SERVICE_UNKNOWN')

@@ -100,7 +100,7 @@ async function begin(node: TallyNode, setup: Setup, found: Found): Promise<NodeS
     } catch (thrown) {
       const { code } = asTallyError(thrown)
       if (cut !== undefined && code === 'SESSION_UNKNOWN') await node.forget(cut.id)
-      else if ((code !== 'PEER_UNREACHABLE' && code !== 'STREAM_CUT') || performance.now() > until) throw thrown
+      else if (!['PEER_UNREACHABLE', 'STREAM_CUT', 'BUSY'].includes(code) || performance.now() > until) throw thrown
       await new Promise((resolve) => setTimeout(resolve, 200))
     }
   }

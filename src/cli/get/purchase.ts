@@ -183,7 +183,8 @@ export class Purchase {
     if (signal.aborted || performance.now() - this.#movedMs > patienceMs) return false
     if (this.#current !== undefined) return failure.code === 'STREAM_CUT' && this.#delivery.again && ++this.#tries <= MAX_AGAIN
     if (this.#sessions.length === 0) return failure.code === 'BUSY' || failure.code === 'STREAM_CUT'
-    return failure.code === 'STREAM_CUT' || failure.code === 'PEER_UNREACHABLE' || NEW_SESSION.includes(failure.code)
+    const away: readonly string[] = ['STREAM_CUT', 'PEER_UNREACHABLE', 'BUSY']
+    return away.includes(failure.code) || NEW_SESSION.includes(failure.code)
   }
 
   async #giveUp(failure: TallyError): Promise<Outcome> {
