@@ -18,7 +18,7 @@ const GROUPS: Readonly<Record<string, readonly string[]>> = {
   ledger: ['test/protocols/ledger/**/*.test.ts'],
   chain: ['test/chain/*.test.ts'],
   node: ['test/{node,discovery,settlement,examples}/*.test.ts'],
-  cli: ['test/{cli,bench,docs}/*.test.ts'],
+  cli: ['test/{api,cli,bench,docs}/*.test.ts'],
   e2e: ['test/e2e/*.test.ts'],
 }
 

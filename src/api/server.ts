@@ -5,15 +5,22 @@
 import { chmod, rm } from 'node:fs/promises'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { asTallyError, TallyError } from '../core/errors.ts'
+import { unlessAborted } from '../services/abort.ts'
 import { isAnswered } from './client.ts'
 import { type CallOptions, type Control, findRequest, moneyRequest } from './control.ts'
 import { errorBody, MAX_BODY_BYTES, ROUTES, type RouteName } from './wire.ts'
 
 export interface ApiServer {
   readonly path: string
-  /** Answers what has begun, then takes the socket away. Idempotent. */
+  /**
+   * Answers what has begun, then takes the socket away. What takes longer than a while is stopped, and answered with SHUTTING_DOWN; what
+   * was sent to the chain goes on there. Idempotent.
+   */
   close(): Promise<void>
 }
+
+/** how long work that has begun may take when the node is stopped, ms */
+const GRACE_MS = 5_000
 
 type Handler = (control: Control, body: unknown, options: CallOptions) => Promise<unknown>
 
@@ -32,10 +39,11 @@ const HANDLERS: Readonly<Record<RouteName, Handler>> = {
  *
  * @throws STORE_LOCKED when somebody answers on that socket, STORE_FAILED when it cannot be made
  */
-export async function startApi(path: string, control: Control): Promise<ApiServer> {
+export async function startApi(path: string, control: Control, { graceMs = GRACE_MS } = {}): Promise<ApiServer> {
   if (await isAnswered(path)) throw new TallyError('STORE_LOCKED', { message: `another node answers on ${path}` })
   await rm(path, { force: true })
-  const server = createServer((request, response) => void answer(request, response, control))
+  const stopping = new AbortController()
+  const server = createServer((request, response) => void answer(request, response, control, stopping.signal))
   server.headersTimeout = 5_000
   server.requestTimeout = 10_000
   server.maxConnections = 64
@@ -62,21 +70,34 @@ export async function startApi(path: string, control: Control): Promise<ApiServe
       closing ??= new Promise<void>((resolve) => {
         server.close(() => resolve())
         server.closeIdleConnections()
+        // whoever waits for a peer that is silent, or says nothing itself, does not keep the node from ending
+        const late = setTimeout(() => {
+          stopping.abort(new TallyError('SHUTTING_DOWN'))
+          setImmediate(() => server.closeAllConnections())
+        }, graceMs)
+        server.once('close', () => clearTimeout(late))
       }).then(() => rm(path, { force: true }))
       return closing
     },
   }
 }
 
-async function answer(request: IncomingMessage, response: ServerResponse, control: Control): Promise<void> {
+async function answer(
+  request: IncomingMessage,
+  response: ServerResponse,
+  control: Control,
+  stopping: AbortSignal,
+): Promise<void> {
   // whoever asks and goes away does not keep the node busy; money that moves is not stopped by it
   const gone = new AbortController()
   response.once('close', () => gone.abort())
   try {
     const name = routeOf(request)
     const body = ROUTES[name].method === 'POST' ? await bodyOf(request) : undefined
-    const options = name === 'carryOut' ? {} : { signal: gone.signal }
-    reply(response, 200, (await HANDLERS[name](control, body, options)) ?? null)
+    const signal = name === 'carryOut' ? stopping : AbortSignal.any([stopping, gone.signal])
+    // not all work looks at its signal in all it does: the answer does not wait for it
+    const result = await unlessAborted(HANDLERS[name](control, body, { signal }), signal)
+    reply(response, 200, result ?? null)
   } catch (thrown) {
     reply(response, 400, errorBody(asTallyError(thrown)))
   }

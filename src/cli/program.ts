@@ -6,7 +6,7 @@ import { addGlobalOptions, type GlobalOptions } from './options.ts'
 import { ownVersion } from './version.ts'
 
 const EPILOGUE = `
-Amounts carry their token: '0.5 USDC'. Prices: 0.01/MiB, 0.001/s, 0.0001/call+0.01/MiB, free.
+Amounts carry their token: '0.5 USDC'. Prices: 0.01/MiB, 0.001/s, 0.1/GiB+0.0001/s, free.
 Exit codes: 0 ok, 1 other, 2 usage, 3 node or chain unreachable, 4 key, 5 not found, 6 no offer within the price, 7 budget reached,
 8 not enough funds, 9 refused, 10 dry run, 11 partly delivered, 75 try again.
 

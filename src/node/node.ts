@@ -26,7 +26,7 @@ import type { Network } from './libp2p.ts'
 import { type Lines, parsePeer } from './lines.ts'
 import type { Money } from './money.ts'
 import { NodeSession } from './node-session.ts'
-import { type AmountLike, type providerPolicy, toAmount } from './options.ts'
+import { type AmountLike, type providerPolicy, refuseUnmetered, toAmount } from './options.ts'
 import type { Shelf } from './shelf.ts'
 
 export interface NodeParts {
@@ -147,6 +147,7 @@ export class TallyNode {
     this.#refuseStopped()
     const { token, shelf, payee, market, policy } = this.#parts
     const price = typeof options.price === 'string' ? parsePrice(options.price, token) : options.price
+    refuseUnmetered(price)
     const chunk = typeof options.chunk === 'object' ? options.chunk : parseChunk(options.chunk ?? usualChunk(price), price)
     const item = await shelf.put({
       service: options.name, adapter: options.service, description: options.description ?? '', price, chunk,
@@ -283,8 +284,6 @@ export class TallyNode {
 }
 
 /** 64 KiB, or a second where only time is priced. */
-function usualChunk(price: Price): string {
-  const kinds = price.rates.map((rate) => rate.kind)
-  if (kinds.length === 0 || kinds.includes('down') || kinds.includes('up')) return '64 KiB'
-  return kinds.includes('ms') ? '1 s' : '1 call'
+function usualChunk({ rates }: Price): string {
+  return rates.length === 1 && rates[0]?.kind === 'ms' ? '1 s' : '64 KiB'
 }

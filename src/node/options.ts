@@ -1,6 +1,9 @@
 /** What a program gives to make a node. Amounts may be texts such as '0.5 USDC'; what is left out has a safe default. */
 import type { Amount } from '../core/amount.ts'
+import { TallyError } from '../core/errors.ts'
 import type { Address } from '../core/ids.ts'
+import type { MeterKind } from '../core/meter.ts'
+import type { Price } from '../core/price.ts'
 import type { TokenInfo } from '../core/token.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { Store } from '../ports/store.ts'
@@ -85,4 +88,25 @@ export function providerPolicy(options: ProviderOptions | undefined, token: Toke
     maxSessions: given.maxSessions ?? provider.maxSessions,
     resumeMs: given.resumeMs ?? 600_000,
   }
+}
+
+/** What the streams of a session count today: a rate in anything else would never become due. */
+const METERED: readonly MeterKind[] = ['down', 'ms']
+const WORDS: Readonly<Record<MeterKind, string>> = {
+  down: 'bytes',
+  up: 'bytes that a consumer sends',
+  ms: 'time',
+  calls: 'calls',
+  units: 'units',
+}
+
+/** Refuses a price for what no service meters. @throws PRICE_INVALID */
+export function refuseUnmetered({ rates }: Price): void {
+  const rate = rates.find(({ kind }) => !METERED.includes(kind))
+  if (rate === undefined) return
+  throw new TallyError('PRICE_INVALID', {
+    message: `no service meters ${WORDS[rate.kind]} yet: a price is for bytes that are delivered, for time, or for both`,
+    hint: 'write it like `0.01/MiB`, `0.0001/s`, `0.1/GiB+0.0001/s` or `free`',
+    fields: { kind: rate.kind },
+  })
 }

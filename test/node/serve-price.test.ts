@@ -1,0 +1,44 @@
+import assert from 'node:assert/strict'
+import { after, before, describe, test } from 'node:test'
+import type { Amount } from '../../src/core/amount.ts'
+import { type Price, priceOf } from '../../src/core/price.ts'
+import { bytesService, failure, type TestNetwork, testNetwork } from '../support/network.ts'
+
+describe('a price', () => {
+  let net: TestNetwork
+  before(async () => {
+    net = await testNetwork()
+  })
+  after(() => net.stop())
+
+  const unmetered: (string | Price)[] = [
+    '0.001/call',
+    '0.01/up:MiB',
+    '2/unit:page',
+    '0.0001/call+0.01/MiB',
+    priceOf([{ kind: 'calls', amount: 1n as Amount, per: 1n }]),
+  ]
+  test('for what no service meters is refused with PRICE_INVALID, and nothing is on sale', async (t) => {
+    const provider = await net.provider(t)
+    for (const price of unmetered) {
+      const error = await failure(() => provider.serve({ name: 'bytes', service: bytesService(), price }))
+      assert.equal(error.code, 'PRICE_INVALID')
+      assert.match(error.message, /^no service meters .* yet: a price is for bytes that are delivered, for time, or for both$/)
+      assert.match(error.hint ?? '', /0\.01\/MiB/)
+    }
+    assert.deepEqual(provider.offers, [])
+  })
+
+  test('for delivered bytes, for time, for both or for nothing is taken', async (t) => {
+    const provider = await net.provider(t)
+    for (const [price, chunk] of [
+      ['0.01/MiB', 'down'],
+      ['0.001/s', 'ms'],
+      ['0.1/GiB+0.0001/s', 'down'],
+      ['free', 'down'],
+    ] as const) {
+      const { offer } = await provider.serve({ name: 'bytes', service: bytesService(), price })
+      assert.equal(offer.chunk.kind, chunk)
+    }
+  })
+})
