@@ -14,6 +14,8 @@ export interface DeliveryRules {
   wrote(bytes: number): void
   /** nothing may be written and something is to be */
   blocked(): void
+  /** takes so many bytes out of what the session may have for nothing; false when that is used up */
+  isFree(bytes: number): boolean
 }
 
 /** the most that is given to the transport in one piece; a chunk is not written past this without asking again */
@@ -40,7 +42,8 @@ export class Delivery {
   cut(): void {
     const error = new TallyError('STREAM_CUT', { message: 'the session of this stream has ended' })
     this.#abort.abort(error)
-    this.#bytes?.abort(error)
+    if (this.#bytes === undefined) this.#incoming.refuse(new TallyError('WRONG_STATE', { cause: error }))
+    else this.#bytes.abort(error)
     this.wake()
   }
 
@@ -55,15 +58,17 @@ export class Delivery {
     const body = answer.body[Symbol.asyncIterator]()
     try {
       signal.throwIfAborted()
+      if (answer.free && !this.#rules.isFree(0)) throw usedUp()
       if (!answer.free) this.#rules.opened()
       this.#bytes = await this.#incoming.accept({ free: answer.free, info: answer.info })
-      for (let piece = await body.next(); piece.done !== true; piece = await body.next()) {
-        signal.throwIfAborted()
-        await (answer.free ? this.#bytes.write(piece.value, { signal }) : this.#deliver(this.#bytes, piece.value))
-      }
+      signal.throwIfAborted()
+      await (answer.free ? this.#give(this.#bytes, body) : this.#deliver(this.#bytes, body))
       await this.#bytes.closeWrite()
     } catch (thrown) {
-      this.#bytes?.abort(asTallyError(thrown))
+      const error = asTallyError(thrown)
+      // the first answer holds
+      if (this.#bytes === undefined) this.#incoming.refuse(error)
+      else this.#bytes.abort(error)
       throw thrown
     } finally {
       this.#abort.abort()
@@ -71,24 +76,44 @@ export class Delivery {
     }
   }
 
-  async #deliver(stream: DataBytes, bytes: Uint8Array): Promise<void> {
+  async #give(stream: DataBytes, body: AsyncIterator<Uint8Array>): Promise<void> {
     const { signal } = this.#abort
-    for (let at = 0; at < bytes.length; ) {
+    for (let piece = await body.next(); piece.done !== true; piece = await body.next()) {
       signal.throwIfAborted()
-      const allowed = this.#rules.allowance()
-      if (allowed === 0n) {
-        // listen before telling: the answer may come at once
-        const woken = new Promise<void>((resolve) => (this.#wake = resolve))
-        this.#rules.blocked()
-        await woken
-        signal.throwIfAborted()
-        continue
+      if (!this.#rules.isFree(piece.value.length)) throw usedUp()
+      await stream.write(piece.value, { signal })
+    }
+  }
+
+  /**
+   * The service is not asked for the first piece before a byte may be written: a stream for nothing costs no work. Then it is one piece
+   * ahead, else nobody would know that the last one was the last, and the payer would prepay a chunk that never comes.
+   */
+  async #deliver(stream: DataBytes, body: AsyncIterator<Uint8Array>): Promise<void> {
+    const { signal } = this.#abort
+    await this.#allowed()
+    for (let piece = await body.next(); piece.done !== true; piece = await body.next()) {
+      const bytes = piece.value
+      for (let at = 0; at < bytes.length; ) {
+        const part = bytes.subarray(at, at + (await this.#allowed()))
+        this.#rules.wrote(part.length)
+        at += part.length
+        await stream.write(part, { signal })
       }
-      const most = allowed === undefined || allowed > PIECE_BYTES ? PIECE_BYTES : Number(allowed)
-      const piece = bytes.subarray(at, at + most)
-      this.#rules.wrote(piece.length)
-      at += piece.length
-      await stream.write(piece, { signal })
+    }
+  }
+
+  /** Waits until something may be written; how much, at most a piece. */
+  async #allowed(): Promise<number> {
+    for (;;) {
+      this.#abort.signal.throwIfAborted()
+      const allowed = this.#rules.allowance()
+      if (allowed === undefined || allowed > PIECE_BYTES) return PIECE_BYTES
+      if (allowed > 0n) return Number(allowed)
+      // listen before telling: the answer may come at once
+      const woken = new Promise<void>((resolve) => (this.#wake = resolve))
+      this.#rules.blocked()
+      await woken
     }
   }
 
@@ -100,3 +125,6 @@ export class Delivery {
     }
   }
 }
+
+const usedUp = (): TallyError =>
+  new TallyError('RATE_EXCEEDED', { message: 'the session has had all that it may have for nothing' })

@@ -48,6 +48,7 @@ export class PayeeRecords {
   putChannel = (channel: ChannelIn): StoreOp => this.#channels.put(channel.id, channel)
   putOwner = (account: OwnerAccount): StoreOp => this.#owners.put(account, account)
   putSession = (session: PayeeSession): StoreOp => this.#sessions.put(session.id, session)
+  delSession = (id: SessionId): StoreOp => this.#sessions.del(id)
   putPool = (pool: Pool): StoreOp => this.#pool.put(POOL, pool)
   loadPool = async (): Promise<Pool | undefined> => await this.#pool.get(POOL)
 

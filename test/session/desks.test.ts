@@ -147,6 +147,21 @@ describe('a session between two desks', () => {
     })
   })
 
+  test('a budget that is reached in one stream leaves time to use what another was given', async () => {
+    await inMarket({ chunkBytes: 50_000 }, async (market, consumer) => {
+      const live = await begin(consumer, { budget: A(1_000), limitAtRisk: A(50_000) })
+      const slow = await live.open(requestAt(0))
+      const held = slow.unacknowledged[Symbol.asyncIterator]()
+      const { value } = await held.next()
+      const rest = await read(await live.open(requestAt(0)), 0)
+      assert.equal(rest.code, 'BUDGET_REACHED')
+      await new Promise((resolve) => setImmediate(resolve))
+      slow.acknowledge(value.length)
+      const { receipt } = await live.ended
+      assert.deepEqual([receipt?.receipt.total, rest.bytes + value.length, bestOf(market, consumer)], [1_000n, 1_000, 1_000n])
+    })
+  })
+
   test('whose budget is reached hands over exactly what the budget covers', async () => {
     await inMarket({ policy: { poolPerHour: A(0) } }, async (market, consumer) => {
       const live = await begin(consumer, { budget: A(2_345) })

@@ -25,13 +25,24 @@ export interface HelloFacts {
   readonly unreserved: Amount
 }
 
-/** The first demand that is not met (in the order of the spec), or undefined. */
-export function judgeHello(hello: Hello, facts: HelloFacts): ErrorCode | undefined {
-  const { offer, channel } = facts
+/** The demands that need neither the disk nor the chain, so that a stranger costs nothing: the first that is not met, or undefined. */
+export function judgeAtDoor(
+  hello: Hello,
+  facts: Pick<HelloFacts, 'live' | 'maxSessions' | 'banned' | 'offer'>,
+): ErrorCode | undefined {
+  const { offer } = facts
   if (facts.live >= facts.maxSessions) return 'BUSY'
   if (facts.banned) return 'BANNED'
   if (offer === undefined || offer.service !== hello.service) return 'SERVICE_UNKNOWN'
-  if (offer.token !== hello.token) return 'OFFER_FOREIGN'
+  return offer.token === hello.token ? undefined : 'OFFER_FOREIGN'
+}
+
+/** The first demand that is not met (in the order of the spec), or undefined. */
+export function judgeHello(hello: Hello, facts: HelloFacts): ErrorCode | undefined {
+  const { offer, channel } = facts
+  const atDoor = judgeAtDoor(hello, facts)
+  if (atDoor !== undefined) return atDoor
+  if (offer === undefined) return 'SERVICE_UNKNOWN'
   if (channel === undefined) return 'CHANNEL_UNKNOWN'
   if (isFrozen(channel, facts.nowS)) return 'CHANNEL_FROZEN'
   // the payer's own record counts: what it may have signed already is not there to be spent again

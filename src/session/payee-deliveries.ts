@@ -1,0 +1,92 @@
+/** The data streams of a provider: which it takes, and how far each may write. */
+import { asTallyError, TallyError } from '../core/errors.ts'
+import { allowance, type PayeeContext, type PayeeInput } from '../core/session/payee.ts'
+import type { IncomingData } from '../ports/link.ts'
+import type { ServiceAdapter } from '../ports/service.ts'
+import type { Log, ServiceOnSale } from './components.ts'
+import { Delivery } from './delivery.ts'
+import type { Live, PayeeBook } from './payee-book.ts'
+
+/** D6 of the data protocol */
+const MAX_STREAMS = 32
+/** over all sessions: each may hold a file, a program and a piece of 1 MiB */
+const MAX_DELIVERIES = 1_024
+/** what one session may read without paying: indexes and manifests, of which each has a few MiB at most */
+const MAX_FREE_BYTES = 16 * 1024 * 1024
+
+export interface DeliveriesInit {
+  readonly book: PayeeBook
+  readonly services: ReadonlyMap<string, ServiceOnSale>
+  readonly log: Log
+  readonly run: (live: Live, input: PayeeInput) => void
+  readonly context: (live: Live) => PayeeContext
+}
+
+export class PayeeDeliveries {
+  readonly #init: DeliveriesInit
+  /** also those that were cut and whose service has not let go yet */
+  #count = 0
+
+  constructor(init: DeliveriesInit) {
+    this.#init = init
+  }
+
+  /** Answers one data stream: checks that it belongs to a live session of that peer, asks the service, delivers as far as it is paid. */
+  async serve(incoming: IncomingData): Promise<void> {
+    const { session: id, stream, request } = incoming.header
+    const live = this.#init.book.live(id)
+    const adapter = live === undefined ? undefined : this.#adapterOf(live)
+    if (live === undefined || adapter === undefined || live.session.terms.signer !== incoming.address)
+      return incoming.refuse(new TallyError('SESSION_UNKNOWN'))
+    const { session, deliveries } = live
+    const isUsed = deliveries.has(stream) || session.flow.open.has(stream)
+    if (session.status !== 'live' || session.stopping !== undefined || isUsed)
+      return incoming.refuse(new TallyError('WRONG_STATE'))
+    if (deliveries.size >= MAX_STREAMS || session.flow.open.size >= 2 * MAX_STREAMS)
+      return incoming.refuse(new TallyError('RATE_EXCEEDED'))
+    if (this.#count >= MAX_DELIVERIES) return incoming.refuse(new TallyError('BUSY'))
+    const delivery = this.#delivery(live, incoming)
+    deliveries.set(stream, delivery)
+    this.#count += 1
+    try {
+      await delivery.run(adapter, request, session.terms.content)
+    } catch (thrown) {
+      this.#init.log.debug({ session: id, stream, err: asTallyError(thrown).code }, 'delivery ended early')
+    } finally {
+      this.#count -= 1
+      if (deliveries.get(stream) === delivery) deliveries.delete(stream)
+    }
+  }
+
+  /** More may be written by the owner's sessions. */
+  wake(live: Live): void {
+    for (const one of live.file.lives) for (const delivery of one.deliveries.values()) delivery.wake()
+  }
+
+  cut(live: Live): void {
+    for (const delivery of live.deliveries.values()) delivery.cut()
+    live.deliveries.clear()
+  }
+
+  #adapterOf(live: Live): ServiceAdapter | undefined {
+    return live.adapter ?? this.#init.services.get(live.session.terms.service)?.adapter
+  }
+
+  #delivery(live: Live, incoming: IncomingData): Delivery {
+    const { book, run, context } = this.#init
+    const { stream } = incoming.header
+    return new Delivery(incoming, {
+      opened: () => run(live, { type: 'opened', stream }),
+      allowance: () => allowance(book.state(live), context(live)),
+      wrote: (bytes) => run(live, { type: 'wrote', stream, bytes }),
+      blocked: () => {
+        book.flush()
+        run(live, { type: 'blocked' })
+      },
+      isFree: (bytes) => {
+        live.freeBytes += bytes
+        return live.freeBytes <= MAX_FREE_BYTES
+      },
+    })
+  }
+}
