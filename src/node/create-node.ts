@@ -79,7 +79,7 @@ async function assemble(options: NodeOptions, begun: (end: () => Promise<void>) 
   const token = await knownToken(store, chain, options)
   const policy = providerPolicy(options.provider, token)
   const common = { store, clock, log, events, domain, self, chain }
-  const payer = new PayerDesk(common)
+  const payer = new PayerDesk(common, { payEach: options.payEach ?? false })
   const payee = new PayeeDesk(
     {
       ...common,

@@ -56,6 +56,8 @@ export interface NodeOptions {
   /** the first nodes of the network to ask. @default [] */
   readonly bootstrap?: readonly string[]
   readonly provider?: ProviderOptions
+  /** sign for each chunk as it becomes due, also where the credit would let one promise pay for several. @default false */
+  readonly payEach?: boolean
   readonly log?: Log
   /** for tests and simulations. @default the system's clocks */
   readonly clock?: Clock

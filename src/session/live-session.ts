@@ -6,7 +6,7 @@ import type { Amount } from '../core/amount.ts'
 import { type ErrorCode, TallyError } from '../core/errors.ts'
 import type { ChannelId } from '../core/ids.ts'
 import type { SignedReceipt } from '../core/receipt.ts'
-import { atRiskOf, owedOf, type PayerInput, type PayerSession } from '../core/session/payer.ts'
+import { atRiskOf, JOIN_MS, owedOf, type PayerInput, type PayerSession } from '../core/session/payer.ts'
 import type { PaidSession, PaidStream } from '../ports/service.ts'
 import type { PayerCrypto } from './crypto.ts'
 import type { ProviderLine } from './payer-line.ts'
@@ -46,6 +46,7 @@ export class LiveSession implements PaidSession {
   readonly #end = Promise.withResolvers<SessionEnd>()
   #crypto: PayerCrypto | undefined
   #next = 1
+  #joins = false
   #stage: { readonly status: PayerSession['status']; readonly since: number } | undefined
   #handed = 0n
   /** which limit was reached, and since when the clock knows of it, ms */
@@ -222,6 +223,16 @@ export class LiveSession implements PaidSession {
   taken(bytes: bigint): void {
     this.#handed -= bytes
     this.#finishShort()
+  }
+
+  /** A payment waits for others to join it. */
+  join(): void {
+    if (this.#joins) return
+    this.#joins = true
+    setTimeout(() => {
+      this.#joins = false
+      this.#desk.run(this, { type: 'joined' })
+    }, JOIN_MS)
   }
 
   onLive(): void {

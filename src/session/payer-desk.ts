@@ -41,6 +41,11 @@ interface Options {
   readonly signal?: AbortSignal
 }
 
+export interface PayerDeskInit {
+  /** a promise for each chunk as it becomes due, also where the credit would let several be paid by one. @default false */
+  readonly payEach?: boolean
+}
+
 export class PayerDesk {
   readonly #components: PayerDeskComponents
   readonly #book: PayerBook
@@ -49,11 +54,13 @@ export class PayerDesk {
   /** lines whose messages are being read */
   readonly #read = new Set<ProviderLine>()
   readonly #releases: Releases
+  readonly #payEach: boolean
   #timer: NodeJS.Timeout | undefined
   #stopping = false
 
-  constructor(components: PayerDeskComponents) {
+  constructor(components: PayerDeskComponents, init: PayerDeskInit = {}) {
     this.#components = components
+    this.#payEach = init.payEach ?? false
     this.#book = new PayerBook(components, () => this.#journal.flush())
     this.#journal = new Journal({
       write: (lives) => {
@@ -244,6 +251,7 @@ export class PayerDesk {
     switch (effect.type) {
       case 'send': return live.line.link.send(effect.message)
       case 'store': return this.#store(live, effect.then)
+      case 'join': return live.join()
       case 'live': return live.onLive()
       case 'paid': return void this.#components.events.emit('payer:paid', { session: live.session, rise: effect.rise })
       case 'cutStreams': return live.cutStreams()
@@ -284,7 +292,7 @@ export class PayerDesk {
       payerCrypto(domain, self, this.#book.channelOf(live.channel).parties, live.line.link.publicKey),
     )
     return {
-      nowMs: clock.nowMs(), nowS: clock.nowS(), ...crypto,
+      nowMs: clock.nowMs(), nowS: clock.nowS(), joins: !this.#payEach, ...crypto,
       // asked for once a session, while a step is made for every piece
       moving: () => beside().some(({ status }) => status === 'starting' || status === 'live' || status === 'closing'),
       alone: () => !beside().some(({ terms }) => terms !== undefined) && this.#book.cutBeside(live.session.wish).length === 0,

@@ -15,7 +15,7 @@ interface Init {
   readonly service: string
   /** bytes of one write, and of the chunk that one payment is for */
   readonly piece: number
-  readonly goal: number
+  readonly goal: number | undefined
   readonly runs: number
   /** MiB of each paid and each unpaid fetch of a turn */
   readonly megabytes: number
@@ -53,6 +53,7 @@ export async function measureGoodput(
   const ratios: number[] = []
   const paidRates: number[] = []
   const plainRates: number[] = []
+  let promises = 0
   for (let run = 0; run <= init.runs; run++) {
     const [paid, plain] = [new Sum(), new Sum()]
     const busy = async (): Promise<readonly Busy[]> => [await provider.ask('busy'), await buyer.ask('busy')]
@@ -68,9 +69,11 @@ export async function measureGoodput(
     )
     if (run === 0) continue
     ratios.push(plain.ms / paid.ms)
+    promises += paid.payments
     paidRates.push(rate(paid))
     plainRates.push(rate(plain))
   }
-  const rates = `${median(paidRates).toFixed(0)} MB/s paid, ${median(plainRates).toFixed(0)} MB/s unpaid`
+  const chunks = (load.total / init.piece) * TURNS * init.runs
+  const rates = `${median(paidRates).toFixed(0)} MB/s paid, ${median(plainRates).toFixed(0)} unpaid, ${(promises / chunks).toFixed(2)} promises a chunk`
   return measured(init.id, 'ratio', ratios, { goal: init.goal, note: rates })
 }

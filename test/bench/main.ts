@@ -19,7 +19,15 @@ const PAYERS = 4
 const SESSIONS_EACH = 32
 /** 0.05 tokens at risk, the default, in chunks of 64 KiB at 0.01 tokens per MiB */
 const CHUNKS_AHEAD = 80
-const GROUPS = ['accept', 'payments', 'rtt', 'goodput_64k', 'goodput_1m'] as const
+/** chunks of a paid stream; `payEach`: a promise for each of them, whatever the credit allows */
+const GOODPUT = {
+  goodput_64k: { piece: 64 * KIB, goal: 0.8, payEach: false },
+  goodput_64k_each: { piece: 64 * KIB, goal: undefined, payEach: true },
+  goodput_1m: { piece: KIB * KIB, goal: 0.95, payEach: false },
+  goodput_1m_each: { piece: KIB * KIB, goal: undefined, payEach: true },
+} as const
+type Goodput = keyof typeof GOODPUT
+const GROUPS = ['accept', 'payments', 'rtt', 'goodput_64k', 'goodput_64k_each', 'goodput_1m', 'goodput_1m_each'] as const
 type Group = (typeof GROUPS)[number]
 
 interface Bench {
@@ -106,15 +114,15 @@ async function rttRows(bench: Bench): Promise<Measured[]> {
   })
 }
 
-async function goodputRow(bench: Bench, group: 'goodput_64k' | 'goodput_1m'): Promise<Measured[]> {
+async function goodputRow(bench: Bench, group: Goodput): Promise<Measured[]> {
   const place = { ...bench.place, dir: await mkdtemp(join(bench.place.dir, 'buy-')) }
-  const [piece, goal] = group === 'goodput_64k' ? [64 * KIB, 0.8] : [KIB * KIB, 0.95]
+  const { piece, goal, payEach } = GOODPUT[group]
   const provider = start<ProviderAnswers>('provider.ts', bench.profile)
   const buyer = start<BuyerAnswers>('buyer.ts', bench.profile)
   try {
     const addresses = await provider.ask('begin', place)
     await provider.ask('sell', { name: group, chunk: piece })
-    await buyer.ask('begin', { place, provider: addresses })
+    await buyer.ask('begin', { place, provider: addresses, payEach })
     const megabytes = Math.ceil(128 * bench.scale)
     return [await measureGoodput(provider, buyer, { id: group, service: group, piece, goal, runs: bench.runs, megabytes })]
   } finally {
@@ -127,7 +135,9 @@ const MEASURES: Readonly<Record<Group, (bench: Bench) => Promise<Measured[]>>> =
   accept: acceptRow,
   payments: paymentsRow,
   goodput_64k: (bench) => goodputRow(bench, 'goodput_64k'),
+  goodput_64k_each: (bench) => goodputRow(bench, 'goodput_64k_each'),
   goodput_1m: (bench) => goodputRow(bench, 'goodput_1m'),
+  goodput_1m_each: (bench) => goodputRow(bench, 'goodput_1m_each'),
   rtt: rttRows,
 }
 

@@ -133,7 +133,7 @@ async function beginPayer(init: PayersInit, index: number): Promise<void> {
   await chain.transactions.wait(job)
 
   const domain = { chainId: BigInt(chainId), ledger }
-  const desk = new PayerDesk({ store, clock, log: SILENT, events: new EventEmitter(), domain, self, chain })
+  const desk = new PayerDesk({ store, clock, log: SILENT, events: new EventEmitter(), domain, self, chain }, { payEach: true })
   await desk.start()
   const network = await createNetwork({ privateKey, listen: [], bootstrap: [], session: {}, data: {}, offer: {} })
   const { session, data } = network.services

@@ -14,7 +14,7 @@ export interface Row {
 /** A row with what the table shows besides. */
 export interface Measured extends Row {
   readonly values: readonly number[]
-  readonly goal?: number
+  readonly goal?: number | undefined
   readonly note?: string
 }
 
@@ -32,7 +32,7 @@ export function measured(
   id: string,
   unit: string,
   values: readonly number[],
-  more: { goal?: number; note?: string } = {},
+  more: { goal?: number | undefined; note?: string } = {},
 ): Measured {
   return { id, value: rounded(median(values)), unit, runs: values.length, values, ...more }
 }

@@ -53,6 +53,8 @@ export interface Buying {
   readonly channel: ChannelId
   reader: Reader | undefined
   nextStream: number
+  /** a payment waits for others to join it, until the clock is looked at */
+  joins?: boolean
 }
 
 export interface SessionEnd {
@@ -82,6 +84,8 @@ export class PayerNode {
   /** the wish and terms of every session */
   readonly wishes = new Map<SessionId, PayerSession>()
   readonly receipts: SignedReceipt[] = []
+  /** whether chunks may be paid together */
+  joins = false
   check: (node: PayerNode) => void = () => undefined
   onSigned: (channel: ChannelId, amount: Amount) => void = () => undefined
 
@@ -251,6 +255,8 @@ export class PayerNode {
 
   tick(): void {
     for (const live of [...this.live.values()]) {
+      if (live.joins === true) this.run(live, { type: 'joined' })
+      live.joins = false
       this.run(live, { type: 'clock', handed: BigInt(live.reader?.arrived ?? 0) })
       this.read(live)
     }
@@ -269,7 +275,7 @@ export class PayerNode {
     const beside = (): PayerSession[] =>
       [...this.live.values()].filter((one) => one !== live && one.channel === live.channel).map((one) => one.session)
     return {
-      nowMs: this.#clock.ms, nowS: secondsOf(this.#clock), ...toyPayer(this.address, live.session.wish.provider),
+      nowMs: this.#clock.ms, nowS: secondsOf(this.#clock), joins: this.joins, ...toyPayer(this.address, live.session.wish.provider),
       moving: () => beside().some(({ status }) => status === 'starting' || status === 'live' || status === 'closing'),
       alone: () => !beside().some(({ terms }) => terms !== undefined) && ![...this.cut.values()].some((one) => one.session.wish.provider === live.session.wish.provider),
     } // biome-ignore format: a record
@@ -304,6 +310,7 @@ export class PayerNode {
     switch (effect.type) {
       case 'send': return void (live.wire.up && live.wire.toPayee.push(effect.message))
       case 'store': return this.#store(live, effect.then)
+      case 'join': live.joins = true; return
       case 'live': return this.#open(live)
       case 'paid': return
       case 'cutStreams': live.reader = undefined; return

@@ -82,7 +82,7 @@ export class World {
     const offer = anyOffer(address, this.init.price ?? anyPrice(random))
     const cost = chunkCost(offer.price, offer.chunk)
     const policy: PayeePolicies = {
-      sharePpm: BigInt(random.pick([0, 100_000, 1_000_000])), max: (cost * BigInt(random.int(0, 6))) as Amount, marginS: 60, unreserved: 0n as Amount,
+      sharePpm: BigInt(random.pick([0, 100_000, 1_000_000])), max: (cost * BigInt(random.pick([0, 1, 2, 3, 4, 5, 6, 20]))) as Amount, marginS: 60, unreserved: 0n as Amount,
       clockMs: 500, resumeMs: random.pick([1_000, 60_000]), poolPerHour: (cost * BigInt(random.int(0, 3))) as Amount, patienceMs: PATIENCE_MS,
     } // biome-ignore format: a record
     const node = new PayeeNode(address, offer, random.int(0, 8) * 1_000 + random.int(0, 999), policy, this.clock)
@@ -93,6 +93,7 @@ export class World {
   #newPayer(index: number): PayerNode {
     const { random } = this
     const payer = new PayerNode(toyAddress(0xa000 + index), TOKEN, this.clock)
+    payer.joins = random.chance(0.5)
     payer.check = (node) => this.#checkPayer(node)
     payer.onSigned = (id, amount) => {
       const [durable] = payer.disk.read(`c${id}`, channelOutCodec)

@@ -42,11 +42,19 @@ function wanted(session: PayerSession, terms: Terms): bigint {
   return most !== undefined && ahead > most ? most : ahead
 }
 
+/** a payment waits for others to join it only while less than this part of the credit is due: the payee never waits for it */
+const JOIN_SHARE = 4n
+/** how long it waits at the most, ms */
+export const JOIN_MS = 10
+
+/** What is to be paid now: chunks that are due, of which several may be paid together; those without waiting; or all that is owed. */
+export type Urgency = 'flow' | 'due' | 'all'
+
 /**
- * Pays what should be paid: a chunk at a time, or all of it when `force`d by a pause, and when finishing. Reserves durably before it
- * signs (P1). Never beyond the budget or the deposit: what they do not cover is never handed over.
+ * Pays what should be paid: a chunk at a time (S3), or all of it when a pause asks for it (S4), and when finishing. Reserves durably
+ * before it signs (P1). Never beyond the budget or the deposit: what they do not cover is never handed over.
  */
-export function settleUp(state: PayerState, context: PayerContext, force: boolean): PayerStep {
+export function settleUp(state: PayerState, context: PayerContext, urgency: Urgency): PayerStep {
   const { session, channel } = state
   const { terms } = session
   if (terms === undefined || session.status !== 'live') return keep(state)
@@ -57,10 +65,13 @@ export function settleUp(state: PayerState, context: PayerContext, force: boolea
   const quantum = quantumOf(terms)
   const still = session.waiting && !finishing && ackedOf(session.flow) >= session.written
   if (still && rise > 0n && rise + session.credit < quantum) return trickle(state, terms, rise, context)
-  if (rise > 0n && (force || finishing || session.waiting || rise >= quantum)) return payRise(state, rise as Amount, context)
+  const now = urgency === 'all' || finishing || session.waiting
+  const joins = urgency === 'flow' && context.joins && rise * JOIN_SHARE < session.credit
+  if (rise > 0n && (now || rise >= quantum))
+    return !now && joins ? keep(state, { type: 'join' }) : payRise(state, rise as Amount, context)
   if (finishing && rise <= 0n) return close(state)
   if (still) return standstill(state, context, false)
-  return force ? acknowledged(state) : keep(state)
+  return urgency === 'all' ? acknowledged(state) : keep(state)
 }
 
 /** less than this part of a chunk a payment is no progress */
@@ -74,7 +85,7 @@ function trickle(state: PayerState, terms: Terms, rise: bigint, context: PayerCo
   const { free, risk } = further(state, terms)
   const more = free < risk ? free : risk
   const gain = (more > rise ? more : rise) as Amount
-  if (gain * TRICKLE < free) return settleUp(change(state, { finishing: wireOf('RISK_TOO_HIGH') }), context, true)
+  if (gain * TRICKLE < free) return settleUp(change(state, { finishing: wireOf('RISK_TOO_HIGH') }), context, 'all')
   return payRise(state, gain, context)
 }
 
@@ -102,7 +113,7 @@ function standstill(state: PayerState, context: PayerContext, patient: boolean):
   if (extra > 0n && extra * TRICKLE >= free) return payRise(state, extra as Amount, context)
   if (patient) return acknowledged(state)
   const short = roomOf(session, channel) === 0n
-  return settleUp(change(state, { finishing: !short ? wireOf('RISK_TOO_HIGH') : shortReason(session, channel) }), context, true)
+  return settleUp(change(state, { finishing: !short ? wireOf('RISK_TOO_HIGH') : shortReason(session, channel) }), context, 'all')
 }
 
 /** A chunk more: how much of it budget, deposit and what is expected leave free, and how much the limit at risk. */
@@ -158,7 +169,7 @@ export function onReserved(state: PayerState, mark: Amount, context: PayerContex
   const reserved = mark > channel.reserved ? mark : channel.reserved
   const reserving = session.reserving !== undefined && session.reserving > mark ? session.reserving : undefined
   // it was asked for because something was to be paid
-  return settleUp({ session: { ...session, reserving }, channel: { ...channel, reserved } }, context, true)
+  return settleUp({ session: { ...session, reserving }, channel: { ...channel, reserved } }, context, 'all')
 }
 
 /** Everything that was used is acknowledged and paid: says so (C1). */

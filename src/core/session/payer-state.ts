@@ -63,6 +63,8 @@ export interface PayerState {
 export interface PayerContext {
   readonly nowMs: number
   readonly nowS: Seconds
+  /** chunks that become due shortly after each other are paid by one promise, while the payee's credit lets it go on meanwhile (S3) */
+  readonly joins: boolean
   /** another session of this channel is live: its payments are on their way in front of ours */
   readonly moving: () => boolean
   /** no other session of this channel is live or cut, so that every difference must be this one's */
@@ -89,6 +91,8 @@ export type PayerInput =
   | { readonly type: 'reserved'; readonly mark: Amount }
   /** the record with the agreed terms is durable */
   | { readonly type: 'agreed' }
+  /** a payment has waited for others to join it for long enough */
+  | { readonly type: 'joined' }
   /** `handed`: bytes that have arrived and are not used yet */
   | { readonly type: 'clock'; readonly handed: bigint }
   | { readonly type: 'finish'; readonly code: ErrorCode | undefined }
@@ -101,6 +105,8 @@ export type PayerEffect =
   | { readonly type: 'send'; readonly message: FromPayer }
   /** write channel and session in one synced batch, then give `then` back as an input */
   | { readonly type: 'store'; readonly then: PayerInput | undefined }
+  /** give `joined` as an input, `JOIN_MS` from now at the latest */
+  | { readonly type: 'join' }
   | { readonly type: 'live' }
   | { readonly type: 'paid'; readonly rise: Amount }
   | { readonly type: 'cutStreams' }

@@ -29,6 +29,7 @@ import {
 import { checkTerms } from './payer-terms.ts'
 import { quantumOf, worthOf } from './worth.ts'
 
+export { JOIN_MS } from './payer-pay.ts'
 export {
   atRiskOf,
   newPayerSession,
@@ -58,6 +59,7 @@ export function stepPayer(before: PayerState, input: PayerInput, context: PayerC
     case 'used': return onUsed(state, input.stream, input.bytes, context)
     case 'ended': return onEnded(state, input.stream, context)
     case 'reserved': return onReserved(state, input.mark, context)
+    case 'joined': return settleUp(state, context, 'due')
     case 'clock': return onClock(state, input.handed, context)
     case 'finish': return onFinish(state, input.code === undefined ? 0 : wireOf(input.code), context)
     case 'closing': return onFinish(state, input.reason, context)
@@ -170,7 +172,7 @@ function onReady(state: PayerState, message: Ready, context: PayerContext): Paye
   if (status === 'live' || status === 'closing') return keep(state)
   if (status !== 'starting') return refuse(state, 'WRONG_STATE')
   const next = change(state, { status: 'live', credit: message.credit, at: context.nowMs, stirred: context.nowMs })
-  const step = settleUp(next, context, false)
+  const step = settleUp(next, context, 'flow')
   // last: whoever waits for it begins to use the session
   return keep(step.state, ...step.effects, { type: 'live' })
 }
@@ -193,7 +195,7 @@ function onMeter(state: PayerState, message: MeterReport, context: PayerContext)
     written: message.written.down,
     stirred: context.nowMs,
   })
-  return settleUp(next, context, message.paused)
+  return settleUp(next, context, message.paused ? 'all' : 'flow')
 }
 
 /** The payee says that it holds this much of the session durably. */
@@ -206,7 +208,11 @@ function confirm(state: PayerState, paid: Amount): PayerState {
 }
 
 function onUsed(state: PayerState, stream: number, bytes: number, context: PayerContext): PayerStep {
-  return settleUp(change(state, { flow: use(state.session.flow, stream, BigInt(bytes)), stirred: context.nowMs }), context, false)
+  return settleUp(
+    change(state, { flow: use(state.session.flow, stream, BigInt(bytes)), stirred: context.nowMs }),
+    context,
+    'flow',
+  )
 }
 
 /** how far ahead a buyer of time looks for the end of its budget, ms */
@@ -216,13 +222,13 @@ const STEP_MS = 500n
 function onClock(state: PayerState, handed: bigint, context: PayerContext): PayerStep {
   const { session, channel } = state
   const { terms } = session
-  if (terms === undefined || session.status !== 'live' || session.finishing !== undefined) return settleUp(state, context, false)
+  if (terms === undefined || session.status !== 'live' || session.finishing !== undefined) return settleUp(state, context, 'flow')
   if (session.flow.open.size > 0 && !session.paused) {
     const soon = worthOf(terms, { ...usedMeter(session), ms: session.ms + STEP_MS })
     if (soon > owedOf(session) && soon - session.total > roomOf(session, channel))
       return onFinish(state, shortReason(session, channel), context)
   }
-  return whenStill(state, context, handed) ?? settleUp(state, context, false)
+  return whenStill(state, context, handed) ?? settleUp(state, context, 'flow')
 }
 
 function onCut(state: PayerState): PayerStep {
@@ -250,7 +256,7 @@ function onEnded(state: PayerState, stream: number, context: PayerContext): Paye
   if (count === undefined) return keep(state)
   const next = change(state, { flow: endStream(session.flow, stream), saidMs: session.ms })
   const ack = send({ type: 'ack', session: session.id, stream, bytes: count.acked, ms: session.ms, final: true })
-  return also(settleUp(next, context, false), ack)
+  return also(settleUp(next, context, 'flow'), ack)
 }
 
 function onFinish(state: PayerState, reason: number, context: PayerContext): PayerStep {
@@ -259,7 +265,7 @@ function onFinish(state: PayerState, reason: number, context: PayerContext): Pay
   // nothing was answered yet: it stays what it was, and may be resumed
   if (session.status === 'cut') return onCut(state)
   if (session.status !== 'live' || session.finishing !== undefined) return keep(state)
-  return settleUp(change(state, { finishing: reason }), context, true)
+  return settleUp(change(state, { finishing: reason }), context, 'all')
 }
 
 /** A record that may be behind takes the receipt's figures over, as far as it would have on a resume (H5). */

@@ -234,6 +234,8 @@ export class PayerBench {
   /** every amount that was ever signed */
   readonly signed: bigint[] = []
 
+  joins = false
+
   constructor(init: PayerInit = {}) {
     this.terms = init.terms ?? terms()
     this.credit = A(init.credit ?? 0)
@@ -246,7 +248,15 @@ export class PayerBench {
       this.signed.push(amount)
       return toy.signPromise(amount)
     }
-    return { nowMs: this.nowMs, nowS: this.nowS, moving: () => this.isMoving, alone: () => this.isAlone, ...toy, signPromise }
+    return {
+      nowMs: this.nowMs,
+      nowS: this.nowS,
+      joins: this.joins,
+      moving: () => this.isMoving,
+      alone: () => this.isAlone,
+      ...toy,
+      signPromise,
+    }
   }
 
   get session() {
