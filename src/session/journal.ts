@@ -36,8 +36,14 @@ export class Journal<Owner, Input> {
     const inputs = this.#waiting.get(owner) ?? []
     if (then !== undefined) inputs.push(then)
     this.#waiting.set(owner, inputs)
-    if (!hurry) this.#timer ??= setTimeout(() => this.flush(), JOIN_MS)
-    else if (this.#writing > 0) this.#hurry = true
+    if (hurry) this.hurry()
+    else this.#timer ??= setTimeout(() => this.flush(), JOIN_MS)
+  }
+
+  /** Somebody waits for what is waiting: it goes with the next write. */
+  hurry(): void {
+    if (this.#waiting.size === 0) return
+    if (this.#writing > 0) this.#hurry = true
     else this.#schedule()
   }
 

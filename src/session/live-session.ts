@@ -3,10 +3,11 @@
  * It holds no rule: everything that happens goes to the desk as an input.
  */
 import type { Amount } from '../core/amount.ts'
+import type { ChannelOut } from '../core/channel.ts'
 import { type ErrorCode, TallyError } from '../core/errors.ts'
 import type { ChannelId } from '../core/ids.ts'
 import type { SignedReceipt } from '../core/receipt.ts'
-import { atRiskOf, JOIN_MS, owedOf, type PayerInput, type PayerSession } from '../core/session/payer.ts'
+import { atRiskOf, JOIN_MS, owedOf, type PayerInput, type PayerSession, usableBytes } from '../core/session/payer.ts'
 import type { PaidSession, PaidStream } from '../ports/service.ts'
 import type { PayerCrypto } from './crypto.ts'
 import type { ProviderLine } from './payer-line.ts'
@@ -15,7 +16,7 @@ import { PayerStream } from './payer-stream.ts'
 /** What a live session needs of the desk. */
 interface Desk {
   run(live: LiveSession, input: PayerInput): void
-  usable(live: LiveSession): bigint | undefined
+  channelOf(live: LiveSession): ChannelOut
   exhausted(live: LiveSession): ErrorCode
 }
 
@@ -49,6 +50,8 @@ export class LiveSession implements PaidSession {
   #joins = false
   #stage: { readonly status: PayerSession['status']; readonly since: number } | undefined
   #handed = 0n
+  /** how many more bytes of the session may be handed to the user (undefined = no limit), and of which records that was worked out */
+  #known: { readonly session: PayerSession; readonly channel: ChannelOut; readonly bytes: bigint | undefined } | undefined
   /** which limit was reached, and since when the clock knows of it, ms */
   #short: { readonly code: ErrorCode; since: number | undefined } | undefined
 
@@ -152,7 +155,7 @@ export class LiveSession implements PaidSession {
 
   /** These bytes were used. What arrives in one turn of the loop comes in many small runs; the rules hear of it once. */
   used(stream: number, bytes: number): void {
-    if (this.#unsaid.size === 0) process.nextTick(() => this.#sayUsed())
+    if (this.#unsaid.size === 0) setImmediate(() => this.#sayUsed())
     this.#unsaid.set(stream, (this.#unsaid.get(stream) ?? 0) + bytes)
   }
 
@@ -197,11 +200,21 @@ export class LiveSession implements PaidSession {
 
   /** How many of `bytes` may be given to a reader: what the budget does not cover could not be paid. */
   hand(bytes: number): number {
-    const usable = this.#desk.usable(this)
+    const usable = this.#usable()
     const left = usable === undefined ? BigInt(bytes) : usable - this.#handed
     const most = left < 0n ? 0 : left < BigInt(bytes) ? Number(left) : bytes
     this.#handed += BigInt(most)
     return most
+  }
+
+  /** It is asked for every run of bytes, and changes with the records only. */
+  #usable(): bigint | undefined {
+    const channel = this.#desk.channelOf(this)
+    if (this.#known?.session !== this.#session || this.#known.channel !== channel) {
+      const bytes = usableBytes({ session: this.#session, channel })
+      this.#known = { session: this.#session, channel, bytes }
+    }
+    return this.#known.bytes
   }
 
   /** Bytes came that neither budget nor deposit covers: what came before is paid and the session ends, for the reason that is returned. */

@@ -211,6 +211,11 @@ export class PayeeBook {
     this.#journal.add(live, then, hurry)
   }
 
+  /** What waits to be written goes with the next write. */
+  hurry(): void {
+    this.#journal.hurry()
+  }
+
   flush(): void {
     this.#journal.flush()
   }

@@ -219,6 +219,8 @@ export class PayeeDesk {
     if (flow !== before.flow || total !== before.total || status !== before.status)
       live.idleSince = this.#components.clock.nowMs()
     for (const effect of effects) this.#perform(live, effect)
+    // a payment that nobody was waiting for when it came
+    if (input.type === 'wrote' && live.session.paid < live.session.total && this.#isWaitedFor(live)) this.#book.hurry()
     const { events } = this.#components
     if (events.listenerCount('payee:session') > 0)
       events.emit('payee:session', { session: live.session, due: dueOf(live.session), exposure: live.exposed })

@@ -16,7 +16,6 @@ import {
   type PayerInput,
   type PayerSession,
   stepPayer,
-  usableBytes,
 } from '../core/session/payer.ts'
 import { shortReason } from '../core/session/payer-state.ts'
 import type { Wish } from '../core/session/payer-terms.ts'
@@ -237,9 +236,8 @@ export class PayerDesk {
     if (events.listenerCount('payer:session') > 0) events.emit('payer:session', live.figures)
   }
 
-  /** How many more bytes of the session may be handed to the user; undefined = no limit. */
-  usable(live: LiveSession): bigint | undefined {
-    return usableBytes({ session: live.recorded, channel: this.#book.channelOf(live.channel) })
+  channelOf(live: LiveSession): ChannelOut {
+    return this.#book.channelOf(live.channel)
   }
 
   /** Which limit it is that covers nothing more: the budget, or the deposit. */

@@ -30,14 +30,11 @@ export class PayerStream implements PaidStream {
     this.#data = data
     this.info = data.info
     this.free = data.free
-    this.unacknowledged = { [Symbol.asyncIterator]: () => this.#pieces() }
+    this.unacknowledged = { [Symbol.asyncIterator]: () => this.#pieces(false) }
   }
 
-  async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array> {
-    for await (const piece of this.unacknowledged) {
-      yield piece
-      this.acknowledge(piece.length)
-    }
+  [Symbol.asyncIterator](): AsyncGenerator<Uint8Array> {
+    return this.#pieces(true)
   }
 
   acknowledge(bytes: number): void {
@@ -66,7 +63,8 @@ export class PayerStream implements PaidStream {
     this.#session.streamEnded(this.#number, this.free)
   }
 
-  async *#pieces(): AsyncGenerator<Uint8Array> {
+  /** `used`: a piece counts as used when the next one is asked for. */
+  async *#pieces(used: boolean): AsyncGenerator<Uint8Array> {
     let clean = false
     try {
       for (;;) {
@@ -75,7 +73,10 @@ export class PayerStream implements PaidStream {
         if (piece === undefined) return
         const most = this.free ? piece.length : this.#session.hand(piece.length)
         if (!this.free) this.#handed += BigInt(most)
-        if (most > 0) yield piece.subarray(0, most)
+        if (most > 0) {
+          yield most === piece.length ? piece : piece.subarray(0, most)
+          if (used) this.acknowledge(most)
+        }
         if (most < piece.length) throw new TallyError(this.#session.exhausted())
       }
     } finally {

@@ -74,6 +74,18 @@ describe('the journal', () => {
     assert.deepEqual(writes[0]?.owners, ['slow'])
   })
 
+  test('what was in no hurry is written at once when somebody begins to wait for it', async () => {
+    const { journal, writes } = disk()
+    journal.hurry()
+    journal.add('slow', 1, false)
+    journal.hurry()
+    await turn()
+    assert.deepEqual(
+      writes.map(({ owners }) => owners),
+      [['slow']],
+    )
+  })
+
   test('a flush begins the write before it returns, also while another one runs', async () => {
     const { journal, writes } = disk()
     journal.add('a', 1, false)

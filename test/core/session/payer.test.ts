@@ -25,6 +25,36 @@ describe('when a payer pays', () => {
     bench.use(1)
     assert.deepEqual(totals(bench), [1_000n])
   })
+  test('S3: chunks that become due together are paid by one promise, while less than a quarter of the credit is due', () => {
+    const bench = new PayerBench({ credit: 12_001 })
+    bench.joins = true
+    bench.live()
+    assert.deepEqual(named(bench.use(1_000)), ['join'])
+    bench.use(1_000)
+    assert.deepEqual(totals(bench), [])
+    bench.give({ type: 'joined' })
+    bench.give({ type: 'joined' })
+    assert.deepEqual(totals(bench), [2_000n])
+    bench.use(3_000)
+    bench.use(1)
+    assert.deepEqual(totals(bench), [2_000n, 5_001n])
+  })
+  test('S3: what is less than a chunk waits for its chunk, also when others have waited for it', () => {
+    const bench = new PayerBench({ credit: 12_000 })
+    bench.joins = true
+    bench.live()
+    bench.use(999)
+    bench.give({ type: 'joined' })
+    assert.deepEqual(totals(bench), [])
+  })
+  test('S4: a pause waits for nothing', () => {
+    const bench = new PayerBench({ credit: 12_000 })
+    bench.joins = true
+    bench.live()
+    bench.use(1_200)
+    bench.meter({ paused: true, written: 1_200 })
+    assert.deepEqual(totals(bench), [1_200n])
+  })
   test('S4: when the payee pauses, at once, for what it has received, chunk full or not', () => {
     const bench = new PayerBench({ credit: 5_000 }).live()
     bench.use(10)
