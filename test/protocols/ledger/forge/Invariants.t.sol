@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: MIT
+pragma solidity ^0.8.24;
+
+import {Handler} from "./Handler.sol";
+import {Action, ACTIONS} from "./MoneyActions.sol";
+import {Rule, RULES} from "./Rules.sol";
+
+/// One campaign: whatever is called in whatever order, all rules of Rules.sol hold after every call.
+contract InvariantsTest {
+    error Broken(Rule rule);
+    error NeverJudged(Rule rule);
+    error NeverDone(Action action);
+
+    /// After so many audits each kind of call must have succeeded at least once. A failing sequence that forge has shortened is not held to it.
+    uint256 private constant LONG_RUN = 500;
+
+    Handler private handler;
+
+    function setUp() external {
+        handler = new Handler();
+    }
+
+    function targetContracts() external view returns (address[] memory targets) {
+        targets = new address[](1);
+        targets[0] = address(handler);
+    }
+
+    /// forge calls these and no other function of the handler.
+    function targetSelectors() external view returns (FuzzSelector[] memory selectors) {
+        bytes4[] memory actions = new bytes4[](20);
+        actions[0] = handler.deposit.selector;
+        actions[1] = handler.withdraw.selector;
+        actions[2] = handler.transfer.selector;
+        actions[3] = handler.donate.selector;
+        actions[4] = handler.pass.selector;
+        actions[5] = handler.open.selector;
+        actions[6] = handler.depositAndOpen.selector;
+        actions[7] = handler.topUp.selector;
+        actions[8] = handler.reclaim.selector;
+        actions[9] = handler.close.selector;
+        actions[10] = handler.closeAgain.selector;
+        actions[11] = handler.settle.selector;
+        actions[12] = handler.settleAgain.selector;
+        actions[13] = handler.settleExpired.selector;
+        actions[14] = handler.settleTwo.selector;
+        actions[15] = handler.settleBatch.selector;
+        actions[16] = handler.changePayout.selector;
+        actions[17] = handler.setRelayFee.selector;
+        actions[18] = handler.trespass.selector;
+        actions[19] = handler.reenter.selector;
+        selectors = new FuzzSelector[](1);
+        selectors[0] = FuzzSelector(address(handler), actions);
+    }
+
+    struct FuzzSelector {
+        address addr;
+        bytes4[] selectors;
+    }
+
+    function invariant_everyRuleHolds() external view {
+        for (uint256 i; i < RULES; ++i) {
+            if (handler.broken(Rule(i))) revert Broken(Rule(i));
+        }
+    }
+
+    /// At the end of each run everybody leaves; then every action must have happened and every rule must have been put to the test.
+    function afterInvariant() external {
+        handler.everybodyLeaves();
+        for (uint256 i; i < RULES; ++i) {
+            if (handler.broken(Rule(i))) revert Broken(Rule(i));
+        }
+        if (handler.audits() < LONG_RUN) return;
+        for (uint256 i; i < RULES; ++i) {
+            if (handler.judged(Rule(i)) == 0) revert NeverJudged(Rule(i));
+        }
+        for (uint256 i; i < ACTIONS; ++i) {
+            if (handler.done(Action(i)) == 0) revert NeverDone(Action(i));
+        }
+    }
+}
