@@ -155,9 +155,4 @@ abstract contract ChannelActions is MoneyActions {
         _open(c, 1_000_000, 1 days + 1);
         return c;
     }
-
-    function _ownerOf(uint256 c) internal pure returns (uint256) {
-        uint256 side = c / (TARGETS * TOKENS);
-        return side < 3 ? side : side - 3;
-    }
 }

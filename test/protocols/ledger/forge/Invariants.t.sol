@@ -71,7 +71,7 @@ contract InvariantsTest {
         }
         if (handler.audits() < LONG_RUN) return;
         for (uint256 i; i < RULES; ++i) {
-            if (handler.judged(Rule(i)) == 0) revert NeverJudged(Rule(i));
+            if (!handler.judged(Rule(i))) revert NeverJudged(Rule(i));
         }
         for (uint256 i; i < ACTIONS; ++i) {
             if (handler.done(Action(i)) == 0) revert NeverDone(Action(i));

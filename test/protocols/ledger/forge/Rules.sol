@@ -43,13 +43,23 @@ enum Rule {
 
 uint256 constant RULES = uint256(type(Rule).max) + 1;
 
-/// What was judged, and what was broken. A rule that was never judged proves nothing, so that is counted too.
+/// What was judged, and what was broken. A rule that was never judged proves nothing, so that is remembered too.
 abstract contract Judge {
-    mapping(Rule => uint256) public judged;
-    mapping(Rule => bool) public broken;
+    // a bit for each rule: this is the busiest place of a campaign
+    uint256 private _judged;
+    uint256 private _broken;
+
+    function judged(Rule rule) external view returns (bool) {
+        return _judged >> uint256(rule) & 1 != 0;
+    }
+
+    function broken(Rule rule) external view returns (bool) {
+        return _broken >> uint256(rule) & 1 != 0;
+    }
 
     function _hold(Rule rule, bool holds) internal {
-        ++judged[rule];
-        if (!holds) broken[rule] = true;
+        uint256 bit = 1 << uint256(rule);
+        if (_judged & bit == 0) _judged |= bit;
+        if (!holds) _broken |= bit;
     }
 }

@@ -68,7 +68,7 @@ abstract contract SettleActions is ChannelActions {
         uint256 target = channels[first].target - FIRST_TARGET;
         for (uint256 i; i < rows.length; ++i) {
             seed = uint256(keccak256(abi.encode(seed)));
-            uint256 c = first + (seed % 7) * TARGETS * TOKENS;
+            uint256 c = first + (seed % SIDES) * TARGETS * TOKENS;
             rows[i] = _row(c, amount >> (i * 40), _locks(seed >> 16), seed);
             uint256 spoilt = (seed >> 8) % 12;
             if (spoilt == 0) ++rows[i].amount; // not what was signed

@@ -56,7 +56,7 @@ abstract contract TrespassActions is PayoutActions {
         if (what == 1) return _try(p.owner, abi.encodeCall(ITallyLedger.reclaim, (p.signer, target, p.token)));
         if (what == 2) return _closeBy(stranger, c, _keyOf(p.target), s.epoch);
         if (what == 3) return _closeBy(p.owner, c, _keyOf(STRANGER), s.epoch);
-        if (what == 4) return _closeBy(p.owner, c, _keyOf(p.target), s.epoch + (amount % 2 == 0 || s.epoch == 0 ? 1 : s.epoch - 1));
+        if (what == 4) return _closeBy(p.owner, c, _keyOf(p.target), amount % 2 == 0 || s.epoch == 0 ? s.epoch + 1 : s.epoch - 1);
         if (what == 5) return _settleBy(c, _keyOf(STRANGER), amount);
         if (what == 6) return _settleBy(c, _keyOf(p.target), amount);
         if (what == 7) return _try(stranger, abi.encodeCall(ITallyLedger.withdraw, (p.token, stranger, balances[STRANGER][t] + 1 + amount % 99)));
@@ -113,7 +113,7 @@ abstract contract TrespassActions is PayoutActions {
 
     /// The one channel of the owner with code in the token that calls out, to the first target.
     function _hookedChannel() private pure returns (uint256) {
-        return (REENTERER + 3) * TARGETS * TOKENS + HOOK;
+        return (SIDES - 1) * TARGETS * TOKENS + HOOK;
     }
 
     function _hooked(uint256 what, uint256 amount) private view returns (bytes memory) {

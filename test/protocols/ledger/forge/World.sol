@@ -15,7 +15,7 @@ interface ITestToken {
 /// Who takes part in the campaign, and in what money.
 ///
 /// Accounts: 0-2 owners with keys, 3 an owner with code that re-enters, 4-5 targets, 6-7 payouts, 8 a relay, 9 a stranger.
-/// Channels: every owner with a hot key, and the first three also signing for themselves, to every target in every token.
+/// Channels: the first three owners sign for themselves, the first and the last with a hot key; to every target in every token.
 abstract contract World {
     struct Parties {
         address owner;
@@ -34,7 +34,8 @@ abstract contract World {
     uint256 internal constant STRANGER = 9;
     uint256 internal constant TARGETS = 2;
     uint256 internal constant TOKENS = 3;
-    uint256 internal constant CHANNELS = 7 * TARGETS * TOKENS;
+    uint256 internal constant SIDES = 5;
+    uint256 internal constant CHANNELS = SIDES * TARGETS * TOKENS;
     uint256 internal constant TERM = 730 days;
 
     /// Returns nothing, as USDT does; takes a fee; takes a fee and calls out.
@@ -68,11 +69,10 @@ abstract contract World {
     }
 
     function _name(uint256 c) private {
-        uint256 side = c / (TARGETS * TOKENS);
-        uint256 owner = side < 3 ? side : side - 3;
+        uint256 owner = _ownerOf(c);
         Parties storage p = channels[c];
         p.owner = accounts[owner];
-        p.signerKey = side < 3 ? _keyOf(owner) : 100 + owner;
+        p.signerKey = c / (TARGETS * TOKENS) < 3 ? _keyOf(owner) : 100 + owner;
         p.signer = vm.addr(p.signerKey);
         p.target = FIRST_TARGET + (c / TOKENS) % TARGETS;
         p.token = address(tokens[c % TOKENS]);
@@ -81,6 +81,12 @@ abstract contract World {
 
     function _keyOf(uint256 account) internal pure returns (uint256) {
         return account + 1;
+    }
+
+    /// The number of the account that owns channel `c`.
+    function _ownerOf(uint256 c) internal pure returns (uint256) {
+        uint256 side = c / (TARGETS * TOKENS);
+        return side < 3 ? side : side == 3 ? 0 : REENTERER;
     }
 
     function _targetOf(uint256 c) internal view returns (address) {

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: MIT
+pragma solidity ^0.8.24;
+
+import {ITallyLedger} from "../../../../protocols/ledger/contracts/ITallyLedger.sol";
+import {Bench} from "./Bench.sol";
+import {Calls} from "./Calls.sol";
+import {ITestToken} from "./World.sol";
+import {vm} from "./Vm.sol";
+
+interface IPermitToken is ITestToken {
+    function nonces(address owner) external view returns (uint256);
+    function DOMAIN_SEPARATOR() external view returns (bytes32);
+    function allowance(address owner, address spender) external view returns (uint256);
+}
+
+/// Any amounts, also of tokens of an absurd supply; permits; and who is credited.
+contract MoneyTest is Bench {
+    bytes32 private constant PERMIT = keccak256("Permit(address owner,address spender,uint256 value,uint256 nonce,uint256 deadline)");
+
+    function _permit(IPermitToken token, uint256 key, uint256 value, uint256 deadline)
+        private
+        view
+        returns (uint8 v, bytes32 r, bytes32 s)
+    {
+        address owner = vm.addr(key);
+        bytes32 hash = keccak256(abi.encode(PERMIT, owner, address(ledger), value, token.nonces(owner), deadline));
+        return vm.sign(key, keccak256(abi.encodePacked(hex"1901", token.DOMAIN_SEPARATOR(), hash)));
+    }
+
+    function testFuzz_whatComesInGoesOutToTheUnit(uint96 amount, uint256 part, uint256 t) external {
+        (address owner, address other) = (accounts[0], accounts[1]);
+        ITestToken token = tokens[t % TOKENS];
+        token.mint(owner, amount);
+        vm.prank(owner);
+        ledger.deposit(address(token), owner, amount);
+        uint256 arrived = token.balanceOf(address(ledger));
+        require(ledger.balanceOf(owner, address(token)) == arrived, "not what arrived is credited");
+        part = part % (arrived + 1);
+        vm.prank(owner);
+        ledger.transfer(address(token), other, part);
+        vm.prank(other);
+        ledger.withdraw(address(token), other, part);
+        vm.prank(owner);
+        ledger.withdraw(address(token), owner, arrived - part);
+        require(token.balanceOf(address(ledger)) == 0, "something stays behind");
+        require(ledger.balanceOf(owner, address(token)) + ledger.balanceOf(other, address(token)) == 0, "something is owed still");
+    }
+
+    function testFuzz_moreThanTheBalanceMovesNowhere(uint96 amount, uint256 more, uint256 how) external {
+        (address owner, address token) = (accounts[0], channels[0].token);
+        tokens[HONEST].mint(owner, amount);
+        vm.prank(owner);
+        ledger.deposit(token, owner, amount);
+        more = _bound(more, uint256(amount) + 1, type(uint256).max);
+        bytes memory data = how % 2 == 0
+            ? abi.encodeCall(ITallyLedger.withdraw, (token, owner, more))
+            : abi.encodeCall(ITallyLedger.transfer, (token, owner, more));
+        require(!_try(owner, data) && ledger.balanceOf(owner, token) == amount, "more than the balance moved");
+    }
+
+    function testFuzz_aDepositAbove96BitsIsRefusedAndNeverCut(uint96 first, uint96 more) external {
+        _open(C, first);
+        bool fits = uint256(first) + more <= type(uint96).max;
+        Parties memory p = channels[C];
+        tokens[HONEST].mint(p.owner, more);
+        bytes memory data = abi.encodeCall(
+            ITallyLedger.depositAndOpen, (p.signer, accounts[p.target], p.token, more, uint40(block.timestamp + 1 days))
+        );
+        require(_try(p.owner, data) == fits, "not exactly what fits is taken");
+        (uint96 deposit,,,) = ledger.channel(p.id);
+        require(deposit == (fits ? uint256(first) + more : first), "the deposit was cut");
+    }
+
+    function testFuzz_anExpiryLiesBetweenThePresentOneAndTwoYears(uint40 first, uint40 second) external {
+        Parties memory p = channels[C];
+        first = uint40(_bound(first, block.timestamp + 1, block.timestamp + TERM));
+        vm.prank(p.owner);
+        ledger.open(p.signer, accounts[p.target], p.token, 0, first);
+        bytes memory data = abi.encodeCall(ITallyLedger.open, (p.signer, accounts[p.target], p.token, 0, second));
+        require(_try(p.owner, data) == (second >= first && second <= block.timestamp + TERM), "not exactly what is in range is taken");
+    }
+
+    function testFuzz_aPermitMakesOneDeposit(uint96 amount, uint256 deadline) external {
+        IPermitToken token = IPermitToken(vm.deployCode("TestToken.sol:TestToken"));
+        (uint256 key, uint256 value) = (_keyOf(0), _bound(amount, 0, 1e12));
+        deadline = _bound(deadline, block.timestamp, type(uint256).max);
+        token.mint(accounts[0], value);
+        (uint8 v, bytes32 r, bytes32 s) = _permit(token, key, value, deadline);
+        vm.prank(accounts[0]);
+        ledger.depositWithPermit(address(token), accounts[0], value, deadline, v, r, s);
+        require(ledger.balanceOf(accounts[0], address(token)) == value && token.allowance(accounts[0], address(ledger)) == 0, "not so");
+    }
+
+    /// With an allowance the permit does not matter; without one, only the permit of the caller itself for that much does.
+    function testFuzz_aPermitThatFailsDecidesNothing(uint96 amount, bool allowed, uint256 key, uint8 v, bytes32 r) external {
+        IPermitToken token = IPermitToken(vm.deployCode("TestToken.sol:TestToken"));
+        (address owner, uint256 value) = (accounts[0], _bound(amount, 1, 1e12));
+        token.mint(owner, value);
+        bytes32 s;
+        // a stranger's permit, or noise
+        if (key % 2 == 0) (v, r, s) = _permit(token, _keyOf(STRANGER), value, block.timestamp);
+        if (allowed) {
+            vm.prank(owner);
+            token.approve(address(ledger), value);
+        }
+        bytes memory data = abi.encodeCall(ITallyLedger.depositWithPermit, (address(token), owner, value, block.timestamp, v, r, s));
+        require(_try(owner, data) == allowed, "the permit decided");
+    }
+
+    function testFuzz_aPermitThatSomebodyElseHandsInPaysThatOneNothing(uint96 amount) external {
+        IPermitToken token = IPermitToken(vm.deployCode("TestToken.sol:TestToken"));
+        (address owner, address thief, uint256 value) = (accounts[0], accounts[STRANGER], _bound(amount, 1, 1e12));
+        token.mint(owner, value);
+        (uint8 v, bytes32 r, bytes32 s) = _permit(token, _keyOf(0), value, block.timestamp);
+        bytes memory data = abi.encodeCall(ITallyLedger.depositWithPermit, (address(token), thief, value, block.timestamp, v, r, s));
+        require(!_try(thief, data) && token.balanceOf(owner) == value, "a stranger used the permit");
+        require(_try(owner, abi.encodeCall(ITallyLedger.depositWithPermit, (address(token), owner, value, block.timestamp, v, r, s))));
+    }
+
+    function testFuzz_theTargetKeepsTheRelayFeeAndThePayoutGetsTheRest(uint96 fee, uint96 amount) external {
+        (address target, address payout) = (_targetOf(C), accounts[FIRST_PAYOUT]);
+        amount = uint96(_bound(amount, 1, type(uint96).max));
+        _open(C, amount);
+        require(_try(target, Calls.proposePayout(target, payout)) && _try(payout, Calls.acceptPayout(target)), "no payout");
+        require(_try(payout, abi.encodeCall(ITallyLedger.setMaxRelayFee, (target, channels[C].token, fee))), "no fee");
+        _settle(C, _promise(C, amount, none, false));
+        uint256 kept = fee < amount ? fee : amount;
+        require(ledger.balanceOf(target, channels[C].token) == kept, "the target keeps another fee");
+        require(ledger.balanceOf(payout, channels[C].token) == amount - kept, "the payout gets another rest");
+    }
+
+    function testFuzz_onlyTheProposedAddressAccepts(uint256 who, address proposed) external {
+        address target = _targetOf(C);
+        address caller = accounts[who % ACCOUNTS];
+        require(_try(target, Calls.proposePayout(target, proposed)), "no proposal");
+        require(_try(caller, Calls.acceptPayout(target)) == (caller == proposed), "somebody else accepted");
+    }
+}
