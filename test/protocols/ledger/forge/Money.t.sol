@@ -91,6 +91,18 @@ contract MoneyTest is Bench {
         require(ledger.balanceOf(accounts[0], address(token)) == value && token.allowance(accounts[0], address(ledger)) == 0, "not so");
     }
 
+    function testFuzz_aPermitMakesOneOpening(uint96 amount) external {
+        IPermitToken token = IPermitToken(vm.deployCode("TestToken.sol:TestToken"));
+        (address owner, address target, uint256 value) = (accounts[0], accounts[4], _bound(amount, 0, 1e12));
+        token.mint(owner, value);
+        (uint8 v, bytes32 r, bytes32 s) = _permit(token, _keyOf(0), value, block.timestamp);
+        uint40 expiry = uint40(block.timestamp + 1);
+        vm.prank(owner);
+        ledger.depositAndOpenWithPermit(owner, target, address(token), uint96(value), expiry, block.timestamp, v, r, s);
+        (uint96 deposit,,,) = ledger.channel(ledger.channelId(owner, owner, target, address(token)));
+        require(deposit == value && ledger.balanceOf(owner, address(token)) == 0, "not what was permitted is reserved");
+    }
+
     /// With an allowance the permit does not matter; without one, only the permit of the caller itself for that much does.
     function testFuzz_aPermitThatFailsDecidesNothing(uint96 amount, bool allowed, uint256 key, uint8 v, bytes32 r) external {
         IPermitToken token = IPermitToken(vm.deployCode("TestToken.sol:TestToken"));

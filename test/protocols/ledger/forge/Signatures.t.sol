@@ -94,6 +94,10 @@ contract SignaturesTest is Bench {
         require(_settle(C, row) == row.amount, "the signature itself does not pay");
     }
 
+    function test_theDomainIsThatOfEip712() external view {
+        require(ledger.domainSeparator() == Signing.domain(address(ledger)), "another domain");
+    }
+
     function testFuzz_anyBytesAreNoPromise(bytes32 r, bytes32 vs, uint96 amount, bool named) external {
         Row memory row = Row(named ? channels[C].owner : address(0), amount, none, r, vs);
         require(_settle(C, row) == 0, "noise pays");

@@ -10,8 +10,8 @@ interface Vm {
     function deployCode(string calldata artefact) external returns (address);
     function deployCode(string calldata artefact, bytes calldata constructorArgs) external returns (address);
     function assume(bool condition) external pure;
-    function expectRevert(bytes calldata data) external;
-    function expectRevert(bytes4 selector) external;
+    function load(address account, bytes32 slot) external view returns (bytes32);
+    function store(address account, bytes32 slot, bytes32 value) external;
 }
 
 Vm constant vm = Vm(0x7109709ECfa91a80626fF3989D68f67F5b1DD12D);

@@ -37,6 +37,7 @@ abstract contract World {
     uint256 internal constant SIDES = 5;
     uint256 internal constant CHANNELS = SIDES * TARGETS * TOKENS;
     uint256 internal constant TERM = 730 days;
+    address internal constant FORWARDER = address(0xf0);
 
     /// Returns nothing, as USDT does; takes a fee; takes a fee and calls out.
     uint256 internal constant HONEST = 0;
@@ -48,7 +49,7 @@ abstract contract World {
     Parties[CHANNELS] internal channels;
 
     constructor() {
-        ledger = ITallyLedger(vm.deployCode("TallyLedger.sol:TallyLedger", abi.encode(address(0xf0))));
+        ledger = ITallyLedger(vm.deployCode("TallyLedger.sol:TallyLedger", abi.encode(FORWARDER)));
         tokens[HONEST] = ITestToken(vm.deployCode("WeirdTokens.sol:NoReturnToken"));
         tokens[1] = ITestToken(vm.deployCode("WeirdTokens.sol:FeeToken"));
         tokens[HOOK] = ITestToken(vm.deployCode("WeirdTokens.sol:HookToken"));

@@ -61,6 +61,8 @@ const CONTRACTS = 'protocols/ledger/contracts'
 const FORGE = 'test/protocols/ledger/forge'
 const workplace = join(ROOT, 'node_modules/.cache/forge/mutants')
 const env = {
+  // node takes no TypeScript from below node_modules, so the compiler is called where it really lies
+  FOUNDRY_SOLC: join(ROOT, FORGE, 'solc.ts'),
   FOUNDRY_OUT: 'out',
   FOUNDRY_CACHE_PATH: 'cache',
   FOUNDRY_INVARIANT_RUNS: '40',
