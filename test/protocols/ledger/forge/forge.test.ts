@@ -31,8 +31,12 @@ if (absent !== undefined && !FORGE_EXPECTED) {
         await t.test(`${suite} ${name}`, () => assert.ok(passed, reason))
       }
       const campaigns = results.filter(({ name }) => name.startsWith('invariant_'))
-      assert.deepEqual(campaigns.map(({ name }) => name), ['invariant_everyRuleHolds()'])
-      for (const { calls, reverts } of campaigns) assert.ok(calls >= 50_000 && reverts === 0, `${calls} calls, ${reverts} reverts`)
+      assert.deepEqual(
+        campaigns.map(({ name }) => name),
+        ['invariant_everyRuleHolds()'],
+      )
+      for (const { calls, reverts } of campaigns)
+        assert.ok(calls >= 50_000 && reverts === 0, `${calls} calls, ${reverts} reverts`)
       assert.ok(readRules().length >= 10)
       const fuzz = results.filter(({ name }) => name.startsWith('testFuzz_'))
       assert.ok(fuzz.length > 0 && fuzz.every(({ runs }) => runs >= 1_000), 'a fuzz test ran too little')

@@ -93,7 +93,10 @@ export function readRules(): string[] {
 export function readEnum(file: string, name: string): string[] {
   const source = readFileSync(join(import.meta.dirname, file), 'utf8').replaceAll(/\/\/.*/g, '')
   const body = new RegExp(`enum ${name} \\{([^}]*)\\}`).exec(source)?.[1] ?? ''
-  return body.split(',').map((word) => word.trim()).filter((word) => word !== '')
+  return body
+    .split(',')
+    .map((word) => word.trim())
+    .filter((word) => word !== '')
 }
 
 /** forge prints enums as numbers. */

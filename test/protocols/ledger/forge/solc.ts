@@ -17,7 +17,9 @@ const args = process.argv.slice(2)
 
 if (args.includes('--version')) {
   // forge reads a line of the native compiler's shape
-  process.stdout.write(`solc, the solidity compiler commandline interface\nVersion: ${solc.version().replace('.clang', '.g++')}\n`)
+  process.stdout.write(
+    `solc, the solidity compiler commandline interface\nVersion: ${solc.version().replace('.clang', '.g++')}\n`,
+  )
 } else if (args.includes('--standard-json')) {
   process.stdout.write(solc.compile(readFileSync(0, 'utf8')))
 } else {
