@@ -8,7 +8,7 @@ import { Model, type ModelEvent } from './model.ts'
 import { Cast, type Step, step } from './steps.ts'
 
 /** A longer run takes other seeds; a failure prints the one to run again. */
-const RUNS = Number(process.env.DIFFERENTIAL_RUNS ?? 8)
+const RUNS = Number(process.env.DIFFERENTIAL_RUNS ?? 16)
 const SEED = Number(process.env.DIFFERENTIAL_SEED ?? 20)
 const WEALTH = 400n
 

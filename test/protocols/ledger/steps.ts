@@ -91,8 +91,8 @@ export class Cast {
     this.targets = many('target', TARGETS)
     this.payouts = many('payout', PAYOUTS)
     const signers = many('signer', 1)
-    this.channels = this.owners.flatMap((owner) =>
-      [owner, ...signers].flatMap((signer) => this.targets.map((target) => ({ owner, signer, target, token }))),
+    this.channels = this.owners.flatMap((owner, i) =>
+      (i === 0 ? [owner, ...signers] : [owner]).flatMap((signer) => this.targets.map((target) => ({ owner, signer, target, token }))),
     )
   }
 
@@ -102,35 +102,43 @@ export class Cast {
 
   /** What the step is at this moment of the sequence; nothing for waiting. */
   toCall({ fn, a, b, amount, time, rows }: Step, model: Model, now: bigint): Call | undefined {
-    const parties = pick(this.channels, a)
+    // mostly a channel that is open
+    const open = this.channels.filter((channel) => model.channel(channel).expiry > 0n)
+    const parties = pick(b % 8 === 7 || open.length === 0 ? this.channels : open, a)
     const target = pick(this.targets, a)
     const account = pick(this.accounts, b)
     switch (fn) {
       case 'wait':
         return undefined
       case 'deposit':
-        return { fn, from: pick(this.owners, a), account, amount }
+        // now and then more than the wallet has
+        return { fn, from: pick(this.owners, a), account, amount: b % 8 === 3 ? amount * 9n : amount }
       case 'withdraw':
       case 'transfer':
         return { fn, ...this.spend(a, b, amount, model), to: account }
       case 'open':
-      case 'depositAndOpen':
-        return { fn, parties, amount, expiry: now + time }
+      case 'depositAndOpen': {
+        const any = pick(this.channels, a)
+        const most = fn === 'open' ? model.balance(any.owner) : 80n
+        const expiry = model.channel(any).expiry > now && b % 4 !== 1 ? model.channel(any).expiry + time : now + time
+        return { fn, parties: any, amount: b % 4 === 0 ? amount : amount % (most + 1n), expiry }
+      }
       case 'topUp':
-        return { fn, from: account, parties, amount }
+        return { fn, ...this.spend(a, b, amount, model), parties }
       case 'reclaim':
         return { fn, parties }
       case 'close': {
         const c = model.channel(parties)
-        // mostly in order; else of the epoch before, late, or of any amount
-        const signedEpoch = b % 8 === 0 && c.epoch > 0n ? c.epoch - 1n : c.epoch
+        // mostly in order; else of another epoch, late, or of any amount
+        const signedEpoch = b % 8 === 0 ? c.epoch + 1n : c.epoch
         const final = b % 4 === 1 ? amount : c.settled + (c.deposit === c.settled ? 0n : amount % (c.deposit - c.settled + 1n))
         return { fn, parties, amount: final, deadline: b % 8 === 2 ? now - 1n : now, signedEpoch }
       }
       case 'settle':
         return { fn, row: this.row(rows[0], parties, now) }
       case 'settleBatch': {
-        const ofTarget = this.channels.filter((channel) => channel.target === target)
+        const ofTarget = (b % 8 === 7 ? this.channels : open).filter((channel) => channel.target === target)
+        if (ofTarget.length === 0) return undefined
         return { fn, target, rows: rows.map((row) => this.row(row, pick(ofTarget, row.a), now)) }
       }
       case 'proposePayoutFor':
