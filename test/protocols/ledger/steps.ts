@@ -92,7 +92,9 @@ export class Cast {
     this.payouts = many('payout', PAYOUTS)
     const signers = many('signer', 1)
     this.channels = this.owners.flatMap((owner, i) =>
-      (i === 0 ? [owner, ...signers] : [owner]).flatMap((signer) => this.targets.map((target) => ({ owner, signer, target, token }))),
+      (i === 0 ? [owner, ...signers] : [owner]).flatMap((signer) =>
+        this.targets.map((target) => ({ owner, signer, target, token })),
+      ),
     )
   }
 
