@@ -3,31 +3,22 @@ pragma solidity ^0.8.24;
 
 import {ERC2771Context} from "@openzeppelin/contracts/metatx/ERC2771Context.sol";
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
-import {IERC20Permit} from "@openzeppelin/contracts/token/ERC20/extensions/IERC20Permit.sol";
 import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
 import {Context} from "@openzeppelin/contracts/utils/Context.sol";
 import {Multicall} from "@openzeppelin/contracts/utils/Multicall.sol";
-import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
 import {ITallyLedger} from "./ITallyLedger.sol";
 
-/// What accounts have in the ledger, the only two places where tokens move (_pull and withdraw), and who calls.
-abstract contract Balances is ITallyLedger, ERC2771Context, Multicall, ReentrancyGuardTransient {
+/// What accounts have in the ledger, how it is given away or taken out, and who calls.
+abstract contract Balances is ITallyLedger, ERC2771Context, Multicall {
     using SafeERC20 for IERC20;
 
-    mapping(address account => mapping(address token => uint256)) private _balances;
-
-    /// @inheritdoc ITallyLedger
-    function deposit(address token, address account, uint256 amount) public {
-        if (account == address(0)) revert InvalidAddress(account);
-        uint256 received = _pull(token, account, amount);
-        _credit(account, token, received);
+    /// One slot, so that paying a target that has no other payout looks at nothing but the balance that it changes.
+    struct Account {
+        uint96 balance;
+        address payout; // who is credited when this account is paid as a target; zero: itself
     }
 
-    /// @inheritdoc ITallyLedger
-    function depositWithPermit(address token, address account, uint256 amount, uint256 deadline, uint8 v, bytes32 r, bytes32 s) external {
-        _tryPermit(token, amount, deadline, v, r, s);
-        deposit(token, account, amount);
-    }
+    mapping(address account => mapping(address token => Account)) internal _accounts;
 
     /// @inheritdoc ITallyLedger
     function withdraw(address token, address to, uint256 amount) external {
@@ -49,36 +40,27 @@ abstract contract Balances is ITallyLedger, ERC2771Context, Multicall, Reentranc
 
     /// @inheritdoc ITallyLedger
     function balanceOf(address account, address token) external view returns (uint256) {
-        return _balances[account][token];
+        return _accounts[account][token].balance;
     }
 
     // ------------------------------------------------------------------------------------------------ inside
 
-    /// Takes tokens from the caller, and from nobody else, and answers what arrived.
-    /// This is the one place where tokens move before the state is written, since what arrives decides what is written. Hence the
-    /// guard: a token that calls out while it moves could else count an inner deposit a second time in the outer difference.
-    function _pull(address token, address account, uint256 amount) internal nonReentrant returns (uint256 received) {
-        uint256 before = IERC20(token).balanceOf(address(this));
-        IERC20(token).safeTransferFrom(_msgSender(), address(this), amount);
-        received = IERC20(token).balanceOf(address(this)) - before;
-        emit Deposited(token, account, received);
-    }
-
-    /// A permit that fails is no failure: somebody may have handed it in first, and then the allowance is there.
-    function _tryPermit(address token, uint256 amount, uint256 deadline, uint8 v, bytes32 r, bytes32 s) internal {
-        try IERC20Permit(token).permit(_msgSender(), address(this), amount, deadline, v, r, s) {} catch {}
-    }
-
     function _debit(address account, address token, uint256 amount) internal {
-        uint256 balance = _balances[account][token];
+        Account storage a = _accounts[account][token];
+        uint96 balance = a.balance;
         if (balance < amount) revert InsufficientBalance(account, token, balance, amount);
         unchecked {
-            _balances[account][token] = balance - amount; // checked just above
+            a.balance = balance - uint96(amount); // checked just above
         }
     }
 
     function _credit(address account, address token, uint256 amount) internal {
-        _balances[account][token] += amount;
+        Account storage a = _accounts[account][token];
+        uint96 balance = a.balance;
+        if (amount > type(uint96).max - balance) revert BalanceTooLarge(account, token, amount);
+        unchecked {
+            a.balance = balance + uint96(amount); // checked just above
+        }
     }
 
     // ------------------------------------------------------------------------------------------------ who calls (EIP-2771)

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.24;
 
+import {ITallyLedger} from "../ITallyLedger.sol";
+
 /// The conditional part of a promise: {anchor, unit, steps, expiry} each. A word that hashes k <= steps times to the anchor is worth k * unit.
 ///
 /// The signed list has 51 bytes a lock:  anchor 32 | unit 12 | steps 2 | expiry 5.
@@ -15,7 +17,7 @@ library Locks {
 
     /// What the shown locks are worth now, and the hash that the promise carries for them (zero for none).
     /// Not ok: part of a lock, more than 64 locks, more than 1,024 steps, or k > steps.
-    function worth(bytes calldata shown) internal view returns (bool ok, uint256 value, bytes32 hash) {
+    function worth(bytes calldata shown) internal returns (bool ok, uint256 value, bytes32 hash) {
         if (shown.length == 0) return (true, 0, 0);
         uint256 count = shown.length / SHOWN_BYTES;
         if (shown.length != count * SHOWN_BYTES || count > MAX_LOCKS) return (false, 0, 0);
@@ -27,7 +29,10 @@ library Locks {
             uint256 steps = uint16(bytes2(lock[46:48]));
             uint256 expiry = uint40(bytes5(lock[48:53]));
             if (steps > MAX_STEPS || k > steps) return (false, 0, 0);
-            _write(signed, i * SIGNED_BYTES, _walk(bytes32(lock[:32]), k), lock[34:53]);
+            bytes32 anchor = _walk(bytes32(lock[:32]), k);
+            _write(signed, i * SIGNED_BYTES, anchor, lock[34:53]);
+            // also for a row that is skipped in the end: that the word leads to the anchor is true whoever says it
+            if (k != 0) emit ITallyLedger.WordShown(anchor, bytes32(lock[:32]), uint16(k));
             if (expiry == 0 || expiry > block.timestamp) value += k * unit; // at most 64 * 1024 * 2^96: no overflow
         }
         return (true, value, keccak256(signed));

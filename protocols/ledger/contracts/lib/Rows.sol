@@ -4,7 +4,7 @@ pragma solidity ^0.8.24;
 import {ITallyLedger} from "../ITallyLedger.sol";
 import {Locks} from "./Locks.sol";
 
-/// The packed rows of settleBatch, and the packed rows of its log.
+/// The packed rows in which promises are settled, and the entries of their logs.
 ///
 /// A row:  flags 1 | amount 12 | r 32 | vs 32 | [owner 20] | [count 1 | count * 53 bytes of shown locks]
 /// Everything is read through slices of the argument itself: a row that ends early reverts, it never runs on into what follows
@@ -51,17 +51,16 @@ library Rows {
         }
     }
 
-    /// One entry of the Settled log: the first 20 bytes of the channel's id and its new settled amount.
+    /// One entry of a log: the first 20 bytes of the channel's id and its new settled amount.
     function entry(bytes32 id, uint256 settled) internal pure returns (bytes32) {
         return bytes32(bytes20(id)) | bytes32(settled);
     }
 
-    /// The first `count` entries as bytes.
-    function pack(bytes32[] memory entries, uint256 count) internal pure returns (bytes memory packed) {
-        // an array of words and a bytes string are laid out alike, but for what the length counts
+    /// The same array with its first `count` entries only.
+    function cut(bytes32[] memory entries, uint256 count) internal pure returns (bytes32[] memory) {
         assembly ("memory-safe") {
-            packed := entries
-            mstore(packed, mul(count, 0x20))
+            mstore(entries, count)
         }
+        return entries;
     }
 }
