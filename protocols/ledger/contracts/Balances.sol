@@ -7,18 +7,18 @@ import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol
 import {Context} from "@openzeppelin/contracts/utils/Context.sol";
 import {Multicall} from "@openzeppelin/contracts/utils/Multicall.sol";
 import {ITallyLedger} from "./ITallyLedger.sol";
+import {Account} from "./lib/Accounts.sol";
 
 /// What accounts have in the ledger, how it is given away or taken out, and who calls.
 abstract contract Balances is ITallyLedger, ERC2771Context, Multicall {
     using SafeERC20 for IERC20;
 
-    /// One slot, so that paying a target that has no other payout looks at nothing but the balance that it changes.
-    struct Account {
-        uint96 balance;
-        address payout; // who is credited when this account is paid as a target; zero: itself
+    /// Only a struct can be held by reference, which spares the hash of the mapping's keys at each use.
+    struct AccountSlot {
+        Account account;
     }
 
-    mapping(address account => mapping(address token => Account)) internal _accounts;
+    mapping(address account => mapping(address token => AccountSlot)) internal _accounts;
 
     /// @inheritdoc ITallyLedger
     function withdraw(address token, address to, uint256 amount) external {
@@ -40,27 +40,21 @@ abstract contract Balances is ITallyLedger, ERC2771Context, Multicall {
 
     /// @inheritdoc ITallyLedger
     function balanceOf(address account, address token) external view returns (uint256) {
-        return _accounts[account][token].balance;
+        return _accounts[account][token].account.balance();
     }
 
     // ------------------------------------------------------------------------------------------------ inside
 
     function _debit(address account, address token, uint256 amount) internal {
-        Account storage a = _accounts[account][token];
-        uint96 balance = a.balance;
-        if (balance < amount) revert InsufficientBalance(account, token, balance, amount);
-        unchecked {
-            a.balance = balance - uint96(amount); // checked just above
-        }
+        AccountSlot storage slot = _accounts[account][token];
+        Account a = slot.account;
+        if (a.balance() < amount) revert InsufficientBalance(account, token, a.balance(), amount);
+        slot.account = a.minus(amount);
     }
 
     function _credit(address account, address token, uint256 amount) internal {
-        Account storage a = _accounts[account][token];
-        uint96 balance = a.balance;
-        if (amount > type(uint96).max - balance) revert BalanceTooLarge(account, token, amount);
-        unchecked {
-            a.balance = balance + uint96(amount); // checked just above
-        }
+        AccountSlot storage slot = _accounts[account][token];
+        slot.account = slot.account.plus(amount);
     }
 
     // ------------------------------------------------------------------------------------------------ who calls (EIP-2771)

@@ -51,13 +51,13 @@ interface ITallyLedger {
 
     /// One promise, or a close, was credited to the balance of `payout`. An entry is the first 20 bytes of the channel's id and the
     /// channel's new settled amount (12 bytes). What the payout let the target keep for a relay is part of the settled amount.
-    event Settled(address indexed target, address indexed token, address indexed payout, bytes32 entry);
+    event Settled(address indexed target, address indexed token, address payout, bytes32 entry);
 
     /// As Settled, for a payment that was sent to the payout's wallet and not to its balance.
     event SettledToWallet(address indexed target, address indexed token, bytes32 entry);
 
     /// As Settled, with an entry for each promise of a batch that was paid.
-    event BatchSettled(address indexed target, address indexed token, address indexed payout, bytes32[] entries);
+    event BatchSettled(address indexed target, address indexed token, address payout, bytes32[] entries);
 
     /// Somebody settled, or tried to, with a word that hashes `k` >= 1 times to `anchor`. Of a lock that was shown deeper each time, the
     /// largest k counts. Whoever has promised something under the same anchor learns here how much of it is earned.
@@ -80,7 +80,7 @@ interface ITallyLedger {
     error InvalidAddress(address given);
     error InsufficientBalance(address account, address token, uint256 balance, uint256 needed);
     /// With `amount` more, the balance would not fit 96 bits.
-    error BalanceTooLarge(address account, address token, uint256 amount);
+    error BalanceTooLarge(uint256 balance, uint256 amount);
     /// An authorization was taken, and no tokens came.
     error NothingReceived(address token);
     /// With `amount` more, the channel's cumulative deposit would not fit 96 bits.

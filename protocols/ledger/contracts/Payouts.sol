@@ -6,6 +6,7 @@ import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
 import {SignatureChecker} from "@openzeppelin/contracts/utils/cryptography/SignatureChecker.sol";
 import {Balances} from "./Balances.sol";
 import {ITallyLedger} from "./ITallyLedger.sol";
+import {Account} from "./lib/Accounts.sol";
 import {Promises} from "./lib/Promises.sol";
 
 /// Who is credited when a target is paid.
@@ -52,7 +53,7 @@ abstract contract Payouts is Balances, EIP712 {
 
     /// @inheritdoc ITallyLedger
     function payoutOf(address target, address token) public view returns (address) {
-        address payout = _accounts[target][token].payout;
+        address payout = _accounts[target][token].account.payout();
         return payout == address(0) ? target : payout;
     }
 
@@ -75,8 +76,15 @@ abstract contract Payouts is Balances, EIP712 {
 
     /// Credits the target's payout, less what that payout lets the target keep for a relay.
     function _creditPayout(address target, address token, uint256 paid) internal returns (address payout) {
-        payout = payoutOf(target, token);
-        _credit(payout, token, paid - _keepRelayFee(payout, target, token, paid));
+        AccountSlot storage slot = _accounts[target][token];
+        Account a = slot.account;
+        payout = a.payout();
+        if (payout != address(0)) {
+            _credit(payout, token, paid - _keepRelayFee(payout, target, token, paid));
+        } else {
+            payout = target;
+            slot.account = a.plus(paid);
+        }
     }
 
     /// Credits to the target what its payout lets it keep of `paid`, and answers how much that is.
@@ -92,7 +100,8 @@ abstract contract Payouts is Balances, EIP712 {
         if (payout == address(0) || p.payout != payout) revert NotProposed(target, token, payout);
         p.payout = address(0);
         ++p.nonce;
-        _accounts[target][token].payout = payout;
+        AccountSlot storage slot = _accounts[target][token];
+        slot.account = slot.account.withPayout(payout);
         emit PayoutAccepted(target, token, payout);
     }
 
