@@ -79,20 +79,15 @@ abstract contract Payouts is Balances, EIP712 {
         AccountSlot storage slot = _accounts[target][token];
         Account a = slot.account;
         payout = a.payout();
-        if (payout != address(0)) {
-            _credit(payout, token, paid - _keepRelayFee(payout, target, token, paid));
-        } else {
+        if (payout == address(0)) {
             payout = target;
             slot.account = a.plus(paid);
+        } else {
+            uint256 fee = _maxRelayFees[payout][target][token];
+            if (fee > paid) fee = paid;
+            if (fee != 0) slot.account = a.plus(fee);
+            _credit(payout, token, paid - fee);
         }
-    }
-
-    /// Credits to the target what its payout lets it keep of `paid`, and answers how much that is.
-    function _keepRelayFee(address payout, address target, address token, uint256 paid) internal returns (uint256 fee) {
-        if (payout == target) return 0;
-        fee = _maxRelayFees[payout][target][token];
-        if (fee > paid) fee = paid;
-        if (fee != 0) _credit(target, token, fee);
     }
 
     function _acceptPayout(address target, address token, address payout) private {
@@ -101,13 +96,15 @@ abstract contract Payouts is Balances, EIP712 {
         p.payout = address(0);
         ++p.nonce;
         AccountSlot storage slot = _accounts[target][token];
-        slot.account = slot.account.withPayout(payout);
+        slot.account = slot.account.withPayout(payout == target ? address(0) : payout);
         emit PayoutAccepted(target, token, payout);
     }
 
-    function _requirePayout(address target, address token) private view returns (address payout) {
+    /// The caller, who has to be the payout in force.
+    function _requirePayout(address target, address token) internal view returns (address payout) {
+        address caller = _msgSender();
         payout = payoutOf(target, token);
-        if (_msgSender() != payout) revert NotThePayout(_msgSender(), target, token);
+        if (caller != payout) revert NotThePayout(caller, target, token);
     }
 
     function _requireSigner(address expected, bytes32 digest, bytes calldata signature) internal pure {

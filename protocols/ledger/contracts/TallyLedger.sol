@@ -128,14 +128,11 @@ contract TallyLedger is Deposits, Payouts {
 
     /// @inheritdoc ITallyLedger
     function settleToWallet(address target, address token, bytes calldata row) external returns (uint256 paid) {
-        address payout = payoutOf(target, token);
-        // the payer has promises too, and shall not choose where the money goes
-        if (_msgSender() != payout && _msgSender() != target) revert NotThePayout(_msgSender(), target, token);
+        address payout = _requirePayout(target, token);
         bytes32 entry;
         (entry, paid) = _takeOne(target, token, row);
-        uint256 fee = _keepRelayFee(payout, target, token, paid);
-        emit SettledToWallet(target, token, entry);
-        IERC20(token).safeTransfer(payout, paid - fee);
+        emit SettledToWallet(entry);
+        IERC20(token).safeTransfer(payout, paid);
     }
 
     /// @inheritdoc ITallyLedger
@@ -238,20 +235,26 @@ contract TallyLedger is Deposits, Payouts {
         private
         returns (bytes32 id, uint256 settled, uint256 paid, uint256 next)
     {
+        uint256 head;
+        (head, next) = Rows.head(rows, position, index);
         address owner;
-        uint96 amount;
-        bytes calldata locks;
-        bytes32 r;
-        bytes32 vs;
-        (owner, amount, locks, r, vs, next) = Rows.read(rows, position, index);
-        (bool ok, uint256 value, bytes32 locksHash) = Locks.worth(locks);
-        if (!ok) return (0, 0, 0, next);
-        id = scratch.channelOf(owner, amount, locksHash, r, vs);
+        uint256 shown;
+        bytes32 locksHash;
+        if (Rows.hasOwner(head)) (owner, next) = Rows.owner(rows, next, index);
+        if (Rows.hasLocks(head)) {
+            bytes calldata locks;
+            (locks, next) = Rows.locks(rows, next, index);
+            bool ok;
+            (ok, shown, locksHash) = Locks.worth(locks);
+            if (!ok) return (0, 0, 0, next);
+        }
+        uint96 amount = Rows.amountOf(head);
+        id = scratch.channelOf(owner, amount, locksHash, Rows.signature(rows, position));
         Slot storage slot = _channels[id];
         Channel c = slot.channel;
         uint256 before = c.settled();
         unchecked {
-            settled = value + amount; // less than 2^113
+            settled = shown + amount; // less than 2^113
             if (settled > c.deposit()) settled = c.deposit();
             if (settled <= before) return (id, 0, 0, next);
             paid = settled - before;
