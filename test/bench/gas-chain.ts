@@ -48,9 +48,9 @@ export class GasChain {
     return BigInt(START) + YEAR
   }
 
-  async settle(p: Parties, amount: bigint, locks?: readonly ShownLock[], fn = 'settle'): Promise<number> {
+  async settle(p: Parties, amount: bigint, locks?: readonly ShownLock[]): Promise<number> {
     const row = await signedShortRow(p, amount, locks)
-    return (await this.chain.ledger.send(p.target.address, fn, p.target.address, p.token, row)).gas
+    return (await this.chain.ledger.send(p.target.address, 'settle', p.target.address, p.token, row)).gas
   }
 
   /** A lock of 256 steps, shown up to step k. */

@@ -60,7 +60,7 @@ abstract contract Balances is ITallyLedger, ERC2771Context, Multicall {
     // ------------------------------------------------------------------------------------------------ who calls (EIP-2771)
 
     function _msgSender() internal view override(Context, ERC2771Context) returns (address) {
-        return ERC2771Context._msgSender();
+        return isTrustedForwarder(msg.sender) ? ERC2771Context._msgSender() : msg.sender;
     }
 
     function _msgData() internal view override(Context, ERC2771Context) returns (bytes calldata) {

@@ -53,7 +53,7 @@ interface ITallyLedger {
     /// channel's new settled amount (12 bytes). What the payout let the target keep for a relay is part of the settled amount.
     event Settled(address indexed target, address indexed token, address payout, bytes32 entry);
 
-    /// As Settled, for a payment that was sent to the payout's wallet and not to its balance: the token's own log says which.
+    /// As Settled, for a payment that was sent to the target's wallet and not to its balance. The token's own log stands beside it.
     event SettledToWallet(bytes32 entry);
 
     /// As Settled, with an entry for each promise of a batch that was paid.
@@ -186,9 +186,9 @@ interface ITallyLedger {
     /// gives the anchor.
     function settle(address target, address token, bytes calldata row) external returns (uint256 paid);
 
-    /// settle(), and sends the payment to the payout's wallet instead of its balance. Only the payout itself may call,
-    /// for nobody else shall choose where its money goes.
-    function settleToWallet(address target, address token, bytes calldata row) external returns (uint256 paid);
+    /// settle() for the caller as the target, sent to its wallet instead of its balance. Only a target that is its own payout can do so;
+    /// another payout joins settle() and withdraw() by multicall.
+    function settleToWallet(address token, bytes calldata row) external returns (uint256 paid);
 
     /// Settles promises of many owners to one target in one token: rows one after the other. A row that cannot be paid is skipped and
     /// reported. Only rows that end early, or unknown flags, revert. Returns 0 when no row pays.

@@ -101,7 +101,7 @@ abstract contract Payouts is Balances, EIP712 {
     }
 
     /// The caller, who has to be the payout in force.
-    function _requirePayout(address target, address token) internal view returns (address payout) {
+    function _requirePayout(address target, address token) private view returns (address payout) {
         address caller = _msgSender();
         payout = payoutOf(target, token);
         if (caller != payout) revert NotThePayout(caller, target, token);

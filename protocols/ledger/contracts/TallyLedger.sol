@@ -127,12 +127,13 @@ contract TallyLedger is Deposits, Payouts {
     }
 
     /// @inheritdoc ITallyLedger
-    function settleToWallet(address target, address token, bytes calldata row) external returns (uint256 paid) {
-        address payout = _requirePayout(target, token);
+    function settleToWallet(address token, bytes calldata row) external returns (uint256 paid) {
+        address target = _msgSender();
+        if (payoutOf(target, token) != target) revert NotThePayout(target, target, token);
         bytes32 entry;
         (entry, paid) = _takeOne(target, token, row);
         emit SettledToWallet(entry);
-        IERC20(token).safeTransfer(payout, paid);
+        IERC20(token).safeTransfer(target, paid);
     }
 
     /// @inheritdoc ITallyLedger
