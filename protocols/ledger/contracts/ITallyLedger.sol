@@ -54,7 +54,7 @@ interface ITallyLedger {
     event Settled(address indexed target, address indexed token, address payout, bytes32 entry);
 
     /// As Settled, for a payment that was sent to the target's wallet and not to its balance. The token's own log stands beside it.
-    event SettledToWallet(bytes32 entry);
+    event SettledDirect(bytes32 entry);
 
     /// As Settled, with an entry for each promise of a batch that was paid.
     event BatchSettled(address indexed target, address indexed token, address payout, bytes32[] entries);
@@ -188,7 +188,7 @@ interface ITallyLedger {
 
     /// settle() for the caller as the target, sent to its wallet instead of its balance. Only a target that is its own payout can do so;
     /// another payout joins settle() and withdraw() by multicall.
-    function settleToWallet(address token, bytes calldata row) external returns (uint256 paid);
+    function settleDirect(address token, bytes calldata row) external returns (uint256 paid);
 
     /// Settles promises of many owners to one target in one token: rows one after the other. A row that cannot be paid is skipped and
     /// reported. Only rows that end early, or unknown flags, revert. Returns 0 when no row pays.

@@ -127,12 +127,12 @@ contract TallyLedger is Deposits, Payouts {
     }
 
     /// @inheritdoc ITallyLedger
-    function settleToWallet(address token, bytes calldata row) external returns (uint256 paid) {
+    function settleDirect(address token, bytes calldata row) external returns (uint256 paid) {
         address target = _msgSender();
         if (payoutOf(target, token) != target) revert NotThePayout(target, target, token);
         bytes32 entry;
         (entry, paid) = _takeOne(target, token, row);
-        emit SettledToWallet(entry);
+        emit SettledDirect(entry);
         IERC20(token).safeTransfer(target, paid);
     }
 
