@@ -57,7 +57,7 @@ interface ITallyLedger {
     event SettledDirect(bytes32 entry);
 
     /// As Settled, with an entry for each promise of a batch that was paid.
-    event BatchSettled(address indexed target, address indexed token, address payout, bytes32[] entries);
+    event BatchSettled(address indexed target, address indexed token, address payout, bytes32[] paidRows);
 
     /// Somebody settled, or tried to, with a word that hashes `k` >= 1 times to `anchor`. Of a lock that was shown deeper each time, the
     /// largest k counts. Whoever has promised something under the same anchor learns here how much of it is earned.

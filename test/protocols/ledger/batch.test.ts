@@ -3,7 +3,7 @@ import { after, before, describe, test } from 'node:test'
 import { concat, dataLength, dataSlice, hexlify, randomBytes, toBeHex } from 'ethers'
 import fc from 'fast-check'
 import { type Chain, type Done, newWallet, openChannel, type Parties, readBalance, readChannel, startChain } from './fixture.ts'
-import { encodeRow, type ShownLock, signedRow, signedShortRow, signPromise, walk } from './messages.ts'
+import { encodeRow, logEntry, type ShownLock, signedRow, signedShortRow, signPromise, walk } from './messages.ts'
 
 const UNKNOWN = 1n
 const NOTHING_NEW = 2n
@@ -35,15 +35,14 @@ describe('ledger batches', () => {
     chain.ledger.send(anyone, 'settleBatch', p.target.address, p.token, concat(rows))
   const skipped = (done: Done): bigint[][] =>
     done.events.filter((e) => e.name === 'RowSkipped').map((e) => [e.args.index, e.args.reason])
-  const logged = (p: Parties, settled: bigint): string => concat([dataSlice(p.id, 0, 20), toBeHex(settled, 12)])
 
   test('promises of many owners to one target are paid in one transaction, with one log', async () => {
     const [a, b, c] = (await openMany(3)) as [Parties, Parties, Parties]
     const done = await settle(a, await signedRow(a, 10n), await signedRow(b, 20n), await signedRow(c, 30n))
-    const rows = concat([logged(a, 10n), logged(b, 20n), logged(c, 30n)])
+    const entries = [logEntry(a, 10n), logEntry(b, 20n), logEntry(c, 30n)]
     assert.deepEqual(
-      done.events.map((e) => [e.name, ...e.args]),
-      [['Settled', a.target.address, a.token, a.target.address, 60n, rows]],
+      done.events.map((e) => [e.name, ...e.args.toArray(true)]),
+      [['BatchSettled', a.target.address, a.token, a.target.address, entries]],
     )
     assert.equal(await readBalance(chain, a.target.address), 60n)
   })
@@ -99,7 +98,7 @@ describe('ledger batches', () => {
     ]
     assert.deepEqual(skipped(done), reasons)
     const settled = done.events.at(-1)
-    assert.deepEqual([settled?.args.paid, settled?.args.rows], [40n, concat([logged(a, 10n), logged(c, 30n)])])
+    assert.deepEqual(settled?.args.toArray(true)[3], [logEntry(a, 10n), logEntry(c, 30n)])
     assert.equal(await readBalance(chain, a.target.address), 60n)
   })
 

@@ -3,7 +3,7 @@ import { after, before, describe, test } from 'node:test'
 import { concat, type Wallet } from 'ethers'
 import fc from 'fast-check'
 import { type Chain, fundWallet, LEDGER, newParties, newWallet, readBalance, readChannel, startChain } from './fixture.ts'
-import { signClose, signedRow, signPromise } from './messages.ts'
+import { settleCall, signClose, signedRow } from './messages.ts'
 import { Model, type Step } from './model.ts'
 
 const OWNERS = 2
@@ -122,7 +122,10 @@ describe('ledger invariants', () => {
         if (next.kind === 'open') return [o, 'open', [s, t, token, next.amount, time + next.term]]
         if (next.kind === 'topUp') return [pick(owners, next.by).address, 'topUp', [o, s, t, token, next.amount]]
         if (next.kind === 'reclaim') return [o, 'reclaim', [s, t, token]]
-        if (next.kind === 'settle') return [t, 'settle', [o, t, token, next.amount, '0x', await signPromise(p, next.amount)]]
+        if (next.kind === 'settle') {
+          const [fn, ...args] = await settleCall(p, next.amount)
+          return [t, fn, args]
+        }
         const { epoch } = model.channel(next.owner, next.target)
         return [o, 'close', [s, t, token, next.amount, time, await signClose(p, next.amount, time, epoch)]]
       }

@@ -15,7 +15,7 @@ import {
   startChain,
   YEAR,
 } from './fixture.ts'
-import { signClose, signedRow, signPromise } from './messages.ts'
+import { settleCall, signClose, signedRow } from './messages.ts'
 
 describe('ledger and the tokens there are', () => {
   let chain: Chain
@@ -149,12 +149,12 @@ describe('ledger and the tokens there are', () => {
       await newAttacker(0n)
       const p: Parties = await newParties(chain, { token: token.address })
       // the attacker is the payout of the target: it is called while its money moves
-      await chain.ledger.send(p.target.address, 'proposePayout', attacker.address)
-      await attacker.send(newWallet().address, 'attack', chain.ledger.data('acceptPayout', p.target.address), '0x')
+      await chain.ledger.send(p.target.address, 'proposePayout', p.target.address, p.token, attacker.address)
+      await attacker.send(newWallet().address, 'attack', chain.ledger.data('acceptPayout', p.target.address, p.token), '0x')
       await fundBalance(chain, p.owner.address, 100n, token)
       const expiry = (await chain.now()) + YEAR
       await chain.ledger.send(p.owner.address, 'open', p.signer.address, p.target.address, p.token, 99n, expiry)
-      const settle = chain.ledger.data('settle', p.owner.address, p.target.address, p.token, 50n, '0x', await signPromise(p, 50n))
+      const settle = chain.ledger.data(...(await settleCall(p, 50n)))
       const withdraw = chain.ledger.data('withdraw', p.token, attacker.address, 50n)
       const { innerWorked } = await attack(chain.ledger.data('multicall', [settle, withdraw]), settle)
       assert.equal(innerWorked, false)
