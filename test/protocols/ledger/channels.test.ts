@@ -199,16 +199,21 @@ describe('ledger channels', () => {
     assert.equal(await readBalance(chain, p.target.address), 70n)
   })
 
-  test('a deposit beyond 96 bits is refused', async () => {
-    const big = await chain.deploy('test/FeeToken')
-    const owner = newWallet()
-    await big.send(owner.address, 'mint', owner.address, 2n ** 99n)
-    await big.send(owner.address, 'approve', chain.ledger.address, 2n ** 256n - 1n)
-    await chain.ledger.send(owner.address, 'deposit', big.address, owner.address, 2n ** 98n)
+  test('a reservation and a balance each end at 96 bits', async () => {
+    const big = await chain.deploy('test/NoReturnToken')
+    const owner = newWallet().address
+    await big.send(owner, 'mint', owner, 2n ** 99n)
+    await big.send(owner, 'approve', chain.ledger.address, 2n ** 256n - 1n)
+    const deposit = ['deposit', big.address, owner] as const
+    await chain.ledger.send(owner, ...deposit, MAX96)
+    const { name, args: values } = await chain.ledger.fails(owner, ...deposit, 1n)
+    assert.deepEqual([name, ...values], ['BalanceTooLarge', MAX96, 1n])
+    assert.equal((await chain.ledger.fails(owner, ...deposit, 2n ** 98n)).name, 'BalanceTooLarge')
     const expiry = (await chain.now()) + 1000n
     const args = [newWallet().address, newWallet().address, big.address]
-    await chain.ledger.send(owner.address, 'open', ...args, MAX96, expiry)
-    assert.equal((await chain.ledger.fails(owner.address, 'open', ...args, 1n, expiry)).name, 'DepositTooLarge')
+    await chain.ledger.send(owner, 'open', ...args, MAX96, expiry)
+    await chain.ledger.send(owner, ...deposit, 1n)
+    assert.equal((await chain.ledger.fails(owner, 'open', ...args, 1n, expiry)).name, 'DepositTooLarge')
   })
 
   test('the epochs of a channel never wrap: when they are used up it opens no more, and its last reservation is still paid back', async () => {

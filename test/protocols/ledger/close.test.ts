@@ -163,7 +163,7 @@ describe('ledger close', () => {
       const p = await openChannel(chain, 100n)
       const deadline = await soon()
       const whole = await signClose(p, 90n, deadline, 0n)
-      const wrong = ['0x', dataSlice(whole, 0, 63), dataSlice(whole, 0, 64), concat([whole, '0x00']), concat([whole, whole])]
+      const wrong = ['0x', dataSlice(whole, 0, 63), concat([whole, '0x00']), concat([whole, whole])]
       for (const signature of wrong) await refuse(p, 90n, deadline, signature)
       for (const form of [(text: string) => text, compact]) {
         // both parities of v, by trying several amounts
