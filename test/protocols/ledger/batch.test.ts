@@ -150,6 +150,27 @@ describe('ledger batches', () => {
     )
   })
 
+  test('several targets of one operator are settled in one transaction, which withdraws what their payout got', async () => {
+    const payout = newWallet().address
+    const [a, b] = (await openMany(2)) as [Parties, Parties]
+    const [c] = (await openMany(1)) as [Parties]
+    for (const { target, token } of [a, c]) {
+      await chain.ledger.send(target.address, 'proposePayout', target.address, token, payout)
+      await chain.ledger.send(payout, 'acceptPayout', target.address, token)
+    }
+    const word = hexlify(randomBytes(32))
+    const lock: ShownLock = { anchor: walk(word, 2), unit: 5n, steps: 8, expiry: 0n, word, k: 2 }
+    const rows = concat([await signedRow(a, 10n), await signedRow(a, 10n), await signedRow(b, 20n, [lock])])
+    const calls = [
+      chain.ledger.data('settleBatch', a.target.address, a.token, rows),
+      chain.ledger.data('settleBatch', c.target.address, c.token, await signedRow(c, 7n)),
+      chain.ledger.data('withdraw', a.token, payout, 47n),
+    ]
+    const done = await chain.ledger.send(payout, 'multicall', calls)
+    assert.deepEqual(skipped(done), [[1n, NOTHING_NEW]])
+    assert.deepEqual([await readBalance(chain, payout), (await chain.token.read('balanceOf', payout))[0]], [0n, 47n])
+  })
+
   test('rows that end early revert, wherever they are cut', async () => {
     const [a] = (await openMany(1)) as [Parties]
     const word = hexlify(randomBytes(32))
