@@ -14,10 +14,10 @@ const TYPES = {
   ],
 }
 
-/** A call of the ledger, signed for the forwarder of the chain: the argument of `execute`. */
-export async function forwardRequest(chain: Chain, from: Wallet, data: string): Promise<unknown[]> {
+/** A call of the ledger, signed for the forwarder of the chain: the argument of `execute`. Good for an hour, or until `until`. */
+export async function forwardRequest(chain: Chain, from: Wallet, data: string, until?: bigint): Promise<unknown[]> {
   const [nonce] = await chain.forwarder.read('nonces', from.address)
-  const deadline = (await chain.now()) + 3600n
+  const deadline = until ?? (await chain.now()) + 3600n
   const request = { from: from.address, to: chain.ledger.address, value: 0n, gas: 1_000_000n, nonce, deadline, data }
   const domain = { name: 'TallystickForwarder', version: '1', chainId: 31337, verifyingContract: chain.forwarder.address }
   const signature = await from.signTypedData(domain, TYPES, request)
