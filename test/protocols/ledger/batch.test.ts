@@ -102,6 +102,20 @@ describe('ledger batches', () => {
     assert.equal(await readBalance(chain, a.target.address), 60n)
   })
 
+  test('a word that a skipped row shows is told all the same: it leads to its anchor whoever says so', async () => {
+    const [a] = (await openMany(1)) as [Parties]
+    const word = hexlify(randomBytes(32))
+    const lock: ShownLock = { anchor: walk(word, 3), unit: 5n, steps: 8, expiry: 0n, word, k: 3 }
+    const forged = encodeRow(1n, await signPromise(a, 1n, [lock], { by: newWallet() }), { owner: a.owner.address, locks: [lock] })
+    assert.deepEqual(
+      (await settle(a, forged)).events.map((e) => [e.name, ...e.args]),
+      [
+        ['WordShown', lock.anchor, word, 3n],
+        ['RowSkipped', a.target.address, a.token, 0n, UNKNOWN],
+      ],
+    )
+  })
+
   test('a failing recovery does not lend the signer of the row before', async () => {
     const [a, b] = (await openMany(2)) as [Parties, Parties]
     const garbage = `0x${'ff'.repeat(64)}`

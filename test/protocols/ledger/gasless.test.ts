@@ -66,6 +66,21 @@ describe('ledger without the chain’s own coin', () => {
     assert.deepEqual([await balanceOf(owner.address), await walletOf(owner.address)], [0n, 1000n - 600n + left - FEE])
   })
 
+  test('who takes the authorization out of a relayed request and hands it in first, does for nothing what the signer wanted', async () => {
+    const p = await newParties(chain, { token: token.address })
+    const { owner, signer, target } = p
+    await token.send(relay, 'mint', owner.address, 500n)
+    const expiry = (await chain.now()) + YEAR
+    const opening = await authorize(owner, token.address, 500n, openNonce(signer.address, target.address, token.address, expiry))
+    const call = ['depositAndOpenWithAuthorization', signer.address, target.address, token.address, expiry, opening] as const
+    const calls = [chain.ledger.data(...call), chain.ledger.data('transfer', token.address, relay, FEE)]
+    const request = await forwardRequest(chain, owner, chain.ledger.data('multicall', calls))
+    const sniper = newWallet().address
+    await chain.ledger.send(sniper, ...call)
+    await chain.forwarder.fails(relay, 'execute', request)
+    assert.deepEqual([(await readChannel(chain, p.id)).deposit, await balanceOf(sniper)], [500n, 0n])
+  })
+
   test('a channel is opened again from the balance, and reclaimed, by a relay', async () => {
     const p = await newParties(chain, { token: token.address })
     const { owner, signer, target } = p

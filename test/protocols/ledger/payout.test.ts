@@ -73,6 +73,26 @@ describe('ledger payout', () => {
     )
   })
 
+  test('a payout is in force for its token only: in another one the target is paid as before', async () => {
+    const [target, payout] = [newWallet(), newWallet()]
+    await setPayout(target, payout)
+    const other = (await chain.deploy('test/NoReturnToken')).address
+    assert.deepEqual([...(await chain.ledger.read('payoutOf', target.address, other))], [target.address])
+    const { name } = await chain.ledger.fails(payout.address, 'proposePayout', target.address, other, payout.address)
+    assert.equal(name, 'NotThePayout')
+  })
+
+  test('a balance that a target had before stays its own when another payout accepts', async () => {
+    const p = await openChannel(chain, 100n)
+    await settle(p, 40n)
+    const payout = newWallet()
+    await setPayout(p.target, payout)
+    await settle(p, 60n)
+    assert.deepEqual([await readBalance(chain, p.target.address), await readBalance(chain, payout.address)], [40n, 20n])
+    await chain.ledger.send(p.target.address, 'withdraw', p.token, p.target.address, 40n)
+    assert.equal(await payoutOf(p.target), payout.address)
+  })
+
   test('a payout may hand the target its own earnings back', async () => {
     const [target, payout] = [newWallet(), newWallet()]
     await setPayout(target, payout)
