@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
-import { concat, dataSlice, toBeHex, ZeroAddress } from 'ethers'
+import { concat, dataSlice, TypedDataEncoder, toBeHex, ZeroAddress } from 'ethers'
 import {
   type Chain,
   fundBalance,
@@ -120,6 +120,17 @@ describe('ledger settle', () => {
     assert.equal(await refuse({ ...p, owner: newWallet() }, 40n, await signPromise(p, 40n)), 'UnknownChannel')
     for (const other of [{ chainId: 1 }, { verifyingContract: anyone }, { name: 'Tallystock' }, { version: '2' }]) {
       assert.equal(await refuse(p, 40n, await signPromise(p, 40n, [], { domain: { ...DOMAIN, ...other } })), 'UnknownChannel')
+    }
+  })
+
+  test('on a chain that has changed its id, the domain is that of the new id', async () => {
+    const domainOf = async (): Promise<string> => (await chain.ledger.read('domainSeparator'))[0]
+    assert.equal(await domainOf(), TypedDataEncoder.hashDomain(DOMAIN))
+    await chain.rpc('anvil_setChainId', 4242)
+    try {
+      assert.equal(await domainOf(), TypedDataEncoder.hashDomain({ ...DOMAIN, chainId: 4242 }))
+    } finally {
+      await chain.rpc('anvil_setChainId', 31337)
     }
   })
 

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { after, afterEach, before, beforeEach, describe, test } from 'node:test'
 import { AbiCoder, concat, dataSlice, HDNodeWallet, keccak256, toBeHex, Wallet, ZeroAddress } from 'ethers'
-import { type Chain, fundBalance, type Parties, readBalance, startChain, YEAR } from './fixture.ts'
+import { authorize, openNonce } from './authorization.ts'
+import { type Chain, fundBalance, newWallet, type Parties, readBalance, startChain, YEAR } from './fixture.ts'
 import { encodeRow, type Lock, type ShownLock, showLocks, signedRow } from './messages.ts'
 
 interface Four {
@@ -187,6 +188,44 @@ describe('ledger vectors on the chain', () => {
         await chain.ledger.send(four.owner, ...call)
         assert.equal(await readBalance(chain, four.target), amount)
       }
+    })
+  }
+
+  type PayoutCase = Case<{ target: string; token: string; payout: string; deadline: number }>
+  for (const { comment, input, signature, error } of readCases<PayoutCase>('payouts')) {
+    test(`payout: ${comment}`, async () => {
+      const { target, token, payout, deadline } = input
+      await chain.ledger.send(target, 'proposePayout', target, token, payout)
+      const call = ['acceptPayoutWithSignature', target, token, payout, deadline, signature] as const
+      if (error !== undefined) assert.equal((await chain.ledger.fails(anyone, ...call)).name, 'InvalidSignature')
+      else {
+        await chain.ledger.send(anyone, ...call)
+        assert.equal((await chain.ledger.read('payoutOf', target, token))[0].toLowerCase(), payout)
+      }
+    })
+  }
+
+  type DepositInput = { account: string; salt: string } | { signer: string; target: string; expiry: number; salt: string }
+  type DepositCase = Case<DepositInput> & { nonce: string; depositAddress?: string }
+  for (const { comment, input, nonce, depositAddress } of readCases<DepositCase>('deposits')) {
+    test(`deposit: ${comment}`, async () => {
+      const token = await chain.deploy('test/AuthorizationToken')
+      const holder = newWallet()
+      await token.send(anyone, 'mint', holder.address, 5n)
+      const { salt } = input
+      if ('account' in input) {
+        const signed = await authorize(holder, token.address, 5n, nonce, { salt })
+        await chain.ledger.send(anyone, 'depositWithAuthorization', token.address, input.account, signed)
+        assert.equal(await readBalance(chain, input.account, token.address), 5n)
+        assert.equal((await chain.ledger.read('depositAddress', input.account))[0].toLowerCase(), depositAddress)
+        return
+      }
+      // the vector's token is the test token, which knows no such authorization: the nonce is compared, and one for this token works
+      const { signer, target, expiry } = input
+      assert.equal(openNonce(signer, target, chain.token.address, BigInt(expiry), salt), nonce)
+      const latest = (await chain.now()) + YEAR
+      const signed = await authorize(holder, token.address, 5n, openNonce(signer, target, token.address, latest, salt), { salt })
+      await chain.ledger.send(anyone, 'depositAndOpenWithAuthorization', signer, target, token.address, latest, signed)
     })
   }
 })
