@@ -57,6 +57,9 @@ describe('ledger without the chain’s own coin', () => {
     await relayed(target, batch, data('withdraw', token.address, target.address, 290n))
     assert.deepEqual([await balanceOf(target.address), await walletOf(target.address)], [300n - 290n - 2n * FEE, 290n])
 
+    await relayed(target, data('settleDirect', token.address, await signedRow(p, 350n)))
+    assert.equal(await walletOf(target.address), 290n + 50n)
+
     await relayed(owner, data('topUp', owner.address, signer.address, target.address, token.address, 50n))
     const deadline = (await chain.now()) + 3600n
     const close = [signer.address, target.address, token.address, 400n, deadline, await signClose(p, 400n, deadline, 0n)]

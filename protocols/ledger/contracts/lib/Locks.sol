@@ -16,11 +16,11 @@ library Locks {
     uint256 private constant MAX_STEPS = 1024;
 
     /// What the shown locks are worth now, and the hash that the promise carries for them (zero for none).
-    /// Not ok: part of a lock, more than 64 locks, more than 1,024 steps, or k > steps.
+    /// `shown` holds whole locks. Not ok: more than 64 of them, more than 1,024 steps, or k > steps.
     function worth(bytes calldata shown) internal returns (bool ok, uint256 value, bytes32 hash) {
         if (shown.length == 0) return (true, 0, 0);
         uint256 count = shown.length / SHOWN_BYTES;
-        if (shown.length != count * SHOWN_BYTES || count > MAX_LOCKS) return (false, 0, 0);
+        if (count > MAX_LOCKS) return (false, 0, 0);
         bytes memory signed = new bytes(count * SIGNED_BYTES);
         // unchecked: positions of at most 64 locks, and a sum of at most 64 * 1024 * 2^96
         unchecked {
