@@ -16,7 +16,7 @@ import {Rows} from "./lib/Rows.sol";
 /// The ledger of Tallystick. What each function promises, the events and the errors stand in ITallyLedger; SPEC.md has the whole.
 ///
 /// Balances holds what accounts have, Deposits is how tokens come in, Payouts says who is credited for a target, and here are the
-/// channels between them: read lib/Channels, then _open, _take, _end. All else is who may call them.
+/// channels between them: read lib/Channels, then _open, _takeRow, _end. All else is who may call them.
 contract TallyLedger is Deposits, Payouts {
     using SafeERC20 for IERC20;
 
