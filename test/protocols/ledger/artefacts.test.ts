@@ -17,6 +17,18 @@ test('the ledger fits the size limit of a contract', () => {
   assert.ok((bytecode.length - 2) / 2 < 24_576)
 })
 
+test('every threat in SPEC.md that names a test names one that is there', () => {
+  const spec = readFileSync(join(GENERATED, '..', 'SPEC.md'), 'utf8')
+  const threats = spec.slice(spec.indexOf('## 9.'), spec.indexOf('## 10.'))
+  const named = [...threats.matchAll(/\| ([a-z-]+): ([^|]+?) *\|\n/g)].map(([, file = '', title = '']) => ({ file, title }))
+  assert.ok(named.length > 50, `${named.length} threats name a test`)
+  const missing = named.filter(({ file, title }) => {
+    const text = readFileSync(join(import.meta.dirname, `${file}.test.ts`), 'utf8')
+    return !text.includes(`test('${title}`) && !text.includes(`test(\`${title}`)
+  })
+  assert.deepEqual(missing, [])
+})
+
 test('SPEC.md names every function, event and error of the ledger', () => {
   const spec = readFileSync(join(GENERATED, '..', 'SPEC.md'), 'utf8')
   const { abi }: { abi: { type: string; name?: string }[] } = JSON.parse(

@@ -121,8 +121,8 @@ async function revertOf(rpc: Chain['rpc'], receipt: Receipt): Promise<Revert> {
 }
 
 /** Starts a chain on which gas is free and every address may send, and deploys to it. */
-export async function startChain(): Promise<Chain> {
-  const anvil = await startAnvil(['--auto-impersonate', '--gas-price', '0', '--block-base-fee-per-gas', '0'])
+export async function startChain(args: readonly string[] = []): Promise<Chain> {
+  const anvil = await startAnvil(['--auto-impersonate', '--gas-price', '0', '--block-base-fee-per-gas', '0', ...args])
   let id = 0
   const rpc = async (method: string, ...params: unknown[]): Promise<unknown> => {
     id += 1
