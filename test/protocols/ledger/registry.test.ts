@@ -47,7 +47,7 @@ describe('the service registry', () => {
 
   test('a registry without a token contract, an amount or a delay cannot be made', async () => {
     const { forwarder, token } = chain
-    const good = [forwarder.address, token.address, STAKE, UNBONDING_S] as const
+    const good: readonly unknown[] = [forwarder.address, token.address, STAKE, UNBONDING_S]
     await chain.deploy('ServiceRegistry', ...good)
     for (const [index, bad] of [
       [1, newWallet().address],
