@@ -52,6 +52,9 @@ export interface RegistryReader {
 
 export const REGISTRY_DEFAULTS = { startBlock: 0, maxSpan: 2_000, limit: 100 } as const
 
+/** Entries that are read at once. */
+const READS_AT_ONCE = 20
+
 export function createRegistryReader(init: RegistryReaderInit): RegistryReader {
   const { gateway, registry, startBlock = REGISTRY_DEFAULTS.startBlock, maxSpan = REGISTRY_DEFAULTS.maxSpan } = init
 
@@ -150,16 +153,16 @@ export function createRegistryReader(init: RegistryReaderInit): RegistryReader {
       const services: ServiceEntry[] = []
       const seen = new Set<Hash32>()
       for await (const found of scan(publishedTopics(by), options)) {
-        for (const published of newestOfEach(found)) {
-          if (services.length >= limit) return services
-          // spans come newest first, so whatever an older one says of this service is outdated
-          if (seen.has(published.id)) continue
-          seen.add(published.id)
-          const service = await listed(published, options)
-          if (service !== undefined) services.push(service)
+        // spans come newest first, so whatever an older one says of a service that was seen is outdated
+        const fresh = newestOfEach(found).filter(({ id }) => !seen.has(id))
+        for (const { id } of fresh) seen.add(id)
+        for (let i = 0; i < fresh.length && services.length < limit; i += READS_AT_ONCE) {
+          const entries = await Promise.all(fresh.slice(i, i + READS_AT_ONCE).map((published) => listed(published, options)))
+          services.push(...entries.filter((one) => one !== undefined))
         }
+        if (services.length >= limit) break
       }
-      return services
+      return services.slice(0, limit)
     },
   }
 }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, type TestContext, test } from 'node:test'
-import { getBytes, hexlify, toUtf8Bytes } from 'ethers'
+import { getBytes, hexlify } from 'ethers'
 import { erc20Interface, registryInterface } from '../../src/chain/abi.ts'
 import { DEVNET_STAKE } from '../../src/chain/devnet.ts'
 import type { Registry } from '../../src/chain/registry.ts'
@@ -218,14 +218,6 @@ describe('the registry, over the chain port', () => {
       await assert.rejects(registry.read(registry.idOf(salt)), isCode('MALFORMED'))
     }
     assert.deepEqual(await registry.list({ name }), [])
-  })
-
-  test('a log that is no log of the registry says nothing', () => {
-    const text = hexlify(toUtf8Bytes('nonsense'))
-    for (const log of [undefined, null, 7, {}, { topics: [], data: '0x' }, { topics: [text], data: text }])
-      assert.equal(decodePublished(log), undefined)
-    const broken = registryInterface.encodeEventLog('Unregistered', [newSalt(), newSigner().address, 1])
-    assert.equal(decodePublished(broken), undefined)
   })
 
   test('what no client would take is refused before anything is sent', async (t) => {

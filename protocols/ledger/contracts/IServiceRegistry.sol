@@ -107,9 +107,9 @@ interface IServiceRegistry {
     /// The caller has used this salt before; ids are never used again.
     error AlreadyRegistered(bytes32 id);
     error NotTheProvider(bytes32 id, address caller);
-    /// The entry is unknown, or was unregistered.
+    /// The id was never registered, or its service was taken back.
     error NotListed(bytes32 id);
-    /// There is no stake to return: the entry is listed, unknown, or the stake was withdrawn.
+    /// There is no stake to return: the service is still listed, or the stake was withdrawn.
     error NotUnbonding(bytes32 id);
     error StakeLocked(bytes32 id, uint40 releaseAt);
     /// The token moved another amount than the stake: one that takes a fee cannot be staked.

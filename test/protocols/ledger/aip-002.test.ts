@@ -1,4 +1,5 @@
 // What AIP-002 asks of a payment system, statement by statement. Step 3, use and pay, is the session: its tests stand there.
+// Where it leaves open whether an expiry counts blocks or seconds (2.5), the ledger counts seconds.
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { concat, id as hashText, type Wallet, ZeroAddress, ZeroHash } from 'ethers'
