@@ -12,9 +12,11 @@ test('every checked-in artefact is what its sources compile to with the pinned s
     assert.equal(readFileSync(join(GENERATED, path), 'utf8'), text, `${path} is stale: npm run contracts`)
 })
 
-test('the ledger fits the size limit of a contract', () => {
-  const { bytecode } = JSON.parse(readFileSync(join(GENERATED, 'TallyLedger.json'), 'utf8'))
-  assert.ok((bytecode.length - 2) / 2 < 24_576)
+test('the ledger and the registry fit the size limit of a contract', () => {
+  for (const name of ['TallyLedger', 'ServiceRegistry']) {
+    const { bytecode } = JSON.parse(readFileSync(join(GENERATED, `${name}.json`), 'utf8'))
+    assert.ok((bytecode.length - 2) / 2 < 24_576, name)
+  }
 })
 
 test('every threat in SPEC.md that names a test names one that is there', () => {
@@ -45,4 +47,14 @@ test('SPEC.md names every function, event and error of the ledger', () => {
   ]
   inherited.push('SafeERC20FailedOperation', 'StringTooLong', 'isTrustedForwarder')
   assert.deepEqual(missing.sort(), inherited.sort())
+})
+
+test('REGISTRY.md names every function, event and error of the registry', () => {
+  const page = readFileSync(join(GENERATED, '..', 'REGISTRY.md'), 'utf8')
+  const { abi }: { abi: { type: string; name?: string }[] } = JSON.parse(
+    readFileSync(join(GENERATED, 'ServiceRegistry.json'), 'utf8'),
+  )
+  const missing = abi.flatMap(({ name }) => (name === undefined || page.includes(`\`${name}`) ? [] : [name]))
+  // what OpenZeppelin adds, and its own documents describe
+  assert.deepEqual(missing.sort(), ['SafeERC20FailedOperation', 'isTrustedForwarder'])
 })

@@ -72,7 +72,9 @@ export function readArtefact(name: string): Artefact {
 }
 
 const failures: Interface = new Interface([
-  ...new Interface(readArtefact('TallyLedger').abi).fragments.filter((f) => f.type === 'error'),
+  ...['TallyLedger', 'ServiceRegistry'].flatMap((name) =>
+    new Interface(readArtefact(name).abi).fragments.filter((f) => f.type === 'error'),
+  ),
   'error ERC20InsufficientAllowance(address spender, uint256 allowance, uint256 needed)',
   'error ERC20InsufficientBalance(address sender, uint256 balance, uint256 needed)',
 ])
