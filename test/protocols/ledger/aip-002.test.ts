@@ -20,7 +20,7 @@ import {
   startChain,
   YEAR,
 } from './fixture.ts'
-import { signedRow, signPromise } from './messages.ts'
+import { encodeRow, settleCall, signedRow, signPromise } from './messages.ts'
 import { judgeReservation } from './provider.ts'
 import { deployRegistry, fundStakes, newSalt, newService, registerService, type ServiceTuple } from './registry-fixture.ts'
 
@@ -107,17 +107,7 @@ describe('AIP-002', () => {
     })
   })
 
-  const settle = async (p: Parties, amount: bigint) =>
-    chain.ledger.send(
-      newWallet().address,
-      'settle',
-      p.owner.address,
-      p.target.address,
-      p.token,
-      amount,
-      '0x',
-      await signPromise(p, amount),
-    )
+  const settle = async (p: Parties, amount: bigint) => chain.ledger.send(newWallet().address, ...(await settleCall(p, amount)))
   const reclaim = ['reclaim'] as const
   const named = (p: Parties) => [p.signer.address, p.target.address, p.token] as const
 
@@ -144,7 +134,8 @@ describe('AIP-002', () => {
         [mallory, await signPromise(p, 60n)],
         [p.target, toMallory],
       ] as const) {
-        const call = ['settle', p.owner.address, target.address, p.token, 60n, '0x', signature] as const
+        const row = encodeRow(60n, signature, { owner: p.owner.address })
+        const call = ['settle', target.address, p.token, row] as const
         assert.equal((await chain.ledger.fails(mallory.address, ...call)).name, 'UnknownChannel')
       }
       await settle(p, 60n)
@@ -222,15 +213,7 @@ describe('AIP-002', () => {
       assert.equal(await readBalance(chain, early.target.address), 40n)
       await chain.nextBlockAt((await readChannel(chain, late.id)).expiry)
       await chain.ledger.send(late.owner.address, ...reclaim, ...named(late))
-      const call = [
-        'settle',
-        late.owner.address,
-        late.target.address,
-        late.token,
-        40n,
-        '0x',
-        await signPromise(late, 40n),
-      ] as const
+      const call = await settleCall(late, 40n)
       assert.equal((await chain.ledger.fails(late.target.address, ...call)).name, 'NothingToSettle')
       assert.deepEqual([await readBalance(chain, late.target.address), await readBalance(chain, late.owner.address)], [0n, 100n])
     })
@@ -239,7 +222,7 @@ describe('AIP-002', () => {
       const p = await openChannel(chain, 100n)
       await settle(p, 40n)
       const row = await signedRow(p, 40n)
-      const call = ['settle', p.owner.address, p.target.address, p.token, 40n, '0x', await signPromise(p, 40n)] as const
+      const call = await settleCall(p, 40n)
       assert.equal((await chain.ledger.fails(p.target.address, ...call)).name, 'NothingToSettle')
       await payBatch(p.target, [row, row])
       assert.equal(await readBalance(chain, p.target.address), 40n)
