@@ -4,10 +4,13 @@
  */
 import { chmod, rm } from 'node:fs/promises'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { Duplex } from 'node:stream'
 import { asTallyError, TallyError } from '../core/errors.ts'
 import { unlessAborted } from '../services/abort.ts'
+import { checked } from './checked.ts'
 import { isAnswered } from './client.ts'
 import { type CallOptions, type Control, findRequest, moneyRequest } from './control.ts'
+import { type Runner, serveRun } from './run-server.ts'
 import { errorBody, MAX_BODY_BYTES, ROUTES, type RouteName } from './wire.ts'
 
 export interface ApiServer {
@@ -39,11 +42,21 @@ const HANDLERS: Readonly<Record<RouteName, Handler>> = {
  *
  * @throws STORE_LOCKED when somebody answers on that socket, STORE_FAILED when it cannot be made
  */
-export async function startApi(path: string, control: Control, { graceMs = GRACE_MS } = {}): Promise<ApiServer> {
+export async function startApi(
+  path: string,
+  control: Control,
+  { graceMs = GRACE_MS, runner }: { readonly graceMs?: number; readonly runner?: Runner } = {},
+): Promise<ApiServer> {
   if (await isAnswered(path)) throw new TallyError('STORE_LOCKED', { message: `another node answers on ${path}` })
   await rm(path, { force: true })
   const stopping = new AbortController()
   const server = createServer((request, response) => void answer(request, response, control, stopping.signal))
+  // commands that were begun; their connections are no longer the server's
+  const ending = new AbortController()
+  const runs = new Map<Duplex, Promise<void>>()
+  server.on('upgrade', (request, socket) => {
+    runs.set(socket, serveRun(request, socket, runner, ending.signal).finally(() => runs.delete(socket))) // biome-ignore format: a record
+  })
   server.headersTimeout = 5_000
   server.requestTimeout = 10_000
   server.maxConnections = 64
@@ -68,11 +81,13 @@ export async function startApi(path: string, control: Control, { graceMs = GRACE
     path,
     close() {
       closing ??= new Promise<void>((resolve) => {
-        server.close(() => resolve())
+        ending.abort(new TallyError('SHUTTING_DOWN'))
+        void Promise.all(runs.values()).then(() => server.close(() => resolve()))
         server.closeIdleConnections()
         // whoever waits for a peer that is silent, or says nothing itself, does not keep the node from ending
         const late = setTimeout(() => {
           stopping.abort(new TallyError('SHUTTING_DOWN'))
+          for (const socket of runs.keys()) socket.destroy()
           setImmediate(() => server.closeAllConnections())
         }, graceMs)
         server.once('close', () => clearTimeout(late))
@@ -126,22 +141,6 @@ async function bodyOf(request: IncomingMessage): Promise<unknown> {
   } catch (cause) {
     throw new TallyError('USAGE', { message: 'the request is not JSON', cause })
   }
-}
-
-function checked<T>(
-  schema: {
-    safeParse(
-      value: unknown,
-    ): { success: true; data: T } | { success: false; error: { issues: { message: string; path: PropertyKey[] }[] } }
-  },
-  body: unknown,
-): T {
-  const parsed = schema.safeParse(body)
-  if (parsed.success) return parsed.data
-  const [issue] = parsed.error.issues
-  throw new TallyError('USAGE', {
-    message: `the request is not understood: ${issue?.path.join('.') ?? ''} ${issue?.message ?? ''}`.trim(),
-  })
 }
 
 function reply(response: ServerResponse, status: number, body: unknown): void {

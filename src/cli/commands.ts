@@ -1,5 +1,4 @@
 /** Every command, in the order of the help. */
-import type { Command } from 'commander'
 import { balanceCommand } from './commands/balance.ts'
 import { channelCommand } from './commands/channel.ts'
 import { depositCommand } from './commands/deposit.ts'
@@ -13,13 +12,8 @@ import { statusCommand } from './commands/status.ts'
 import { upCommand } from './commands/up.ts'
 import { versionCommand } from './commands/version.ts'
 import { withdrawCommand } from './commands/withdraw.ts'
-import type { Cli } from './context.ts'
 import { demoCommand } from './demo/command.ts'
-
-export interface CommandGroup {
-  readonly heading: string
-  readonly commands: readonly ((cli: Cli) => Command)[]
-}
+import type { CommandGroup } from './program.ts'
 
 export const COMMANDS: readonly CommandGroup[] = [
   { heading: 'Start:', commands: [() => demoCommand(), initCommand, upCommand, statusCommand] },

@@ -9,28 +9,49 @@ import type { GlobalOptions } from './options.ts'
 import { Output } from './output.ts'
 import { askSecret, canAsk } from './prompt.ts'
 import { type Stop, stopOnSignals } from './stop.ts'
+import { ownTerminal, type Terminal } from './terminal.ts'
 
 /** how long a node that was opened for one command may take to end in order, ms */
 const CLOSE_MS = 20_000
 
+/** Another process's command, and the node that it is carried out with. */
+export interface Lent {
+  readonly opened: OpenedNode
+  readonly terminal: Terminal
+  readonly stop: Stop
+}
+
 export class Cli {
+  /** the words behind `tallystick` */
+  readonly argv: readonly string[]
   readonly env: NodeJS.ProcessEnv
   readonly stop: Stop
+  readonly terminal: Terminal
   /** of the process, when the command is done */
   exitCode = 0
   #options: GlobalOptions = {}
-  #out = new Output({ json: false, quiet: false, color: undefined })
+  readonly #lent: OpenedNode | undefined
+  #out: Output
 
-  constructor(env: NodeJS.ProcessEnv) {
+  constructor(argv: readonly string[], env: NodeJS.ProcessEnv, lent?: Lent) {
+    this.argv = argv
     this.env = env
-    this.stop = stopOnSignals((line) => this.out.note(line))
+    this.stop = lent?.stop ?? stopOnSignals((line) => this.out.note(line))
+    this.terminal = lent?.terminal ?? ownTerminal(env)
+    this.#lent = lent?.opened
+    this.#out = new Output({ json: false, quiet: false, color: undefined, terminal: this.terminal })
   }
 
   /** Called once, when the command line is understood. */
   configure(options: GlobalOptions): void {
     this.#options = options
     const color = options.color === false ? false : undefined
-    this.#out = new Output({ json: options.json === true, quiet: options.quiet === true, color, env: this.env })
+    this.#out = new Output({ json: options.json === true, quiet: options.quiet === true, color, terminal: this.terminal })
+  }
+
+  /** whether it is another process's command */
+  get isLent(): boolean {
+    return this.#lent !== undefined
   }
 
   get options(): GlobalOptions {
@@ -110,6 +131,7 @@ export class Cli {
 
   /** Opens a node, works with it, stops it, also when the work fails. */
   async withNode<T>(options: OpenNodeOptions, work: (opened: OpenedNode) => Promise<T>): Promise<T> {
+    if (this.#lent !== undefined) return await work(this.#lent)
     const opened = await this.openNode(options)
     try {
       return await work(opened)

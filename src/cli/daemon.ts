@@ -26,9 +26,9 @@ export async function runDaemon(cli: Cli, init: DaemonInit): Promise<void> {
   const listen = init.listen === undefined ? (true as const) : init.listen.split(',').map((part) => part.trim())
   const opened = await cli.openNode({ listen, logLevel: 'info' })
   const { node, home, control } = opened
-  const { startApi } = await import('../api/server.ts')
+  const [{ startApi }, { lender }] = await Promise.all([import('../api/server.ts'), import('./lend.ts')])
   try {
-    const api = await startApi(home.paths.apiSocket, control)
+    const api = await startApi(home.paths.apiSocket, control, { runner: lender(cli, opened) })
     try {
       for (const service of init.services) await node.serve(service)
       announce(cli, opened, init)

@@ -1,5 +1,6 @@
 /** What commands print: results on stdout, everything else on stderr. */
 import { styleText } from 'node:util'
+import { ownTerminal, type Terminal } from './terminal.ts'
 
 export interface OutputInit {
   /** results as JSON */
@@ -8,7 +9,8 @@ export interface OutputInit {
   readonly quiet: boolean
   /** undefined: as the terminal and NO_COLOR say */
   readonly color: boolean | undefined
-  readonly env?: NodeJS.ProcessEnv
+  /** @default this process's own */
+  readonly terminal?: Terminal
 }
 
 type Style = Parameters<typeof styleText>[0]
@@ -22,42 +24,43 @@ export class Output {
   readonly quiet: boolean
   /** whether a person watches stderr: a terminal, and no build server */
   readonly live: boolean
+  readonly #terminal: Terminal
   readonly #color: boolean
   #shownMs = Number.NEGATIVE_INFINITY
   #open = false
 
-  constructor({ json, quiet, color, env = process.env }: OutputInit) {
+  constructor({ json, quiet, color, terminal = ownTerminal(process.env) }: OutputInit) {
     this.json = json
     this.quiet = quiet
-    const terminal = process.stderr.isTTY === true && env.TERM !== 'dumb'
-    this.live = terminal && (env.CI ?? '') === ''
-    this.#color = color ?? (terminal && (env.NO_COLOR ?? '') === '')
+    this.live = terminal.live
+    this.#terminal = terminal
+    this.#color = color ?? terminal.color
   }
 
   /** Lines of the result, for people. Nothing in JSON mode. */
   text(...lines: readonly string[]): void {
     if (this.json) return
     this.#clear()
-    process.stdout.write(`${lines.join('\n')}\n`)
+    void this.#terminal.stdout(`${lines.join('\n')}\n`)
   }
 
   /** The result for programs; nothing unless JSON was asked for. `lines`: one object a line, for what goes on and on. */
   data(value: unknown, form: 'document' | 'lines' = 'document'): void {
     if (!this.json) return
-    process.stdout.write(`${jsonText(value, form === 'document' ? 2 : undefined)}\n`)
+    void this.#terminal.stdout(`${jsonText(value, form === 'document' ? 2 : undefined)}\n`)
   }
 
   /** One line about what is going on, for people. */
   note(line: string): void {
     if (this.quiet) return
     this.#clear()
-    process.stderr.write(`${line}\n`)
+    this.#terminal.stderr(`${line}\n`)
   }
 
   /** What a person should know although nothing failed. Also when quiet. */
   warn(line: string): void {
     this.#clear()
-    process.stderr.write(`${this.style('yellow', 'warning:')} ${line}\n`)
+    this.#terminal.stderr(`${this.style('yellow', 'warning:')} ${line}\n`)
   }
 
   /** The state of something that takes its time: in place on a terminal, else a line every two seconds. */
@@ -66,8 +69,8 @@ export class Output {
     const now = performance.now()
     if (now - this.#shownMs < (this.live ? TTY_EVERY_MS : LOG_EVERY_MS)) return
     this.#shownMs = now
-    if (!this.live) return void process.stderr.write(`${line()}\n`)
-    process.stderr.write(ERASE_LINE + line().slice(0, (process.stderr.columns ?? 120) - 1))
+    if (!this.live) return this.#terminal.stderr(`${line()}\n`)
+    this.#terminal.stderr(ERASE_LINE + line().slice(0, this.#terminal.columns - 1))
     this.#open = true
   }
 
@@ -86,7 +89,7 @@ export class Output {
   }
 
   #clear(): void {
-    if (this.#open) process.stderr.write(ERASE_LINE)
+    if (this.#open) this.#terminal.stderr(ERASE_LINE)
     this.#open = false
   }
 }

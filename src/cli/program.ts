@@ -1,6 +1,5 @@
 /** The command line as a whole. */
 import { Command } from 'commander'
-import { COMMANDS } from './commands.ts'
 import type { Cli } from './context.ts'
 import { addGlobalOptions, type GlobalOptions } from './options.ts'
 import { ownVersion } from './version.ts'
@@ -12,8 +11,12 @@ Exit codes: 0 ok, 1 other, 2 usage, 3 node or chain unreachable, 4 key, 5 not fo
 
 Begin:  tallystick demo`
 
-/** @param told what commander has to say on stderr goes here */
-export function buildProgram(cli: Cli, told: (text: string) => void): Command {
+export interface CommandGroup {
+  readonly heading: string
+  readonly commands: readonly ((cli: Cli) => Command)[]
+}
+
+export function buildProgram(cli: Cli, groups: readonly CommandGroup[]): Command {
   const program = new Command('tallystick')
     .description('two strangers trade a metered service for tokens: pay as you go, no trust, no hub')
     .version(ownVersion(), '-V, --version', 'the version')
@@ -21,12 +24,16 @@ export function buildProgram(cli: Cli, told: (text: string) => void): Command {
     .helpCommand('help [command]', 'help for a command')
     .configureHelp({ showGlobalOptions: false })
     // failures are told in one place, in one form
-    .configureOutput({ outputError: () => undefined, writeErr: told })
+    .configureOutput({
+      outputError: () => undefined,
+      writeOut: (text) => void cli.terminal.stdout(text),
+      writeErr: (text) => cli.terminal.stderr(text),
+    })
     .exitOverride()
     .addHelpText('after', EPILOGUE)
     .hook('preAction', (_, command) => cli.configure(command.optsWithGlobals<GlobalOptions>()))
   addGlobalOptions(program)
-  for (const { heading, commands } of COMMANDS) {
+  for (const { heading, commands } of groups) {
     program.commandsGroup(heading)
     for (const make of commands) program.addCommand(adopt(program, make(cli)))
   }

@@ -26,7 +26,7 @@ import type { Network } from './libp2p.ts'
 import { type Lines, parsePeer } from './lines.ts'
 import type { Money } from './money.ts'
 import { NodeSession } from './node-session.ts'
-import { type AmountLike, type providerPolicy, refuseUnmetered, toAmount } from './options.ts'
+import { type AmountLike, type providerPolicy, refuseTooSmall, refuseUnmetered, toAmount } from './options.ts'
 import type { Shelf } from './shelf.ts'
 
 export interface NodeParts {
@@ -149,6 +149,7 @@ export class TallyNode {
     const price = typeof options.price === 'string' ? parsePrice(options.price, token) : options.price
     refuseUnmetered(price)
     const chunk = typeof options.chunk === 'object' ? options.chunk : parseChunk(options.chunk ?? usualChunk(price), price)
+    refuseTooSmall(chunk, options.service)
     const item = await shelf.put({
       service: options.name, adapter: options.service, description: options.description ?? '', price, chunk,
       minReservation: options.minReservation === undefined ? policy.minReservation : toAmount('minReservation', options.minReservation, '', token),

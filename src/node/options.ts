@@ -3,9 +3,11 @@ import type { Amount } from '../core/amount.ts'
 import { TallyError } from '../core/errors.ts'
 import type { Address } from '../core/ids.ts'
 import type { MeterKind } from '../core/meter.ts'
-import type { Price } from '../core/price.ts'
+import type { Chunk, Price } from '../core/price.ts'
+import { formatSize } from '../core/size.ts'
 import type { TokenInfo } from '../core/token.ts'
 import type { Clock } from '../ports/clock.ts'
+import type { ServiceAdapter } from '../ports/service.ts'
 import type { Store } from '../ports/store.ts'
 import type { Log } from '../session/components.ts'
 import { configAmount, DEFAULTS } from './config-schema.ts'
@@ -110,5 +112,15 @@ export function refuseUnmetered({ rates }: Price): void {
     message: `no service meters ${WORDS[rate.kind]} yet: a price is for bytes that are delivered, for time, or for both`,
     hint: 'write it like `0.01/MiB`, `0.0001/s`, `0.1/GiB+0.0001/s` or `free`',
     fields: { kind: rate.kind },
+  })
+}
+
+/** A chunk of which the buyer cannot use the bytes before more of them come would be prepaid again and again. */
+export function refuseTooSmall(chunk: Chunk, { leastChunkBytes = 1 }: ServiceAdapter): void {
+  if (chunk.kind !== 'down' || chunk.size >= BigInt(leastChunkBytes)) return
+  throw new TallyError('PRICE_INVALID', {
+    message: `a payment for each ${formatSize(chunk.size)} is too early: what is sold is used ${formatSize(BigInt(leastChunkBytes))} at a time`,
+    hint: `let the chunk be ${formatSize(BigInt(leastChunkBytes))} or more, or give the files smaller chunks`,
+    fields: { chunk: chunk.size, least: leastChunkBytes },
   })
 }

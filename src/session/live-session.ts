@@ -267,7 +267,10 @@ export class LiveSession implements PaidSession {
   }
 
   #over(code: ErrorCode | undefined): void {
-    this.#live.reject(new TallyError(code ?? 'ABORTED'))
+    // one that is resumed may turn out to have been closed in order: then there is nothing to go on with
+    this.#live.reject(
+      code === undefined ? new TallyError('SESSION_UNKNOWN', { message: 'the session is over' }) : new TallyError(code),
+    )
     this.#end.resolve({ code, receipt: this.session.receipt, session: this.session })
   }
 }

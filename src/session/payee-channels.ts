@@ -1,9 +1,11 @@
 /** What the ledger says of the channels in which this node is paid: asked when needed, kept, and followed. */
 import { LRUCache } from 'lru-cache'
-import type { ChannelIn } from '../core/channel.ts'
+import type { Amount } from '../core/amount.ts'
+import type { ChannelFacts, ChannelIn } from '../core/channel.ts'
 import { TallyError } from '../core/errors.ts'
 import { type ChannelId, type ChannelParties, channelId } from '../core/ids.ts'
 import type { ChainFact } from '../ports/chain.ts'
+import type { StoreOp } from '../ports/store.ts'
 import type { PayeeDeskComponents } from './components.ts'
 import type { PayeeBook } from './payee-book.ts'
 
@@ -15,17 +17,14 @@ export class PayeeChannels {
   readonly #book: PayeeBook
   readonly #components: PayeeDeskComponents
   readonly #missing: LRUCache<ChannelId, true>
+  /** channels that were asked for because a promise is above what they were known to hold */
+  readonly #short: LRUCache<ChannelId, true>
 
   constructor(book: PayeeBook, components: PayeeDeskComponents) {
     this.#book = book
     this.#components = components
-    this.#missing = new LRUCache({
-      max: MAX_BELIEVED,
-      ttl: BELIEVED_MS,
-      ttlResolution: 0,
-      // a time of 0 would mean "never set" to the cache
-      perf: { now: () => components.clock.nowMs() + 1 },
-    })
+    this.#missing = remembered(components)
+    this.#short = remembered(components)
   }
 
   /**
@@ -53,6 +52,25 @@ export class PayeeChannels {
     await this.#book.commit([this.#book.records.putChannel(channel)])
   }
 
+  /**
+   * A promise of this amount has come. When it is above the deposit that is known here, the chain is asked: a top-up may be confirmed and
+   * not told yet. Resolves in any case; at once when there is nothing to ask.
+   */
+  async lookAgain(id: ChannelId, amount: Amount): Promise<void> {
+    const known = this.#book.channel(id)
+    if (known === undefined || !this.isShort(id, amount)) return
+    this.#short.set(id, true)
+    const view = await this.#components.chain.channel(known.parties).catch(() => undefined)
+    const op = view?.confirmed === undefined ? undefined : this.#setFacts(id, view.confirmed)
+    if (op !== undefined) await this.#book.commit([op])
+  }
+
+  /** Whether `lookAgain` has something to ask. */
+  isShort(id: ChannelId, amount: Amount): boolean {
+    const known = this.#book.channel(id)
+    return known !== undefined && amount > known.facts.deposit && !this.#short.has(id)
+  }
+
   #isFresh(id: ChannelId): boolean {
     const known = this.#book.channel(id)
     if (known === undefined) return false
@@ -65,12 +83,23 @@ export class PayeeChannels {
     for (const fact of facts) {
       if (fact.type !== 'channel') continue
       this.#missing.delete(fact.id)
-      const known = this.#book.channel(fact.id)
-      if (known === undefined || fact.facts === undefined) continue
-      const channel = { ...known, facts: fact.facts }
-      this.#book.setChannel(channel)
-      ops.push(this.#book.records.putChannel(channel))
+      const op = fact.facts === undefined ? undefined : this.#setFacts(fact.id, fact.facts)
+      if (op !== undefined) ops.push(op)
     }
     if (ops.length > 0) await this.#book.commit(ops)
   }
+
+  #setFacts(id: ChannelId, facts: ChannelFacts): StoreOp | undefined {
+    const known = this.#book.channel(id)
+    if (known === undefined) return undefined
+    const channel = { ...known, facts }
+    this.#book.setChannel(channel)
+    return this.#book.records.putChannel(channel)
+  }
+}
+
+/** What was asked a moment ago, and need not be asked again. */
+function remembered({ clock }: PayeeDeskComponents): LRUCache<ChannelId, true> {
+  // a time of 0 would mean "never set" to the cache
+  return new LRUCache({ max: MAX_BELIEVED, ttl: BELIEVED_MS, ttlResolution: 0, perf: { now: () => clock.nowMs() + 1 } })
 }

@@ -9,7 +9,7 @@ import type { ChannelIn } from '../core/channel.ts'
 import { creditLimit, type OwnerAccount } from '../core/credit.ts'
 import { asTallyError, type ErrorCode, TallyError } from '../core/errors.ts'
 import type { Address, SessionId } from '../core/ids.ts'
-import type { FromPayer } from '../core/session/messages.ts'
+import type { FromPayer, Pay } from '../core/session/messages.ts'
 import {
   dueOf,
   type PayeeContext,
@@ -94,7 +94,13 @@ export class PayeeDesk {
     const visit: Visit = { link, lives: new Set(), recent: new Map(), hellos: 0, isLate: false }
     this.#holds(visit)
     try {
-      for await (const batch of link) for (const message of batch) this.#onMessage(visit, message)
+      for await (const batch of link) {
+        for (const message of batch) {
+          const asked = message.type === 'promise' ? this.#askFirst(visit, message) : undefined
+          if (asked !== undefined) await asked
+          this.#onMessage(visit, message)
+        }
+      }
     } catch (thrown) {
       // the payer must learn that nobody reads it any more; else its next stream would be a second one, and refused
       link.abort(new TallyError('INTERNAL', { cause: thrown }))
@@ -146,6 +152,13 @@ export class PayeeDesk {
   /** Sessions in memory: live, closing, or cut and resumable. */
   sessions(): Iterable<PayeeSession> {
     return this.#book.lives().map((live) => live.session)
+  }
+
+  /** A promise above the deposit that is known here: the peer's messages wait until the chain was asked whether there was a top-up. */
+  #askFirst(visit: Visit, { session, promise }: Pay): Promise<void> | undefined {
+    const live = this.#book.live(session)
+    if (live?.visit !== visit || !this.#channels.isShort(live.channel, promise.amount)) return undefined
+    return this.#channels.lookAgain(live.channel, promise.amount)
   }
 
   #onMessage(visit: Visit, message: FromPayer): void {

@@ -285,7 +285,8 @@ export class PayerDesk {
 
   #context(live: LiveSession): PayerContext {
     const { clock, domain, self } = this.#components
-    const beside = (): PayerSession[] => this.#roster.beside(live).map(({ session }) => session)
+    // as recorded: asking a session for its newest figures makes a step of its own, and this one has read the channel already
+    const beside = (): PayerSession[] => this.#roster.beside(live).map(({ recorded }) => recorded)
     const crypto = live.crypto(() =>
       payerCrypto(domain, self, this.#book.channelOf(live.channel).parties, live.line.link.publicKey),
     )

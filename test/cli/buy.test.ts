@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { createHash, randomBytes } from 'node:crypto'
 import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { after, before, describe, test } from 'node:test'
+import { runInNode } from '../../src/api/run-wire.ts'
 import type { Address } from '../../src/core/ids.ts'
 import { parseAmount, tokenInfo } from '../../src/core/token.ts'
 import { type Running, until, World } from './harness.ts'
@@ -220,7 +221,7 @@ describe('two strangers with two homes', () => {
     await stream.stop()
   })
 
-  test('a stream ends when its reader goes away, in order and with a receipt', async () => {
+  const readerGoesAway = async (): Promise<void> => {
     const child = world.spawn(['get', 'zeros', '--budget', '0.5 tUSDC'], { home: consumer })
     let stderr = ''
     child.stderr?.setEncoding('utf8').on('data', (text: string) => (stderr += text))
@@ -228,6 +229,66 @@ describe('two strangers with two homes', () => {
     const code = await new Promise((resolve) => child.once('close', resolve))
     assert.equal(code, 0, stderr)
     assert.match(stderr, /receipt +\S+\.json/)
+  }
+  test('a stream ends when its reader goes away, in order and with a receipt', readerGoesAway)
+
+  describe('while a node is up on the home of the buyer, it buys for the command', () => {
+    let up: Running
+    before(async () => {
+      up = await world.start(['up', '--listen', '/ip4/127.0.0.1/tcp/0'], /live/, { home: consumer })
+    })
+    after(async () => assert.equal(await up.stop('SIGINT'), 0))
+    const asked = { TALLYSTICK_PASSWORD: undefined }
+
+    test('a file, without a password, into the folder of the command', async () => {
+      const args = ['get', `${address}/films/a.bin`, '--budget', '1 tUSDC', '-o', 'by-node.bin']
+      const got = await world.json<{ complete: boolean; file: string; paid: string }>(args, { home: consumer, env: asked })
+      assert.deepEqual([got.complete, got.file, got.paid], [true, world.path('cwd/by-node.bin'), '0.03 tUSDC'])
+      assert.ok(readFileSync(got.file).equals(readFileSync(world.path('films/a.bin'))))
+      const again = await world.run(args, { home: consumer, env: asked })
+      assert.equal(again.code, 2)
+      assert.match(again.stderr, /exists already/)
+    })
+
+    test('the limits are those of the command, not those with which the node was started', async () => {
+      const env = { ...asked, TALLYSTICK_CONSUMER_MAX_PRICE: '0.001/MiB' }
+      const dear = await world.run(['get', `${address}/films/a.bin`, '--budget', '1 tUSDC', '-o', 'dear.bin'], {
+        home: consumer,
+        env,
+      })
+      assert.equal(dear.code, 6, dear.stderr)
+    })
+
+    test('a stream comes on stdout, and ends when its reader goes away', async () => {
+      const { code, stdout, stderr } = await world.run(['get', 'zeros', '--budget', '0.02 tUSDC'], { home: consumer, env: asked })
+      assert.deepEqual([code, stdout.length], [7, 2 * MIB], stderr)
+      await readerGoesAway()
+    })
+
+    test('Ctrl-C ends the purchase in order, and not the node', async () => {
+      const out = world.path('stopped-by-node.bin')
+      const buying = world.spawn(['get', `${address}/films/large.bin`, '--budget', '2 tUSDC', '-o', out], {
+        home: consumer,
+        env: asked,
+      })
+      let stderr = ''
+      buying.stderr?.setEncoding('utf8').on('data', (text: string) => (stderr += text))
+      const closed = new Promise<number | null>((resolve) => buying.once('close', resolve))
+      await until(() => existsSync(`${out}.part`) && statSync(`${out}.part`).size > MIB)
+      buying.kill('SIGINT')
+      assert.equal(await closed, 11, stderr)
+      assert.equal((await world.json<{ running: { pid: number } }>(['status'], { home: consumer })).running.pid, up.child.pid)
+    })
+
+    test('no other command is taken from a caller, and nonsense is refused', async () => {
+      const path = `${consumer}/api.sock`
+      const screen = { stdout: async () => true, stderr: async () => true }
+      const terminal = { live: false, color: false, columns: 80 }
+      const run = { argv: ['init', '--yes'], cwd: world.dir, terminal, consumer: { limitAtRisk: '0.05 token' } }
+      assert.equal(await runInNode(path, run, screen, new AbortController().signal), 2)
+      const nonsense = runInNode(path, { ...run, cwd: 'relative' }, screen, new AbortController().signal)
+      await assert.rejects(nonsense, { code: 'USAGE' })
+    })
   })
 
   test('a channel is closed with the provider: it is paid, and the rest is free at once', async () => {

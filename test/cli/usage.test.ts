@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { after, describe, test } from 'node:test'
 import type { Command } from 'commander'
+import { COMMANDS } from '../../src/cli/commands.ts'
 import { Cli } from '../../src/cli/context.ts'
 import { reportOf } from '../../src/cli/failure.ts'
 import { parseTarget } from '../../src/cli/get/target.ts'
@@ -63,9 +64,9 @@ describe('the help', () => {
   const leaves = (command: Command): Command[] => (command.commands.length === 0 ? [command] : command.commands.flatMap(leaves))
 
   test('every command has examples that begin with its own name', () => {
-    const cli = new Cli({})
+    const cli = new Cli([], {})
     try {
-      const program = buildProgram(cli, () => undefined)
+      const program = buildProgram(cli, COMMANDS)
       for (const command of leaves(program)) {
         if (['version', 'help'].includes(command.name())) continue
         let text = ''

@@ -29,6 +29,16 @@ describe('a price', () => {
     assert.deepEqual(provider.offers, [])
   })
 
+  test('with a chunk that is less than what a buyer can use together is refused with PRICE_INVALID', async (t) => {
+    const provider = await net.provider(t)
+    const service = { ...bytesService(), leastChunkBytes: 65_536 }
+    const error = await failure(() => provider.serve({ name: 'bytes', service, price: '0.01/MiB', chunk: '32 KiB' }))
+    assert.equal(error.code, 'PRICE_INVALID')
+    assert.match(error.message, /32 KiB is too early.* 64 KiB at a time/)
+    await provider.serve({ name: 'bytes', service, price: '0.01/MiB', chunk: '64 KiB' })
+    await provider.serve({ name: 'bytes', service, price: '0.001/s', chunk: '200 ms' })
+  })
+
   test('for delivered bytes, for time, for both or for nothing is taken', async (t) => {
     const provider = await net.provider(t)
     for (const [price, chunk] of [

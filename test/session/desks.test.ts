@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { bestAmount } from '../../src/core/channel.ts'
+import { bestAmount, type ChannelFacts } from '../../src/core/channel.ts'
 import { verifyClosing } from '../../src/core/closing.ts'
 import { asTallyError, TallyError } from '../../src/core/errors.ts'
 import { channelId, type Seconds } from '../../src/core/ids.ts'
@@ -101,6 +101,32 @@ describe('a session between two desks', () => {
       assert.deepEqual(await read(await live.open(requestAt(0)), 0), { bytes: 10_000, code: undefined })
       assert.equal((await live.close()).receipt?.receipt.total, 10_000n)
       assert.equal(ownerOf(market, consumer)?.burnt, 0n)
+    })
+  })
+
+  test('goes on after a top-up of which the payer heard before the payee: a promise above the deposit is looked up once', async () => {
+    await inMarket({}, async (market, consumer) => {
+      market.ledger.open(consumer.parties, { deposit: A(2_000) })
+      const live = await begin(consumer, { budget: A(20_000) })
+      market.ledger.open(consumer.parties, { deposit: A(30_000) })
+      const facts = { ...(market.ledger.slots.get(channelId(consumer.parties)) as ChannelFacts), block: 2 }
+      await consumer.desk.onFacts([{ type: 'channel', id: channelId(consumer.parties), facts, causes: [] }])
+      assert.deepEqual(await read(await live.open(requestAt(0)), 0), { bytes: 10_000, code: undefined })
+      const { code, receipt } = await live.close()
+      assert.deepEqual([code, receipt?.receipt.total, bestOf(market, consumer)], [undefined, 10_000n, 10_000n])
+    })
+  })
+
+  test('ends when the chain knows of no top-up either', async () => {
+    await inMarket({}, async (market, consumer) => {
+      market.ledger.open(consumer.parties, { deposit: A(2_000) })
+      const live = await begin(consumer, { budget: A(20_000) })
+      const known = market.ledger.slots.get(channelId(consumer.parties)) as ChannelFacts
+      const facts = { ...known, deposit: A(30_000), block: 2 }
+      await consumer.desk.onFacts([{ type: 'channel', id: channelId(consumer.parties), facts, causes: [] }])
+      await read(await live.open(requestAt(0)), 0)
+      assert.equal((await live.ended).code, 'AMOUNT_OVER_DEPOSIT')
+      assert.ok(bestOf(market, consumer) <= 2_000n)
     })
   })
 
@@ -289,7 +315,7 @@ describe('a connection that is cut', () => {
       await until(() => [...market.payee.sessions()].length === 0)
       consumer.cut()
       await live.ended
-      assert.equal(await refused(consumer.desk.resume(consumer.connect(), live.session.id, 0n)), 'ABORTED')
+      assert.equal(await refused(consumer.desk.resume(consumer.connect(), live.session.id, 0n)), 'SESSION_UNKNOWN')
       // read after all that was given to the disk
       await consumer.desk.owedTo(consumer.parties)
       const sessions = []

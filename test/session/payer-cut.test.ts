@@ -88,6 +88,19 @@ describe('a session that was cut', () => {
     })
   }
 
+  test('that had been closed in order is over when it is resumed: SESSION_UNKNOWN, and its receipt is countersigned', async () => {
+    await ScriptedProvider.meet({}, async (provider) => {
+      const { id } = (await cutAt(provider, 1_000)).session
+      provider.script = (message) => {
+        if (message.type !== 'hello') return undefined
+        const receipt = provider.receipt({ type: 'close', session: id, total: A(1_000), acked: down(1_000), reason: 0 })
+        return [{ type: 'receipt', session: id, receipt }]
+      }
+      assert.equal(await refused(provider.desk.resume(provider.line, id, 1_000n)), 'SESSION_UNKNOWN')
+      assert.equal((await provider.until('countersign')).session, id)
+    })
+  })
+
   test('is not disturbed by what its first holder still says once it was resumed, or given up', async () => {
     await ScriptedProvider.meet({}, async (provider) => {
       const before = await cutAt(provider, 1_000)

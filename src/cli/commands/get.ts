@@ -27,6 +27,8 @@ export function getCommand(cli: Cli): Command {
       ),
     )
     .action(async (what: string, flags: GetFlags) => {
+      const { borrow } = await import('../borrow.ts')
+      if (await borrow(cli)) return
       const { runGet } = await import('../get/run.ts')
       await runGet(cli, what, flags)
     })

@@ -109,7 +109,8 @@ export class Purchase {
     const { node, found, inputs, budget, limitAtRisk, maxPrice, expectBytes, signal } = this.#init
     const cut = this.#cutSession()
     if (cut !== undefined) {
-      if (cut.wish.budget <= budget - this.#sums.paid) return await this.#resume(cut)
+      const resumed = cut.wish.budget <= budget - this.#sums.paid ? await this.#resume(cut) : undefined
+      if (resumed !== undefined) return resumed
       await this.#forget(cut)
     }
     const left = (budget - this.#sums.paid) as Amount
@@ -122,7 +123,8 @@ export class Purchase {
     return session
   }
 
-  async #resume(cut: PayerSession): Promise<NodeSession> {
+  /** undefined: the session is over, a new one is needed. */
+  async #resume(cut: PayerSession): Promise<NodeSession | undefined> {
     const { node, found, signal } = this.#init
     const usedBytes = await this.#delivery.used(cut)
     try {
@@ -132,9 +134,8 @@ export class Purchase {
       this.#init.tell(`going on with session ${cut.id}`)
       return session
     } catch (thrown) {
-      const error = asTallyError(thrown)
-      if (error.code === 'SESSION_UNKNOWN') await this.#forget(cut)
-      throw error
+      if (asTallyError(thrown).code === 'SESSION_UNKNOWN') return undefined
+      throw thrown
     }
   }
 

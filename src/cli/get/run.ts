@@ -45,6 +45,9 @@ interface Order extends Deal {
   readonly flags: GetFlags
 }
 
+/** files that are being bought by this process: a running node may be asked for several purchases at once */
+const writing = new Set<string>()
+
 const FIND_MS = 15_000
 const PATIENCE_MS = 60_000
 
@@ -58,7 +61,7 @@ export async function runGet(cli: Cli, what: string, flags: GetFlags): Promise<v
     })
   if (flags.root !== undefined) parseRoot(flags.root)
   if (target.path !== '' && !target.path.endsWith('/') && flags.out !== '-')
-    await refuseExisting(await fileName(target, flags.out), flags.overwrite)
+    await refuseExisting(await fileName(cli, target, flags.out), flags.overwrite)
   await cli.withNode({}, async (opened) => {
     const order = await understand(cli, opened, target, { ...flags, budget })
     if (cli.options.dryRun === true) return await quotePurchase(cli, opened.node, order.found, target, order.init)
@@ -107,14 +110,29 @@ async function understand(
 }
 
 async function getFile(order: Order): Promise<void> {
+  const { cli, target, flags } = order
+  const piped = flags.out === '-'
+  if (piped && cli.out.json) throw jsonNeedsFile()
+  const to = await fileName(cli, target, flags.out)
+  if (!piped && writing.has(to))
+    throw new TallyError('USAGE', {
+      message: `another purchase is writing "${to}"`,
+      hint: 'wait for it, or choose another name with -o',
+    })
+  if (!piped) writing.add(to)
+  try {
+    await buyFile(order, piped, to)
+  } finally {
+    writing.delete(to)
+  }
+}
+
+async function buyFile(order: Order, piped: boolean, to: string): Promise<void> {
   const { cli, opened, target, flags, init } = order
   const root = flags.root === undefined ? undefined : parseRoot(flags.root)
   const { signal } = init
-  const piped = flags.out === '-'
-  if (piped && cli.out.json) throw jsonNeedsFile()
-  const to = await fileName(target, flags.out)
   const delivery = piped
-    ? new PipedFileDelivery({ path: target.path, root, signal, sink: stdoutSink() })
+    ? new PipedFileDelivery({ path: target.path, root, signal, sink: stdoutSink(cli.terminal) })
     : new FileDelivery({
         path: target.path,
         to,
@@ -146,14 +164,19 @@ async function getStream(order: Order): Promise<void> {
   const piped = flags.out === undefined || flags.out === '-'
   if (piped && cli.out.json) throw jsonNeedsFile()
   const sink: Sink =
-    flags.out === undefined || flags.out === '-' ? stdoutSink() : await fileSink(resolve(flags.out), flags.overwrite === true)
+    flags.out === undefined || flags.out === '-'
+      ? stdoutSink(cli.terminal)
+      : await fileSink(resolve(cli.terminal.cwd, flags.out), flags.overwrite === true)
   try {
     const delivery = new StreamDelivery({ sink, maxBytes: flags.bytes, maxMs: flags.for, signal: init.signal })
     const outcome = await buy(order, delivery, {
       what: target.service,
       state: () => ({ bytes: delivery.bytes, size: flags.bytes }),
     })
-    tell(order, outcome, piped, { ...(piped ? {} : { file: resolve(flags.out ?? '') }), bytes: `${delivery.bytes}` })
+    tell(order, outcome, piped, {
+      ...(piped ? {} : { file: resolve(cli.terminal.cwd, flags.out ?? '') }),
+      bytes: `${delivery.bytes}`,
+    })
   } finally {
     await sink.close()
   }
@@ -218,11 +241,11 @@ function withProvider(target: Target, provider: string | undefined): Target {
   return { ...target, provider }
 }
 
-async function fileName(target: Target, out: string | undefined): Promise<string> {
+async function fileName({ terminal }: Cli, target: Target, out: string | undefined): Promise<string> {
   const own = basename(target.path)
-  if (out === undefined) return resolve(own)
-  const isFolder = await stat(out).then((stats) => stats.isDirectory(), () => false) // biome-ignore format: one thought
-  return isFolder ? resolve(out, own) : resolve(out)
+  const path = resolve(terminal.cwd, out ?? own)
+  const isFolder = out !== undefined && (await stat(path).then((stats) => stats.isDirectory(), () => false)) // biome-ignore format: one thought
+  return isFolder ? resolve(path, own) : path
 }
 
 /** Before anything else is done, so that a mistake costs nothing. */

@@ -1,6 +1,7 @@
 /** Where bought bytes go that are not a file to be checked as a whole: stdout, or a new file. */
 import { constants, type FileHandle, open } from 'node:fs/promises'
 import { TallyError } from '../../core/errors.ts'
+import type { Terminal } from '../terminal.ts'
 
 export interface Sink {
   /** Resolves when the bytes are handed on: false = nobody wants more. @throws INTERNAL when the disk does not take them */
@@ -8,12 +9,8 @@ export interface Sink {
   close(): Promise<void>
 }
 
-export function stdoutSink(): Sink {
-  return {
-    write: (bytes) =>
-      new Promise((resolve) => process.stdout.write(bytes, (error) => resolve(error === undefined || error === null))),
-    close: async () => undefined,
-  }
+export function stdoutSink(terminal: Terminal): Sink {
+  return { write: async (bytes) => await terminal.stdout(bytes), close: async () => undefined }
 }
 
 /** @throws USAGE when the file is there already or cannot be made */

@@ -38,7 +38,7 @@ export function filesService(init: FilesInit): ServiceAdapter {
     throw new TallyError('USAGE', { message: `a chunk of a file has 1 to ${MAX_CHUNK_BYTES} bytes`, fields: { chunkBytes } })
   }
   const folder = { root: realFolder(init.root), dotfiles: init.dotfiles ?? false }
-  return new FilesService(new Catalog(folder, chunkBytes, init.cache ?? manifestCache()))
+  return new FilesService(new Catalog(folder, chunkBytes, init.cache ?? manifestCache()), chunkBytes)
 }
 
 /** Keeps nothing per session: whatever `open` must know is in the terms, so that a session goes on after a restart. */
@@ -51,8 +51,12 @@ class FilesService implements ServiceAdapter {
   /** An index is free and walks the folder: whoever asks again and again must not have it walked, or held in memory, more than once. */
   readonly #indexes = new SharedWork<Uint8Array>(1)
 
-  constructor(catalog: Catalog) {
+  /** what is checked is checked by whole chunks */
+  readonly leastChunkBytes: number
+
+  constructor(catalog: Catalog, chunkBytes: number) {
     this.#catalog = catalog
+    this.leastChunkBytes = chunkBytes
   }
 
   async prepare(inputs: Uint8Array, signal: AbortSignal): Promise<Uint8Array> {

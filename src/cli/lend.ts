@@ -1,0 +1,36 @@
+/**
+ * A node that is up carries out the commands of other processes that need one: its database is locked, its connections are there. The
+ * command is the same code on either side; only where it prints is another process's terminal.
+ */
+import type { Runner } from '../api/run-server.ts'
+import { getCommand } from './commands/get.ts'
+import { Cli } from './context.ts'
+import type { OpenedNode } from './open-node.ts'
+import { runProgram } from './run.ts'
+
+/** Carries out commands with this node. */
+export function lender({ env }: Cli, opened: OpenedNode): Runner {
+  return async ({ argv, cwd, terminal, consumer }, screen, signal) => {
+    const theirs = new Cli(argv, env, {
+      opened: { ...opened, settings: withLimits(opened.settings, consumer) },
+      terminal: {
+        ...terminal,
+        cwd,
+        stdout: async (bytes) => await screen.stdout(Buffer.from(bytes)),
+        stderr: (text) => void screen.stderr(Buffer.from(text)),
+      },
+      stop: { signal, release: () => undefined },
+    })
+    return await runProgram(theirs, [{ heading: 'Buy', commands: [getCommand] }])
+  }
+}
+
+type Settings = OpenedNode['settings']
+type Limits = Pick<Settings['config']['consumer'], 'limitAtRisk' | 'maxPrice'>
+
+/** What the caller is willing to lose and to pay is its own affair. */
+function withLimits(settings: Settings, { limitAtRisk, maxPrice }: Limits): Settings {
+  const { maxPrice: _, ...consumer } = settings.config.consumer
+  const limits = { ...consumer, limitAtRisk, ...(maxPrice !== undefined && { maxPrice }) }
+  return { ...settings, config: { ...settings.config, consumer: limits } }
+}
