@@ -7,7 +7,7 @@ import type { LedgerEvent } from './calls.ts'
 import { Cast } from './cast.ts'
 import { type Chain, type Contract, fundWallet, LEDGER, startChain } from './fixture.ts'
 import { MAX_EPOCH, Model } from './model.ts'
-import { type Step, sequence, toCall } from './steps.ts'
+import { type Step, sequence, timeOf, toCall } from './steps.ts'
 
 /** A longer run takes other seeds; a failure prints the one to run again. */
 const RUNS = Number(process.env.DIFFERENTIAL_RUNS ?? 16)
@@ -120,7 +120,7 @@ describe('the ledger and its model', () => {
       const side = sides[next.side]
       assert.ok(side !== undefined)
       const { token, cast, model } = side
-      time += next.fn === 'wait' ? next.time : 1n
+      time = timeOf(next, cast, model, time)
       const call = toCall(next, cast, model, time)
       if (call === undefined) continue
       const [from, args] = await cast.encode(call)

@@ -89,6 +89,14 @@ export const sequence: fc.Arbitrary<readonly Step[]> = fc
   .tuple(fc.constantFrom([], paidElsewhere), fc.array(step, { minLength: 70, maxLength: 90, size: 'max' }))
   .map(([start, rest]) => [...start, ...rest])
 
+/** When the step happens: mostly a second after the last, sometimes exactly when a channel expires, or the second before. */
+export function timeOf({ fn, time, fault }: Step, cast: Cast, model: Model, last: bigint): bigint {
+  if (fn === 'wait') return last + time
+  const ahead = cast.channels.map((channel) => BigInt(model.channel(channel).expiry)).filter((expiry) => expiry > last + 1n)
+  if ((fn !== 'reclaim' && fn !== 'topUp') || fault < 16 || ahead.length === 0) return last + 1n
+  return ahead.reduce((a, b) => (a < b ? a : b)) - BigInt(fault % 2)
+}
+
 /** What the step is at this moment of the sequence; nothing for waiting. */
 export function toCall(step: Step, cast: Cast, model: Model, now: bigint): Call | undefined {
   const { fn, a, b, fault, time, rows } = step
@@ -118,8 +126,9 @@ export function toCall(step: Step, cast: Cast, model: Model, now: bigint): Call 
     case 'depositWithPermit':
     case 'depositWithAuthorization': {
       const into = is(0) ? ZERO_ADDRESS : account
-      // now and then more than the wallet has
-      const much = b % 4 === 3 ? amount * 9n : amount
+      // now and then more than the wallet has, or all that the balance can hold, or one more
+      const room = MAX_96 - model.balance(into)
+      const much = fault > 20 && cast.scale > 1n ? room + BigInt(fault % 2) : b % 4 === 3 ? amount * 9n : amount
       const holder = pick(cast.owners, a)
       if (fn !== 'depositWithAuthorization' || !cast.authorizes) {
         return { fn: fn === 'depositWithPermit' ? fn : 'deposit', from: holder, account: into, amount: much }
@@ -147,15 +156,18 @@ export function toCall(step: Step, cast: Cast, model: Model, now: bigint): Call 
       const most = fn === 'open' ? model.balance(any.owner) : 80n * cast.scale
       const present = BigInt(model.channel(any).expiry)
       const expiry = is(2) ? now + YEARS : present > now && b % 4 !== 1 ? present + time : now + time
-      const opening = { parties: any, amount: b % 4 === 0 ? amount : amount % (most + 1n), expiry }
+      const room = MAX_96 - model.channel(any).deposit
+      const brim = fault > 27 && cast.scale > 1n ? capped(room + BigInt(fault % 2)) : undefined
+      const opening = { parties: any, amount: brim ?? (b % 4 === 0 ? amount : amount % (most + 1n)), expiry }
       if (fn !== 'depositAndOpenWithAuthorization') return { fn, ...opening }
       if (!cast.authorizes) return { fn: 'depositAndOpen', ...opening }
       return { fn, from, ...opening, signedExpiry: is(3) ? expiry + 1n : expiry }
     }
     case 'topUp':
-      return { fn, ...spend(), parties }
+      return { fn, ...spend(), parties: fault < 16 ? parties : nearest(open, model, now, parties) }
     case 'reclaim': {
       const due = open.filter((channel) => model.channel(channel).expiry <= now)
+      if (fault >= 16) return { fn, parties: nearest(open, model, now, parties) }
       return { fn, parties: b % 4 === 0 || due.length === 0 ? parties : pick(due, a) }
     }
     case 'close': {
@@ -173,7 +185,7 @@ export function toCall(step: Step, cast: Cast, model: Model, now: bigint): Call 
       // mostly by the target itself, of a target that is paid itself
       const own = full.filter((channel) => model.payoutOf(channel.target) === channel.target)
       const chosen = b % 4 === 0 || own.length === 0 ? parties : pick(own, a)
-      const by = is(10) ? from : is(11) ? pick(cast.owners, b) : chosen.target
+      const by = is(10) ? from : fault > 25 ? pick(cast.owners, b) : chosen.target
       return { fn, from: by, row: toRow(rows[0], chosen, now, cast.scale), cut: cutOf(fault) }
     }
     case 'settleBatch': {
@@ -225,6 +237,12 @@ function showLock(seed: number, now: bigint, scale: bigint): ShownLock {
 /** Sometimes a part of the last row is missing. The shortest row has 77 bytes. */
 function cutOf(fault: number): number {
   return fault < 3 ? 1 + fault * 37 : 0
+}
+
+/** The channel whose expiry is closest to this moment. */
+function nearest(open: readonly ChannelParties[], model: Model, now: bigint, other: ChannelParties): ChannelParties {
+  const distance = (channel: ChannelParties) => Math.abs(model.channel(channel).expiry - Number(now))
+  return open.reduce((best, one) => (distance(one) < distance(best) ? one : best), open[0] ?? other)
 }
 
 /** The most that an argument can say. */
