@@ -15,7 +15,7 @@ abstract contract Books is World, Judge {
 
     uint256[TOKENS][ACCOUNTS] internal balances;
     State[CHANNELS] internal states;
-    address[TARGETS] internal payouts;
+    address[TOKENS][TARGETS] internal payouts;
 
     // what the campaign put in and took out
     uint256[TOKENS] internal deposited;
@@ -25,13 +25,17 @@ abstract contract Books is World, Judge {
     uint256[CHANNELS] internal refunded;
     uint256[CHANNELS] internal promised;
     uint256[TOKENS][TARGETS] internal fees;
+    /// what the call that is audited next sent to a wallet instead of crediting it
+    uint256 internal sentOut;
 
     /// How many calls the ledger was audited after.
     uint256 public audits;
 
     constructor() {
         for (uint256 t; t < TARGETS; ++t) {
-            payouts[t] = accounts[FIRST_TARGET + t];
+            for (uint256 i; i < TOKENS; ++i) {
+                payouts[t][i] = accounts[FIRST_TARGET + t];
+            }
         }
     }
 
@@ -69,20 +73,22 @@ abstract contract Books is World, Judge {
                 else if (paid[t] != 0) credited += _auditCredit(a, t, target, balance - before);
                 (balances[a][t], changed) = (balance, true);
             }
-            _hold(Rule.OnlyThePayoutIsPaid, credited == paid[t]);
+            if (paid[t] != 0) _hold(Rule.OnlyThePayoutIsPaid, credited + sentOut == paid[t]);
             uint256 held = tokens[t].balanceOf(address(ledger)) - donated[t];
             _hold(Rule.Solvent, t == HOOK ? sum[t] <= held : sum[t] == held);
             _hold(Rule.PaidOutWithinDeposited, sum[t] + withdrawn[t] == deposited[t]);
         }
-        for (uint256 t; t < TARGETS; ++t) {
-            _hold(Rule.OnlyThePayoutChangesThePayout, ledger.payoutOf(accounts[FIRST_TARGET + t]) == payouts[t]);
+        sentOut = 0;
+        for (uint256 t; t < TARGETS * TOKENS; ++t) {
+            address payout = ledger.payoutOf(accounts[FIRST_TARGET + t / TOKENS], address(tokens[t % TOKENS]));
+            _hold(Rule.OnlyThePayoutChangesThePayout, payout == payouts[t / TOKENS][t % TOKENS]);
         }
     }
 
     /// Account `a` got `rise` while target number `target` was paid; what an owner got back is no payment.
     function _auditCredit(uint256 a, uint256 t, uint256 target, uint256 rise) private returns (uint256) {
         if (a < FIRST_TARGET) return 0;
-        if (accounts[a] == payouts[target]) return rise;
+        if (accounts[a] == payouts[target][t]) return rise;
         _hold(Rule.OnlyThePayoutIsPaid, a == FIRST_TARGET + target && rise <= fees[target][t]);
         return rise;
     }
@@ -128,7 +134,7 @@ abstract contract Books is World, Judge {
             uint256 paid;
             for (uint256 a; a < ACCOUNTS; ++a) {
                 uint256 balance = ledger.balanceOf(accounts[a], address(tokens[t]));
-                if (a == FIRST_TARGET + target || accounts[a] == payouts[target]) paid += balance;
+                if (a == FIRST_TARGET + target || accounts[a] == payouts[target][t]) paid += balance;
                 else print = keccak256(abi.encode(print, balance));
             }
             print = keccak256(abi.encode(print, paid));

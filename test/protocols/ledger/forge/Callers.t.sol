@@ -37,24 +37,27 @@ contract CallersTest is Bench {
         uint40 expiry = uint40(block.timestamp + 1);
         _refused(owner, abi.encodeCall(ITallyLedger.deposit, (token, address(0), amount)), expected);
         _refused(owner, abi.encodeCall(ITallyLedger.withdraw, (token, address(0), amount)), expected);
+        _refused(owner, abi.encodeCall(ITallyLedger.sweep, (address(0), token)), expected);
+        ITallyLedger.Authorization memory none_;
+        _refused(owner, abi.encodeCall(ITallyLedger.depositWithAuthorization, (token, address(0), none_)), expected);
         _refused(owner, abi.encodeCall(ITallyLedger.transfer, (token, address(0), amount)), expected);
-        _refused(owner, abi.encodeCall(ITallyLedger.open, (address(0), accounts[4], token, amount, expiry)), expected);
+        _refused(owner, abi.encodeCall(ITallyLedger.open, (address(0), _targetOf(SELF), token, amount, expiry)), expected);
         _refused(owner, abi.encodeCall(ITallyLedger.open, (owner, address(0), token, amount, expiry)), expected);
         expected = abi.encodeWithSelector(ITallyLedger.InvalidAddress.selector, address(ledger));
         _refused(owner, abi.encodeCall(ITallyLedger.withdraw, (token, address(ledger), amount)), expected);
     }
 
     function testFuzz_theZeroAddressIsNobodysPayout(bytes calldata signature) external {
-        address target = _targetOf(C);
-        require(_try(target, Calls.proposePayout(target, address(0))), "a proposal cannot be taken back");
-        require(!_try(address(0), Calls.acceptPayout(target)), "zero accepted");
-        require(!_try(target, Calls.acceptPayoutWithSignature(target, address(0), uint40(block.timestamp), signature)), "zero signed");
+        (address target, address token) = (_targetOf(C), channels[C].token);
+        require(_try(target, Calls.proposePayout(target, token, address(0))), "a proposal cannot be taken back");
+        require(!_try(address(0), Calls.acceptPayout(target, token)), "zero accepted");
+        require(!_try(target, Calls.acceptPayoutWithSignature(target, token, address(0), uint40(block.timestamp), signature)), "zero signed");
     }
 
     function testFuzz_anAcceptanceIsLateAfterItsDeadline(uint40 deadline) external {
         deadline = uint40(_bound(deadline, 0, block.timestamp - 1));
         bytes memory expected = abi.encodeWithSelector(ITallyLedger.DeadlinePassed.selector, deadline);
-        _refused(accounts[RELAY], Calls.acceptPayoutWithSignature(_targetOf(C), accounts[6], deadline, ""), expected);
+        _refused(accounts[RELAY], Calls.acceptPayoutWithSignature(_targetOf(C), channels[C].token, accounts[FIRST_PAYOUT], deadline, ""), expected);
     }
 
     /// The last epoch still gives everything back, and then the channel opens no more; the epoch never wraps to one that was signed before.
@@ -103,11 +106,11 @@ contract CallersTest is Bench {
     }
 
     function test_theViewsSayWhatIsSoAndWhatIsProposed() external {
-        address target = _targetOf(C);
-        require(ledger.proposedPayoutOf(target) == address(0) && ledger.payoutNonce(target) == 0, "something is proposed");
-        require(_try(target, Calls.proposePayout(target, accounts[6])) && ledger.proposedPayoutOf(target) == accounts[6], "nothing is");
-        require(_try(accounts[6], Calls.acceptPayout(target)) && ledger.payoutNonce(target) == 1, "the nonce stays");
-        bytes memory fee = abi.encodeCall(ITallyLedger.setMaxRelayFee, (target, channels[C].token, 7));
-        require(_try(accounts[6], fee) && ledger.maxRelayFee(target, channels[C].token) == 7, "the fee is another");
+        (address target, address token) = (_targetOf(C), channels[C].token);
+        require(ledger.proposedPayoutOf(target, token) == address(0) && ledger.payoutNonce(target, token) == 0, "something is proposed");
+        require(_try(target, Calls.proposePayout(target, token, accounts[FIRST_PAYOUT])) && ledger.proposedPayoutOf(target, token) == accounts[FIRST_PAYOUT], "nothing is");
+        require(_try(accounts[FIRST_PAYOUT], Calls.acceptPayout(target, token)) && ledger.payoutNonce(target, token) == 1, "the nonce stays");
+        bytes memory fee = abi.encodeCall(ITallyLedger.setMaxRelayFee, (target, token, 7));
+        require(_try(accounts[FIRST_PAYOUT], fee) && ledger.maxRelayFee(target, token) == 7, "the fee is another");
     }
 }

@@ -27,7 +27,7 @@ contract InvariantsTest {
 
     /// forge calls these and no other function of the handler.
     function targetSelectors() external view returns (FuzzSelector[] memory selectors) {
-        bytes4[] memory actions = new bytes4[](20);
+        bytes4[] memory actions = new bytes4[](24);
         actions[0] = handler.deposit.selector;
         actions[1] = handler.withdraw.selector;
         actions[2] = handler.transfer.selector;
@@ -48,6 +48,10 @@ contract InvariantsTest {
         actions[17] = handler.setRelayFee.selector;
         actions[18] = handler.trespass.selector;
         actions[19] = handler.reenter.selector;
+        actions[20] = handler.sweep.selector;
+        actions[21] = handler.depositByAuthorization.selector;
+        actions[22] = handler.openByAuthorization.selector;
+        actions[23] = handler.settleDirect.selector;
         selectors = new FuzzSelector[](1);
         selectors[0] = FuzzSelector(address(handler), actions);
     }

@@ -4,6 +4,7 @@ pragma solidity ^0.8.24;
 import {ITallyLedger} from "../../../../protocols/ledger/contracts/ITallyLedger.sol";
 import {Bench} from "./Bench.sol";
 import {Calls} from "./Calls.sol";
+import {Signing} from "./Signing.sol";
 import {ITestToken} from "./World.sol";
 import {vm} from "./Vm.sol";
 
@@ -71,6 +72,73 @@ contract MoneyTest is Bench {
         require(deposit == (fits ? uint256(first) + more : first), "the deposit was cut");
     }
 
+    function testFuzz_aBalanceAbove96BitsIsRefusedAndNeverCut(uint96 first, uint96 more) external {
+        (address owner, address token) = (accounts[0], channels[SELF].token);
+        bool fits = uint256(first) + more <= type(uint96).max;
+        tokens[HONEST].mint(owner, uint256(first) + more);
+        vm.prank(owner);
+        ledger.deposit(token, owner, first);
+        require(_try(owner, abi.encodeCall(ITallyLedger.deposit, (token, owner, more))) == fits, "not exactly what fits is taken");
+        require(ledger.balanceOf(owner, token) == (fits ? uint256(first) + more : first), "the balance was cut");
+        require(ledger.payoutOf(owner, token) == owner, "the balance runs over into the payout");
+    }
+
+    function testFuzz_anAuthorizationDoesWhatItsNonceSaysOnce(uint96 amount, address account, bytes32 salt, uint256 what) external {
+        (address token, uint256 value) = (address(tokens[AUTHORIZED]), _bound(amount, 1, type(uint96).max));
+        tokens[AUTHORIZED].mint(accounts[0], value);
+        account = account == address(0) || account == accounts[0] ? accounts[1] : account;
+        bytes32 nonce = keccak256(abi.encode(account, salt));
+        (uint8 v, bytes32 r, bytes32 s) = Signing.authorize(_keyOf(0), token, address(ledger), value, block.timestamp + 1, nonce);
+        ITallyLedger.Authorization memory a =
+            ITallyLedger.Authorization(accounts[0], value, 0, block.timestamp + 1, salt, v, r, s);
+        bytes memory good = abi.encodeCall(ITallyLedger.depositWithAuthorization, (token, account, a));
+        if (what % 3 == 0) a.salt = bytes32(uint256(salt) ^ (1 << (what >> 8 & 0xff)));
+        if (what % 3 == 1) a.amount = value - 1;
+        address other = what % 3 == 2 ? accounts[RELAY] : account;
+        bytes memory bad = abi.encodeCall(ITallyLedger.depositWithAuthorization, (token, other, a));
+        if (other != account || what % 3 != 2) require(!_try(accounts[RELAY], bad), "something else was done with the money");
+        require(_try(accounts[RELAY], good) && ledger.balanceOf(account, token) == value, "what was signed was not done");
+        require(!_try(accounts[RELAY], good), "it was done twice");
+    }
+
+    function test_aTokenThatAnswersAuthorizationsWithSilenceCreditsNothing() external {
+        address token = vm.deployCode("AuthorizationToken.sol:SilentToken");
+        ITallyLedger.Authorization memory a;
+        (a.from, a.amount, a.validBefore) = (accounts[0], 100, type(uint256).max);
+        (bool ok, bytes memory result) =
+            address(ledger).call(abi.encodeCall(ITallyLedger.depositWithAuthorization, (token, accounts[1], a)));
+        require(!ok && _error(result) == ITallyLedger.NothingReceived.selector, "nothing arrived, and something was credited");
+    }
+
+    function testFuzz_aDepositBoxIsEmptiedByTheLedgerOnlyAndIntoItsAccountOnly(address account, uint96 first, uint96 second) external {
+        account = account == address(0) ? accounts[0] : account;
+        address box = ledger.depositAddress(account);
+        (uint256 a, uint256 b) = (first / 2, second / 2);
+        tokens[HONEST].mint(box, a);
+        require(ledger.sweep(account, channels[SELF].token) == a, "another amount was swept");
+        tokens[HONEST].mint(box, b);
+        vm.prank(accounts[STRANGER]);
+        (bool ok,) = box.call(abi.encodeWithSignature("empty(address)", channels[SELF].token));
+        require(!ok && tokens[HONEST].balanceOf(box) == b, "a stranger emptied the box");
+        require(ledger.sweep(account, channels[SELF].token) == b, "another amount was swept");
+        require(ledger.balanceOf(account, channels[SELF].token) == a + b, "another account got it");
+    }
+
+    function testFuzz_settleDirectPaysTheWalletOfATargetThatIsItsOwnPayout(uint96 amount, bool handedOver, uint256 by) external {
+        (address target, address token, address payout) = (_targetOf(C), channels[C].token, accounts[FIRST_PAYOUT]);
+        amount = uint96(_bound(amount, 1, type(uint96).max));
+        _open(C, amount);
+        bytes memory data = Calls.settleDirect(token, _promise(C, amount, none, false));
+        address caller = accounts[by % ACCOUNTS];
+        if (caller != target) require(!_try(caller, data), "somebody else took the payment");
+        if (handedOver) {
+            require(_try(target, Calls.proposePayout(target, token, payout)) && _try(payout, Calls.acceptPayout(target, token)));
+        }
+        require(_try(target, data) == !handedOver, "not exactly a target that is its own payout");
+        require(tokens[HONEST].balanceOf(target) == (handedOver ? 0 : amount), "another amount reached the wallet");
+        require(_earned(C) == 0 && _settled(C) == (handedOver ? 0 : amount), "it was credited as well");
+    }
+
     function testFuzz_anExpiryLiesBetweenThePresentOneAndTwoYears(uint40 first, uint40 second) external {
         Parties memory p = channels[C];
         first = uint40(_bound(first, block.timestamp + 1, block.timestamp + TERM));
@@ -93,7 +161,7 @@ contract MoneyTest is Bench {
 
     function testFuzz_aPermitMakesOneOpening(uint96 amount) external {
         IPermitToken token = IPermitToken(vm.deployCode("TestToken.sol:TestToken"));
-        (address owner, address target, uint256 value) = (accounts[0], accounts[4], _bound(amount, 0, 1e12));
+        (address owner, address target, uint256 value) = (accounts[0], accounts[FIRST_TARGET], _bound(amount, 0, 1e12));
         token.mint(owner, value);
         (uint8 v, bytes32 r, bytes32 s) = _permit(token, _keyOf(0), value, block.timestamp);
         uint40 expiry = uint40(block.timestamp + 1);
@@ -133,7 +201,7 @@ contract MoneyTest is Bench {
         (address target, address payout) = (_targetOf(C), accounts[FIRST_PAYOUT]);
         amount = uint96(_bound(amount, 1, type(uint96).max));
         _open(C, amount);
-        require(_try(target, Calls.proposePayout(target, payout)) && _try(payout, Calls.acceptPayout(target)), "no payout");
+        require(_try(target, Calls.proposePayout(target, channels[C].token, payout)) && _try(payout, Calls.acceptPayout(target, channels[C].token)), "no payout");
         require(_try(payout, abi.encodeCall(ITallyLedger.setMaxRelayFee, (target, channels[C].token, fee))), "no fee");
         _settle(C, _promise(C, amount, none, false));
         uint256 kept = fee < amount ? fee : amount;
@@ -142,9 +210,11 @@ contract MoneyTest is Bench {
     }
 
     function testFuzz_onlyTheProposedAddressAccepts(uint256 who, address proposed) external {
-        address target = _targetOf(C);
+        (address target, address token) = (_targetOf(C), channels[C].token);
         address caller = accounts[who % ACCOUNTS];
-        require(_try(target, Calls.proposePayout(target, proposed)), "no proposal");
-        require(_try(caller, Calls.acceptPayout(target)) == (caller == proposed), "somebody else accepted");
+        if (who % 3 == 0) proposed = caller;
+        require(_try(target, Calls.proposePayout(target, token, proposed)), "no proposal");
+        require(_try(caller, Calls.acceptPayout(target, token)) == (caller == proposed), "somebody else accepted");
+        require(ledger.payoutOf(target, address(tokens[AUTHORIZED])) == target, "the payout of another token has changed");
     }
 }

@@ -24,6 +24,10 @@ enum Action {
     AcceptPayout,
     AcceptPayoutBySignature,
     SetRelayFee,
+    Sweep,
+    DepositByAuthorization,
+    OpenByAuthorization,
+    SettleDirect,
     Trespass,
     Reenter
 }

@@ -74,6 +74,15 @@ contract RowsTest is Bench {
         require(ok && _earned(SELF) == worth[0] + worth[1] + worth[2] - worth[index], "not exactly the rows that were signed");
     }
 
+    function testFuzz_aSingleSettleTakesOneRowAndNothingBehindIt(uint256 seed, bytes calldata behind) external {
+        (bytes[] memory rows, uint256[] memory worth) = _rows(seed);
+        (address target, address token) = (_targetOf(SELF), channels[SELF].token);
+        bytes memory data = abi.encodeCall(ITallyLedger.settle, (target, token, bytes.concat(rows[0], behind)));
+        (bool ok, bytes memory result) = address(ledger).call(data);
+        require(ok == (behind.length == 0) && _earned(SELF) == (ok ? worth[0] : 0), "something behind the row");
+        if (!ok) require(keccak256(result) == keccak256(abi.encodeWithSelector(ITallyLedger.MalformedRows.selector, 1)), "why");
+    }
+
     function testFuzz_anyBytesPayNothing(bytes calldata rows, uint256 length) external {
         _open(SELF, 1e9);
         bytes memory long = bytes.concat(rows, rows, rows, rows);

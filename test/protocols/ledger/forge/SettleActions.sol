@@ -3,14 +3,14 @@ pragma solidity ^0.8.24;
 
 import {ITallyLedger} from "../../../../protocols/ledger/contracts/ITallyLedger.sol";
 import {Calls} from "./Calls.sol";
-import {ChannelActions} from "./ChannelActions.sol";
+import {ArrivalActions} from "./ArrivalActions.sol";
 import {Action} from "./MoneyActions.sol";
 import {Rule} from "./Rules.sol";
 import {Row, Shown, Signing} from "./Signing.sol";
 import {vm} from "./Vm.sol";
 
 /// Promises: fresh ones, old ones, two of one channel, and whole batches with bad rows among them.
-abstract contract SettleActions is ChannelActions {
+abstract contract SettleActions is ArrivalActions {
     uint256 private constant KEPT = 16;
 
     error Undone(bytes32 fingerprint);
@@ -25,6 +25,28 @@ abstract contract SettleActions is ChannelActions {
         if (_settle(c, row) != 0) ++done[Action.Settle];
         _hold(Rule.PromisePaysTheDifference, _settle(c, row) == 0);
         _keep(c, row);
+    }
+
+    /// The target takes the payment to its wallet; with another payout it cannot.
+    function settleDirect(uint256 c, uint256 amount, uint256 locks) external {
+        c = _live(c % CHANNELS);
+        (uint256 t, address target, uint256 target_) = (c % TOKENS, _targetOf(c), channels[c].target - FIRST_TARGET);
+        Row memory row = _row(c, amount, _locks(locks), locks);
+        (uint256 paid, uint256 settled) = _due(c, row);
+        bytes memory data = Calls.settleDirect(channels[c].token, row);
+        if (payouts[target_][t] != target) {
+            _hold(Rule.TrespassFails, !_try(target, data));
+            return _auditNothing();
+        }
+        uint256 before = tokens[t].balanceOf(target);
+        _hold(Rule.PromisePaysTheDifference, _try(target, data) == (paid != 0));
+        (sentOut, withdrawn[t]) = (paid, withdrawn[t] + paid);
+        uint256 fee = t == HONEST || t == AUTHORIZED ? 0 : paid / 100;
+        _hold(Rule.OnlyThePayoutIsPaid, tokens[t].balanceOf(target) == before + paid - fee);
+        _auditPaying(target, target_);
+        if (paid == 0) return;
+        _hold(Rule.PromisePaysTheDifference, states[c].settled == settled);
+        ++done[Action.SettleDirect];
     }
 
     /// An old promise: replayed, overtaken, of a channel that was ended or opened again, with locks that have expired since.
@@ -115,10 +137,8 @@ abstract contract SettleActions is ChannelActions {
 
     /// Settles, and judges that the ledger paid what it had to, or refused.
     function _settle(uint256 c, Row memory row) private returns (uint256 paid) {
-        State memory s = states[c];
-        uint256 value = Signing.worth(row.amount, row.locks);
-        uint256 settled = value > s.deposit ? s.deposit : value;
-        paid = settled > s.settled ? settled - s.settled : 0;
+        uint256 settled;
+        (paid, settled) = _due(c, row);
         bool ok = _try(accounts[RELAY], Calls.settle(_targetOf(c), channels[c].token, row));
         _hold(Rule.PromisePaysTheDifference, ok == (paid != 0));
         if (!ok) {
@@ -127,6 +147,14 @@ abstract contract SettleActions is ChannelActions {
         }
         _auditPaying(accounts[RELAY], channels[c].target - FIRST_TARGET);
         _hold(Rule.PromisePaysTheDifference, states[c].settled == settled);
+    }
+
+    /// What the ledger has to pay for a promise now, and what it has settled then.
+    function _due(uint256 c, Row memory row) private view returns (uint256 paid, uint256 settled) {
+        State memory s = states[c];
+        uint256 value = Signing.worth(row.amount, row.locks);
+        settled = value > s.deposit ? s.deposit : value;
+        paid = settled > s.settled ? settled - s.settled : 0;
     }
 
     function _keep(uint256 c, Row memory row) private {

@@ -15,15 +15,16 @@ contract SignaturesTest is Bench {
     function setUp() external {
         _open(C, 1_000);
         vm.prank(_targetOf(C));
-        (bool ok,) = address(ledger).call(Calls.proposePayout(_targetOf(C), accounts[FIRST_PAYOUT]));
+        (bool ok,) = address(ledger).call(Calls.proposePayout(_targetOf(C), channels[C].token, accounts[FIRST_PAYOUT]));
         require(ok);
     }
 
     /// Hands in a signature as that of a Close, which the target signs, or of a Payout.
     function _accepts(bool isClose, bytes memory signature) private returns (bool) {
         if (!isClose) {
-            bytes memory data =
-                Calls.acceptPayoutWithSignature(_targetOf(C), accounts[FIRST_PAYOUT], uint40(block.timestamp), signature);
+            bytes memory data = Calls.acceptPayoutWithSignature(
+                _targetOf(C), channels[C].token, accounts[FIRST_PAYOUT], uint40(block.timestamp), signature
+            );
             return _try(accounts[RELAY], data);
         }
         Parties memory p = channels[C];
@@ -36,7 +37,11 @@ contract SignaturesTest is Bench {
     function _digest(bool isClose) private view returns (uint256 key, bytes32 digest) {
         uint40 deadline = uint40(block.timestamp);
         if (isClose) return (_keyOf(channels[C].target), Signing.closeDigest(address(ledger), channels[C].id, AMOUNT, deadline, 0));
-        return (_keyOf(FIRST_PAYOUT), Signing.payoutDigest(address(ledger), _targetOf(C), accounts[FIRST_PAYOUT], 0, deadline));
+        return (_keyOf(FIRST_PAYOUT), _payoutDigest(_targetOf(C), channels[C].token, accounts[FIRST_PAYOUT], 0, deadline));
+    }
+
+    function _payoutDigest(address target, address token, address payout, uint256 nonce, uint40 deadline) private view returns (bytes32) {
+        return Signing.payoutDigest(address(ledger), target, token, payout, nonce, deadline);
     }
 
     function testFuzz_bothFormsAreTaken(bool isClose, bool isCompact) external {
@@ -98,6 +103,19 @@ contract SignaturesTest is Bench {
         require(ledger.domainSeparator() == Signing.domain(address(ledger)), "another domain");
     }
 
+    /// A payout with code is asked by EIP-1271: its master signs, and nobody else does.
+    function testFuzz_aPayoutWithCodeAcceptsByItsMastersSignatureOnly(uint256 key, bool byMaster) external {
+        (address target, address token, uint40 deadline) = (_targetOf(C), channels[C].token, uint40(block.timestamp));
+        key = _bound(key, 1, 1e30);
+        uint256 master = byMaster ? key : key + 1;
+        address payout = vm.deployCode("SmartAccount.sol:SmartAccount", abi.encode(vm.addr(master)));
+        require(_try(target, Calls.proposePayout(target, token, payout)), "no proposal");
+        bytes memory signature = Signing.full(key, _payoutDigest(target, token, payout, 0, deadline));
+        bytes memory data = Calls.acceptPayoutWithSignature(target, token, payout, deadline, signature);
+        require(_try(accounts[RELAY], data) == byMaster, "not exactly the master's signature is taken");
+        require(ledger.payoutOf(target, token) == (byMaster ? payout : target), "the payout is another");
+    }
+
     function testFuzz_anyBytesAreNoPromise(bytes32 r, bytes32 vs, uint96 amount, bool named) external {
         Row memory row = Row(named ? channels[C].owner : address(0), amount, none, r, vs);
         require(_settle(C, row) == 0, "noise pays");
@@ -132,14 +150,15 @@ contract SignaturesTest is Bench {
         require(!_accepts(true, Signing.full(key, digest)), "a close of something else is taken");
     }
 
-    function testFuzz_aPayoutBindsTargetPayoutNonceAndDeadline(uint256 what, uint256 other) external {
-        (address target, address payout, uint256 nonce, uint40 deadline) =
-            (_targetOf(C), accounts[FIRST_PAYOUT], uint256(0), uint40(block.timestamp));
-        if (what % 4 == 0) target = address(uint160(other));
-        if (what % 4 == 1) payout = address(uint160(other));
-        if (what % 4 == 2) nonce = other;
-        if (what % 4 == 3) deadline = uint40(other);
-        bytes32 digest = Signing.payoutDigest(address(ledger), target, payout, nonce, deadline);
+    function testFuzz_aPayoutBindsTargetTokenPayoutNonceAndDeadline(uint256 what, uint256 other) external {
+        (address target, address token, address payout, uint256 nonce, uint40 deadline) =
+            (_targetOf(C), channels[C].token, accounts[FIRST_PAYOUT], uint256(0), uint40(block.timestamp));
+        if (what % 5 == 0) target = address(uint160(other));
+        if (what % 5 == 1) payout = address(uint160(other));
+        if (what % 5 == 2) nonce = other;
+        if (what % 5 == 3) deadline = uint40(other);
+        if (what % 5 == 4) token = address(uint160(other));
+        bytes32 digest = _payoutDigest(target, token, payout, nonce, deadline);
         (uint256 key, bytes32 good) = _digest(false);
         vm.assume(digest != good);
         require(!_accepts(false, Signing.full(key, digest)), "an acceptance of something else is taken");

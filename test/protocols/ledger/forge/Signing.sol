@@ -25,12 +25,26 @@ struct Row {
 library Signing {
     bytes32 private constant PROMISE = keccak256("Promise(address owner,address target,address token,uint96 amount,bytes32 locks)");
     bytes32 private constant CLOSE = keccak256("Close(bytes32 channel,uint96 amount,uint40 deadline,uint24 epoch)");
-    bytes32 private constant PAYOUT = keccak256("Payout(address target,address payout,uint256 nonce,uint40 deadline)");
+    bytes32 private constant PAYOUT = keccak256("Payout(address target,address token,address payout,uint256 nonce,uint40 deadline)");
+    bytes32 private constant RECEIVE = keccak256(
+        "ReceiveWithAuthorization(address from,address to,uint256 value,uint256 validAfter,uint256 validBefore,bytes32 nonce)"
+    );
     bytes32 private constant DOMAIN =
         keccak256("EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)");
 
     function domain(address ledger) internal view returns (bytes32) {
         return keccak256(abi.encode(DOMAIN, keccak256("Tallystick"), keccak256("1"), block.chainid, ledger));
+    }
+
+    /// EIP-3009, of the test token that knows it.
+    function authorize(uint256 key, address token, address ledger, uint256 amount, uint256 validBefore, bytes32 nonce)
+        internal
+        view
+        returns (uint8 v, bytes32 r, bytes32 s)
+    {
+        bytes32 separator = keccak256(abi.encode(DOMAIN, keccak256("Authorized"), keccak256("1"), block.chainid, token));
+        bytes32 hash_ = keccak256(abi.encode(RECEIVE, vm.addr(key), ledger, amount, 0, validBefore, nonce));
+        return vm.sign(key, keccak256(abi.encodePacked(hex"1901", separator, hash_)));
     }
 
     function walk(bytes32 word, uint256 k) internal pure returns (bytes32) {
@@ -78,12 +92,12 @@ library Signing {
         return _digest(ledger, keccak256(abi.encode(CLOSE, id, amount, deadline, epoch)));
     }
 
-    function payoutDigest(address ledger, address target, address payout, uint256 nonce, uint40 deadline)
+    function payoutDigest(address ledger, address target, address token, address payout, uint256 nonce, uint40 deadline)
         internal
         view
         returns (bytes32)
     {
-        return _digest(ledger, keccak256(abi.encode(PAYOUT, target, payout, nonce, deadline)));
+        return _digest(ledger, keccak256(abi.encode(PAYOUT, target, token, payout, nonce, deadline)));
     }
 
     /// EIP-2098: r, and s with the parity of v in its top bit.
@@ -98,7 +112,7 @@ library Signing {
         return abi.encodePacked(r, s, v);
     }
 
-    /// A row of a batch.
+    /// A row, as settle and settleBatch read it.
     function encode(Row memory row) internal pure returns (bytes memory) {
         uint8 flags = (row.owner == address(0) ? 0 : 1) | (row.locks.length == 0 ? 0 : 2);
         bytes memory tail = row.owner == address(0) ? bytes("") : abi.encodePacked(row.owner);

@@ -64,16 +64,16 @@ abstract contract TrespassActions is PayoutActions {
         if (what == 9) return _openUntil(c, s.expiry - 1); // sooner than the present one
         if (what == 10) return _openUntil(c, uint40(block.timestamp + TERM + 1));
         if (what == 11) return _topUpDead(c);
-        if (what == 12) return _try(amount % 2 == 0 ? stranger : p.owner, Calls.acceptPayout(target));
-        if (what == 13) return _try(_notThePayout(p.target, amount), Calls.proposePayout(target, stranger));
+        if (what == 12) return _try(amount % 2 == 0 ? stranger : p.owner, Calls.acceptPayout(target, p.token));
+        if (what == 13) return _try(_notThePayout(p.target, t, amount), Calls.proposePayout(target, p.token, stranger));
         return _try(
-            _notThePayout(p.target, amount), abi.encodeCall(ITallyLedger.setMaxRelayFee, (target, p.token, uint96(amount)))
+            _notThePayout(p.target, t, amount), abi.encodeCall(ITallyLedger.setMaxRelayFee, (target, p.token, uint96(amount)))
         );
     }
 
     /// A stranger; or the target itself, once it has another payout.
-    function _notThePayout(uint256 target, uint256 seed) private view returns (address) {
-        bool handedOver = payouts[target - FIRST_TARGET] != accounts[target];
+    function _notThePayout(uint256 target, uint256 t, uint256 seed) private view returns (address) {
+        bool handedOver = payouts[target - FIRST_TARGET][t] != accounts[target];
         return handedOver && seed % 2 == 0 ? accounts[target] : accounts[STRANGER];
     }
 

@@ -14,8 +14,8 @@ interface ITestToken {
 
 /// Who takes part in the campaign, and in what money.
 ///
-/// Accounts: 0-2 owners with keys, 3 an owner with code that re-enters, 4-5 targets, 6-7 payouts, 8 a relay, 9 a stranger.
-/// Channels: the first three owners sign for themselves, the first and the last with a hot key; to every target in every token.
+/// Accounts: 0-1 owners with keys, 2 an owner with code that re-enters, 3-4 targets, 5-6 payouts, 7 a relay, 8 a stranger.
+/// Channels: the owners with keys sign for themselves, the first and the last owner have a hot key; to every target in every token.
 abstract contract World {
     struct Parties {
         address owner;
@@ -26,22 +26,23 @@ abstract contract World {
         bytes32 id;
     }
 
-    uint256 internal constant ACCOUNTS = 10;
-    uint256 internal constant REENTERER = 3;
-    uint256 internal constant FIRST_TARGET = 4;
-    uint256 internal constant FIRST_PAYOUT = 6;
-    uint256 internal constant RELAY = 8;
-    uint256 internal constant STRANGER = 9;
+    uint256 internal constant ACCOUNTS = 9;
+    uint256 internal constant REENTERER = 2;
+    uint256 internal constant FIRST_TARGET = 3;
+    uint256 internal constant FIRST_PAYOUT = 5;
+    uint256 internal constant RELAY = 7;
+    uint256 internal constant STRANGER = 8;
     uint256 internal constant TARGETS = 2;
-    uint256 internal constant TOKENS = 3;
-    uint256 internal constant SIDES = 5;
+    uint256 internal constant TOKENS = 4;
+    uint256 internal constant SIDES = 4;
     uint256 internal constant CHANNELS = SIDES * TARGETS * TOKENS;
     uint256 internal constant TERM = 730 days;
     address internal constant FORWARDER = address(0xf0);
 
-    /// Returns nothing, as USDT does; takes a fee; takes a fee and calls out.
+    /// Returns nothing, as USDT does; takes a fee; takes a fee and calls out; knows EIP-3009.
     uint256 internal constant HONEST = 0;
     uint256 internal constant HOOK = 2;
+    uint256 internal constant AUTHORIZED = 3;
 
     ITallyLedger public immutable ledger;
     address[ACCOUNTS] internal accounts;
@@ -53,6 +54,7 @@ abstract contract World {
         tokens[HONEST] = ITestToken(vm.deployCode("WeirdTokens.sol:NoReturnToken"));
         tokens[1] = ITestToken(vm.deployCode("WeirdTokens.sol:FeeToken"));
         tokens[HOOK] = ITestToken(vm.deployCode("WeirdTokens.sol:HookToken"));
+        tokens[AUTHORIZED] = ITestToken(vm.deployCode("AuthorizationToken.sol:AuthorizationToken"));
         for (uint256 i; i < ACCOUNTS; ++i) {
             accounts[i] = vm.addr(_keyOf(i));
         }
@@ -73,7 +75,7 @@ abstract contract World {
         uint256 owner = _ownerOf(c);
         Parties storage p = channels[c];
         p.owner = accounts[owner];
-        p.signerKey = c / (TARGETS * TOKENS) < 3 ? _keyOf(owner) : 100 + owner;
+        p.signerKey = c / (TARGETS * TOKENS) < 2 ? _keyOf(owner) : 100 + owner;
         p.signer = vm.addr(p.signerKey);
         p.target = FIRST_TARGET + (c / TOKENS) % TARGETS;
         p.token = address(tokens[c % TOKENS]);
@@ -87,7 +89,7 @@ abstract contract World {
     /// The number of the account that owns channel `c`.
     function _ownerOf(uint256 c) internal pure returns (uint256) {
         uint256 side = c / (TARGETS * TOKENS);
-        return side < 3 ? side : side == 3 ? 0 : REENTERER;
+        return side < 2 ? side : side == 2 ? 0 : REENTERER;
     }
 
     function _targetOf(uint256 c) internal view returns (address) {
