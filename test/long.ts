@@ -26,8 +26,10 @@ function campaign(): boolean {
   const seed = `0x${Date.now().toString(16)}`
   process.stdout.write(`seed ${seed}\n`)
   const results = forgeTest([], { FOUNDRY_PROFILE: 'long', FOUNDRY_FUZZ_SEED: seed })
-  for (const { suite, name, passed, runs, calls, reason } of results) {
-    process.stdout.write(`${passed ? '✔' : '✖'} ${suite} ${name}: ${calls === 0 ? `${runs} runs` : `${calls} calls`} ${reason}\n`)
+  for (const { suite, name, passed, runs, calls, reason, counterexample } of results) {
+    process.stdout.write(
+      `${passed ? '✔' : '✖'} ${suite} ${name}: ${calls === 0 ? `${runs} runs` : `${calls} calls`} ${reason} ${counterexample}\n`,
+    )
   }
   const calls = results.find(({ name }) => name.startsWith('invariant_'))?.calls ?? 0
   process.stdout.write(`${readRules().length} rules over ${calls} calls\n`)

@@ -32,7 +32,7 @@ abstract contract ArrivalActions is ChannelActions {
         _handInAuthorization(good, _depositCall((to + 1) % ACCOUNTS, a), amount);
         require(ledger.balanceOf(accounts[to], address(tokens[AUTHORIZED])) == balances[to][AUTHORIZED] + amount, "not credited");
         _audit(accounts[RELAY]);
-        _replay(good);
+        _hold(Rule.TrespassFails, !_try(accounts[RELAY], good));
         ++done[Action.DepositByAuthorization];
     }
 
@@ -51,7 +51,7 @@ abstract contract ArrivalActions is ChannelActions {
         _handInAuthorization(good, bad, amount);
         // the signature is the owner's call
         _audit(p.owner);
-        _replay(good);
+        _hold(Rule.TrespassFails, !_try(accounts[RELAY], good));
         ++done[Action.OpenByAuthorization];
     }
 
@@ -73,11 +73,6 @@ abstract contract ArrivalActions is ChannelActions {
         _hold(Rule.TrespassFails, !_try(accounts[RELAY], bad));
         _must(accounts[RELAY], good);
         deposited[AUTHORIZED] += amount;
-    }
-
-    function _replay(bytes memory good) private {
-        _hold(Rule.TrespassFails, !_try(accounts[RELAY], good));
-        _auditNothing();
     }
 
     function _depositCall(uint256 to, ITallyLedger.Authorization memory a) private view returns (bytes memory) {

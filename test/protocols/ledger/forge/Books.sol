@@ -28,9 +28,6 @@ abstract contract Books is World, Judge {
     /// what the call that is audited next sent to a wallet instead of crediting it
     uint256 internal sentOut;
 
-    /// How many calls the ledger was audited after.
-    uint256 public audits;
-
     constructor() {
         for (uint256 t; t < TARGETS; ++t) {
             for (uint256 i; i < TOKENS; ++i) {
@@ -44,7 +41,7 @@ abstract contract Books is World, Judge {
         _auditPaying(actor, TARGETS);
     }
 
-    /// After a call that must have changed nothing.
+    /// After a call that succeeded and must have changed nothing of this. A call that failed is not audited: it cannot change anything.
     function _auditNothing() internal {
         _hold(Rule.TrespassFails, !_auditPaying(address(0), TARGETS));
     }
@@ -52,7 +49,6 @@ abstract contract Books is World, Judge {
     /// Reads all that the ledger knows, judges how it came to be since the last audit, by a call of `actor` that pays no other target
     /// than number `target`, and remembers it. Answers whether anything has changed.
     function _auditPaying(address actor, uint256 target) internal returns (bool changed) {
-        ++audits;
         uint256[TOKENS] memory sum;
         uint256[TOKENS] memory paid;
         for (uint256 c; c < CHANNELS; ++c) {

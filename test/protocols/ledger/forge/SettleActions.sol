@@ -36,7 +36,7 @@ abstract contract SettleActions is ArrivalActions {
         bytes memory data = Calls.settleDirect(channels[c].token, row);
         if (payouts[target_][t] != target) {
             _hold(Rule.TrespassFails, !_try(target, data));
-            return _auditNothing();
+            return;
         }
         uint256 before = tokens[t].balanceOf(target);
         _hold(Rule.PromisePaysTheDifference, _try(target, data) == (paid != 0));
@@ -141,10 +141,7 @@ abstract contract SettleActions is ArrivalActions {
         (paid, settled) = _due(c, row);
         bool ok = _try(accounts[RELAY], Calls.settle(_targetOf(c), channels[c].token, row));
         _hold(Rule.PromisePaysTheDifference, ok == (paid != 0));
-        if (!ok) {
-            _auditNothing();
-            return 0;
-        }
+        if (!ok) return 0;
         _auditPaying(accounts[RELAY], channels[c].target - FIRST_TARGET);
         _hold(Rule.PromisePaysTheDifference, states[c].settled == settled);
     }

@@ -4,7 +4,7 @@ pragma solidity ^0.8.24;
 import {ITallyLedger} from "../../../../protocols/ledger/contracts/ITallyLedger.sol";
 import {Bench} from "./Bench.sol";
 import {Calls} from "./Calls.sol";
-import {Row, Signing} from "./Signing.sol";
+import {Row, Shown, Signing} from "./Signing.sol";
 import {vm} from "./Vm.sol";
 
 /// Every signature that is not the one form of the one signature is refused: of a promise, a Close and a Payout.
@@ -58,7 +58,8 @@ contract SignaturesTest is Bench {
         require(!_accepts(isClose, _slice(long, length)), "another length is taken");
     }
 
-    function testFuzz_vIs27Or28(bool isClose, uint8 v) external {
+    function testFuzz_vIs27Or28(bool isClose, uint8 v, uint16 later) external {
+        vm.warp(block.timestamp + later); // the deadline is signed: signatures of both parities come
         (uint256 key, bytes32 digest) = _digest(isClose);
         bytes memory signature = Signing.full(key, digest);
         vm.assume(bytes1(v) != signature[64]);
@@ -114,6 +115,36 @@ contract SignaturesTest is Bench {
         bytes memory data = Calls.acceptPayoutWithSignature(target, token, payout, deadline, signature);
         require(_try(accounts[RELAY], data) == byMaster, "not exactly the master's signature is taken");
         require(ledger.payoutOf(target, token) == (byMaster ? payout : target), "the payout is another");
+    }
+
+    /// The few s above half the order that the compact form can hold: whoever such a signature would recover is no signer.
+    function testFuzz_halfTheOrderIsTheLargestS(uint256 above, uint256 seed, bool odd, uint96 amount) external {
+        (address owner, address target, address token) = (accounts[0], _targetOf(C), channels[C].token);
+        amount = uint96(_bound(amount, 1, 1_000));
+        uint256 s = ORDER / 2 + (above % 4 == 0 ? 0 : _bound(above, 1, 2 ** 255 - 1 - ORDER / 2));
+        (, bytes32 r,) = vm.sign(_bound(seed, 1, 1e30), bytes32(seed));
+        bytes32 digest = Signing.promiseDigest(address(ledger), owner, target, token, amount, none);
+        address signer = ecrecover(digest, odd ? 28 : 27, r, bytes32(s));
+        vm.assume(signer != address(0));
+        tokens[HONEST].mint(owner, amount);
+        vm.prank(owner);
+        ledger.depositAndOpen(signer, target, token, amount, uint40(block.timestamp + 1));
+        Row memory row = Row(owner, amount, none, r, bytes32(s | (odd ? 1 << 255 : 0)));
+        require(_settle(C, row) == (s == ORDER / 2 ? amount : 0), "not exactly the s up to half the order");
+    }
+
+    /// A recovery that fails leaves memory as it was: neither the row before nor a word of the row itself becomes the signer.
+    function testFuzz_aFailingRecoveryLendsNoSigner(uint96 amount, bytes32 r, uint256 high) external {
+        Parties memory p = channels[C];
+        amount = uint96(_bound(amount, 2, 1_000));
+        bytes memory before = Signing.encode(_promise(C, 1, none, false));
+        Row memory row = Row(p.owner, amount, new Shown[](1), r, bytes32(_bound(high, 2 ** 255 - 99, 2 ** 255 - 1)));
+        row.locks[0] = Shown(bytes32(uint256(uint160(p.signer))), 0, 1, 1, 0);
+        (bool ok,) = _batch(C, bytes.concat(before, Signing.encode(row)));
+        require(ok && _settled(C) == 1, "a row without a signature pays");
+        row.locks = none;
+        (ok,) = _batch(C, bytes.concat(before, Signing.encode(row)));
+        require(ok && _settled(C) == 1, "a row without a signature pays");
     }
 
     function testFuzz_anyBytesAreNoPromise(bytes32 r, bytes32 vs, uint96 amount, bool named) external {

@@ -49,6 +49,9 @@ abstract contract World {
     ITestToken[TOKENS] internal tokens;
     Parties[CHANNELS] internal channels;
 
+    /// How many calls were made of the ledger, refused ones too.
+    uint256 public tries;
+
     constructor() {
         ledger = ITallyLedger(vm.deployCode("TallyLedger.sol:TallyLedger", abi.encode(FORWARDER)));
         tokens[HONEST] = ITestToken(vm.deployCode("WeirdTokens.sol:NoReturnToken"));
@@ -98,6 +101,7 @@ abstract contract World {
 
     /// Calls the ledger as `from`.
     function _try(address from, bytes memory data) internal returns (bool ok) {
+        ++tries;
         vm.prank(from);
         (ok,) = address(ledger).call(data);
     }

@@ -27,8 +27,8 @@ if (absent !== undefined && !FORGE_EXPECTED) {
 
     test('every fuzz test passes, and every rule holds over at least 50,000 calls', async (t) => {
       const results = forgeTest()
-      for (const { suite, name, passed, reason } of results) {
-        await t.test(`${suite} ${name}`, () => assert.ok(passed, reason))
+      for (const { suite, name, passed, reason, counterexample } of results) {
+        await t.test(`${suite} ${name}`, () => assert.ok(passed, `${reason} ${counterexample}`))
       }
       const campaigns = results.filter(({ name }) => name.startsWith('invariant_'))
       assert.deepEqual(

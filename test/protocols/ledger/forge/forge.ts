@@ -53,8 +53,9 @@ export interface TestResult {
   readonly suite: string
   readonly name: string
   readonly passed: boolean
-  /** why it failed */
+  /** why it failed, and with what */
   readonly reason: string
+  readonly counterexample: string
   readonly runs: number
   /** calls of a campaign; 0 for other tests */
   readonly calls: number
@@ -78,8 +79,17 @@ export function forgeTest(args: readonly string[] = [], env: Readonly<Record<str
   return Object.entries(suites).flatMap(([suite, { test_results }]) =>
     Object.entries(test_results).map(([name, { status, reason, counterexample, kind }]) => {
       const { runs = 1, calls = 0, reverts = 0 } = Object.values(kind)[0] ?? {}
-      const why = status === 'Success' ? '' : `${nameRule(reason ?? 'failed')} ${JSON.stringify(counterexample)}`
-      return { suite: suite.split('/').at(-1) ?? suite, name, passed: status === 'Success', reason: why, runs, calls, reverts }
+      const passed = status === 'Success'
+      return {
+        suite: suite.split('/').at(-1) ?? suite,
+        name,
+        passed,
+        reason: passed ? '' : nameRule(reason ?? 'failed'),
+        counterexample: passed ? '' : JSON.stringify(counterexample),
+        runs,
+        calls,
+        reverts,
+      }
     }),
   )
 }
