@@ -83,6 +83,14 @@ contract RowsTest is Bench {
         if (!ok) require(keccak256(result) == keccak256(abi.encodeWithSelector(ITallyLedger.MalformedRows.selector, 1)), "why");
     }
 
+    function testFuzz_aCountOfNoLocksIsAPromiseWithoutLocks(uint96 amount) external {
+        amount = uint96(_bound(amount, 1, type(uint96).max));
+        _open(SELF, amount);
+        Row memory row = _promise(SELF, amount, none, false);
+        (bool ok,) = _batch(SELF, abi.encodePacked(uint8(2), row.amount, row.r, row.vs, uint8(0)));
+        require(ok && _earned(SELF) == amount, "it is another promise");
+    }
+
     function testFuzz_anyBytesPayNothing(bytes calldata rows, uint256 length) external {
         _open(SELF, 1e9);
         bytes memory long = bytes.concat(rows, rows, rows, rows);
