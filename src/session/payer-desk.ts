@@ -43,6 +43,8 @@ interface Options {
 export interface PayerDeskInit {
   /** a promise for each chunk as it becomes due, also where the credit would let several be paid by one. @default false */
   readonly payEach?: boolean
+  /** whether sessions pay with ticks, unless they say otherwise. @default 'never' */
+  readonly ticks?: PayerContext['ticks']
 }
 
 export class PayerDesk {
@@ -53,13 +55,13 @@ export class PayerDesk {
   /** lines whose messages are being read */
   readonly #read = new Set<ProviderLine>()
   readonly #releases: Releases
-  readonly #payEach: boolean
+  readonly #init: Required<PayerDeskInit>
   #timer: NodeJS.Timeout | undefined
   #stopping = false
 
   constructor(components: PayerDeskComponents, init: PayerDeskInit = {}) {
     this.#components = components
-    this.#payEach = init.payEach ?? false
+    this.#init = { payEach: false, ticks: 'never', ...init }
     this.#book = new PayerBook(components, () => this.#journal.flush())
     this.#journal = new Journal({
       write: (lives) => {
@@ -285,12 +287,13 @@ export class PayerDesk {
 
   #context(live: LiveSession): PayerContext {
     const { clock, domain, self } = this.#components
-    const beside = (): PayerSession[] => this.#roster.beside(live).map(({ session }) => session)
+    // as recorded: asking a session for its newest figures makes a step of its own, and this one has read the channel already
+    const beside = (): PayerSession[] => this.#roster.beside(live).map(({ recorded }) => recorded)
     const crypto = live.crypto(() =>
       payerCrypto(domain, self, this.#book.channelOf(live.channel).parties, live.line.link.publicKey),
     )
     return {
-      nowMs: clock.nowMs(), nowS: clock.nowS(), joins: !this.#payEach, ...crypto,
+      nowMs: clock.nowMs(), nowS: clock.nowS(), joins: !this.#init.payEach, ticks: this.#init.ticks, ...crypto,
       // asked for once a session, while a step is made for every piece
       moving: () => beside().some(({ status }) => status === 'starting' || status === 'live' || status === 'closing'),
       alone: () => !beside().some(({ terms }) => terms !== undefined) && this.#book.cutBeside(live.session.wish).length === 0,

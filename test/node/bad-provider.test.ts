@@ -58,7 +58,7 @@ describe('a consumer and a provider that breaks the rules', () => {
     {
       name: 'a head that the consumer never signed',
       code: 'HEAD_DISAGREES',
-      terms: (right, { sign }) => ({ ...right, head: forgedHead(right, sign) }),
+      terms: (right, { sign }) => ({ ...right, head: { promise: forgedHead(right, sign) } }),
     },
   ]
   function forgedHead({ terms }: TermsOffered, sign: RogueProvider['sign']) {

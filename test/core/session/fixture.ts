@@ -1,6 +1,6 @@
 // Plain data for the rules of a session: a payer, a payee, a channel of 1,000,000 and a price of 1 base unit a byte.
 import type { Amount } from '../../../src/core/amount.ts'
-import { type ChannelFacts, type ChannelIn, type ChannelOut, newChannelOut } from '../../../src/core/channel.ts'
+import { bestAmount, type ChannelFacts, type ChannelIn, type ChannelOut, newChannelOut } from '../../../src/core/channel.ts'
 import { newOwner, type OwnerAccount } from '../../../src/core/credit.ts'
 import { type ChannelParties, channelId, type Seconds } from '../../../src/core/ids.ts'
 import { meterOf } from '../../../src/core/meter.ts'
@@ -59,7 +59,7 @@ export const channelIn = (best?: bigint | number): ChannelIn => ({
   id: channelId(PARTIES),
   parties: PARTIES,
   facts: facts(),
-  best: best === undefined ? undefined : promise(best),
+  best: best === undefined ? undefined : { promise: promise(best) },
   frozen: undefined,
 })
 
@@ -199,7 +199,7 @@ export class PayeeBench {
 
   /** pays up to this total; the channel rises by as much */
   pay(total: number): readonly PayeeEffect[] {
-    const amount = (this.state.channel.best?.amount ?? 0n) + BigInt(total) - this.session.total
+    const amount = bestAmount(this.state.channel) + BigInt(total) - this.session.total
     return this.give({
       type: 'promise',
       message: { type: 'promise', session: SESSION, total: A(total), promise: promise(amount) },
@@ -235,6 +235,7 @@ export class PayerBench {
   readonly signed: bigint[] = []
 
   joins = false
+  ticks: PayerContext['ticks'] = 'never'
 
   constructor(init: PayerInit = {}) {
     this.terms = init.terms ?? terms()
@@ -244,14 +245,15 @@ export class PayerBench {
 
   get context(): PayerContext {
     const toy = toyPayer(PAYER, PAYEE)
-    const signPromise: typeof toy.signPromise = (amount) => {
+    const signPromise: typeof toy.signPromise = (amount, locks) => {
       this.signed.push(amount)
-      return toy.signPromise(amount)
+      return toy.signPromise(amount, locks)
     }
     return {
       nowMs: this.nowMs,
       nowS: this.nowS,
       joins: this.joins,
+      ticks: this.ticks,
       moving: () => this.isMoving,
       alone: () => this.isAlone,
       ...toy,
@@ -284,7 +286,7 @@ export class PayerBench {
         type: 'terms',
         terms: offered,
         signature: toyTermsSignature(offered),
-        head: of.head === undefined ? undefined : promise(of.head),
+        head: of.head === undefined ? undefined : { promise: promise(of.head) },
         total: A(of.total ?? 0),
         acked: meterOf({ down: BigInt(of.acked ?? 0) }),
         credit: A(of.credit ?? this.credit),
