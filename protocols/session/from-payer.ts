@@ -65,7 +65,7 @@ export function writePay(writer: ByteWriter, message: Pay): void {
 
 export function readPay(reader: ByteReader): Pay {
   const pay = { type: 'promise', session: readSession(reader), total: readAmount(reader), promise: readPromise(reader) } as const
-  return { ...pay, salt: pay.promise.locks.length === 0 ? undefined : reader.bytes(SALT_BYTES) }
+  return pay.promise.locks.length === 0 ? pay : { ...pay, salt: reader.bytes(SALT_BYTES) }
 }
 
 export function writeTick(writer: ByteWriter, message: Tick): void {

@@ -92,6 +92,6 @@ export function writeHead(writer: ByteWriter, { promise, chain }: Head): ByteWri
 /** The next bytes as a head; neither signature nor word is checked. @throws TallyError MALFORMED, LOCKS_REFUSED */
 export function readHead(reader: ByteReader): Head {
   const promise = readPromise(reader)
-  if (promise.locks.length === 0) return { promise, chain: undefined }
+  if (promise.locks.length === 0) return { promise }
   return { promise, chain: { salt: reader.bytes(SALT_BYTES), k: reader.u16(), word: reader.bytes(WORD_BYTES) } }
 }

@@ -77,7 +77,7 @@ const fault = record({ type: fc.constant('fault' as const), session: fc.option(s
 
 const word = fc.uint8Array({ minLength: 32, maxLength: 32 })
 const head = record({ promise, chain: record({ salt: word, k: u16, word }) }).map(({ promise: of, chain }) =>
-  of.locks.length === 0 ? { promise: of, chain: undefined } : { promise: of, chain },
+  of.locks.length === 0 ? { promise: of } : { promise: of, chain },
 )
 
 export const fromPayer: fc.Arbitrary<FromPayer> = fc.oneof(
