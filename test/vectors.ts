@@ -8,6 +8,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { sessionVectors } from './protocols/session/vectors.ts'
 import { channelCases, closingCases, lockCases, promiseCases, rowCases } from './vector-cases/ledger.ts'
+import { depositCases, payoutCases } from './vector-cases/ledger-money.ts'
 import { OFFER_RULES, offerCases } from './vector-cases/offer.ts'
 import { DOMAIN } from './vector-cases/reference.ts'
 import { documentCases, receiptCases, termsCases } from './vector-cases/session.ts'
@@ -43,10 +44,20 @@ export function makeVectors(): ReadonlyMap<string, string> {
   )
   add(
     'protocols/ledger/vectors/rows.json',
-    'Rows of settleBatch. encoded: the row. compact: the signature in 64 bytes. No promise pays by a row with `error`.',
+    'Rows: promises as they are settled. encoded: the row. compact: the signature in 64 bytes. No promise pays by a row with `error`.',
     rowCases(),
   )
   add('protocols/ledger/vectors/closings.json', 'Closings: signed by the target of the channel (account 3).', closingCases())
+  add(
+    'protocols/ledger/vectors/payouts.json',
+    'Acceptances of a payout: signed by that payout (account 5) for the target (account 3).',
+    payoutCases(),
+  )
+  add(
+    'protocols/ledger/vectors/deposits.json',
+    'Deposits. nonce: what an EIP-3009 authorization for this purpose must carry. depositAddress: where plain transfers for the account go.',
+    depositCases(),
+  )
   add('protocols/offer/vectors/offers.json', 'Signed offers. rules: what a receiver holds them against.', offerCases(), {
     rules: OFFER_RULES,
   })

@@ -36,7 +36,7 @@ export const SETTINGS = {
 } as const
 
 const FORWARDER = '@openzeppelin/contracts/metatx/ERC2771Forwarder.sol'
-const PUBLISHED = new Set(['TallyLedger', 'ERC2771Forwarder', 'TestToken'])
+const PUBLISHED = new Set(['TallyLedger', 'DepositBox', 'ServiceRegistry', 'ERC2771Forwarder', 'TestToken'])
 
 /** Paths of imports are those of the sources: `@openzeppelin/...` or below `contracts/`. */
 function readSource(path: string): string {

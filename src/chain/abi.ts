@@ -1,8 +1,11 @@
 import { Interface } from 'ethers'
+import registryArtefact from '../../protocols/ledger/generated/ServiceRegistry.json' with { type: 'json' }
 import ledgerArtefact from '../../protocols/ledger/generated/TallyLedger.json' with { type: 'json' }
 import type { Address } from '../core/ids.ts'
 
 export const ledgerInterface = new Interface(ledgerArtefact.abi)
+
+export const registryInterface = new Interface(registryArtefact.abi)
 
 /** The parts of ERC-20, EIP-2612 and their common extras that a node reads or calls. */
 export const erc20Interface = new Interface([

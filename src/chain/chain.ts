@@ -101,7 +101,7 @@ export function createChain(init: ChainInit): Chain {
     walletBalance: (token, account, options) => reader.walletBalance(token, account, 'latest', options),
     ledgerBalance: (token, account, options) => reader.ledgerBalance(token, account, 'latest', options),
     gasBalance: (account, options) => reader.gasBalance(account, options),
-    payoutOf: (target, options) => reader.payoutOf(target, options),
+    payoutOf: (token, target, options) => reader.payoutOf(token, target, options),
     time: async (options) => (await head(options)).timeS as Seconds,
     follow: (listener) => watcher.follow(listener),
     watch: (channels) => watcher.watch(channels),

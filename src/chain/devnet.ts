@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 import { AbiCoder, getBytes, getCreateAddress, HDNodeWallet, Interface } from 'ethers'
 import forwarderArtefact from '../../protocols/ledger/generated/ERC2771Forwarder.json' with { type: 'json' }
+import registryArtefact from '../../protocols/ledger/generated/ServiceRegistry.json' with { type: 'json' }
 import ledgerArtefact from '../../protocols/ledger/generated/TallyLedger.json' with { type: 'json' }
 import tokenArtefact from '../../protocols/ledger/generated/TestToken.json' with { type: 'json' }
 import { TallyError } from '../core/errors.ts'
@@ -35,13 +36,15 @@ export interface DevnetFunds {
   readonly tokens?: bigint
 }
 
-/** A local chain with the ledger, its forwarder and a test token at addresses that are always the same. */
+/** A local chain with the ledger, its forwarder, a test token and the service registry at addresses that are always the same. */
 export interface Devnet {
   readonly rpcUrl: string
   readonly chainId: number
   readonly ledger: Address
   readonly forwarder: Address
   readonly token: Address
+  /** Its stake is {@link DEVNET_STAKE} test tokens. */
+  readonly registry: Address
   readonly accounts: readonly DevnetAccount[]
   readonly pid: number
   /** Adds gas coin and test tokens to an address; resolves when they are there. */
@@ -58,6 +61,8 @@ export interface Devnet {
 export const DEVNET_CHAIN_ID = 31337
 /** EIP-712 name of the forwarder's domain on the local chain. */
 export const FORWARDER_NAME = 'Tallystick Forwarder'
+/** What the local registry asks for a service: 100 test tokens, returned an hour after it was taken back. */
+export const DEVNET_STAKE = { amount: 100_000_000n, unbondingS: 3_600 } as const
 const PHRASE = 'test test test test test test test test test test test junk'
 
 interface Contracts {
@@ -65,11 +70,12 @@ interface Contracts {
   readonly ledger: Address
   readonly forwarder: Address
   readonly token: Address
+  readonly registry: Address
 }
 
 /**
  * Starts anvil and deploys from its account 0: the ledger first, so that its address depends on nothing but that account, then the
- * forwarder that it trusts (whose address is known beforehand), then the token. All dies with this process.
+ * forwarder that it trusts (whose address is known beforehand), then the token, then the registry. All dies with this process.
  *
  * Throws DEVNET_FAILED.
  */
@@ -108,6 +114,7 @@ export async function startDevnet(init: DevnetInit = {}): Promise<Devnet> {
     ledger: contracts.ledger,
     forwarder: contracts.forwarder,
     token,
+    registry: contracts.registry,
     accounts,
     pid: anvil.pid,
     fund: (address, funds) => fundOnDevnet(rpcUrl, token, address, funds),
@@ -166,7 +173,7 @@ function fixedAddresses(accounts: readonly DevnetAccount[]): Contracts {
   if (first === undefined) throw new RangeError('a local chain needs an account')
   const deployer = first.address
   const at = (nonce: number) => toAddress(getCreateAddress({ from: deployer, nonce }))
-  return { deployer, ledger: at(0), forwarder: at(1), token: at(2) }
+  return { deployer, ledger: at(0), forwarder: at(1), token: at(2), registry: at(3) }
 }
 
 type Rpc = (method: string, params: readonly unknown[]) => Promise<unknown>
@@ -174,7 +181,7 @@ type Rpc = (method: string, params: readonly unknown[]) => Promise<unknown>
 /** A state file may be empty (a chain that was stopped at once) or hold the chain of another version. */
 async function isFresh(rpc: Rpc, contracts: Contracts): Promise<boolean> {
   const codes = await Promise.all(
-    [contracts.ledger, contracts.forwarder, contracts.token].map((at) => rpc('eth_getCode', [at, 'latest'])),
+    [contracts.ledger, contracts.forwarder, contracts.token, contracts.registry].map((at) => rpc('eth_getCode', [at, 'latest'])),
   )
   const nonce = await rpc('eth_getTransactionCount', [contracts.deployer, 'latest'])
   if (codes.every((code) => String(code).length > 2)) return false
@@ -191,6 +198,13 @@ async function deploy(rpc: Rpc, contracts: Contracts): Promise<void> {
     ledgerArtefact.bytecode + abi.encode(['address'], [contracts.forwarder]).slice(2),
     forwarderArtefact.bytecode + abi.encode(['string'], [FORWARDER_NAME]).slice(2),
     tokenArtefact.bytecode,
+    registryArtefact.bytecode +
+      abi
+        .encode(
+          ['address', 'address', 'uint256', 'uint32'],
+          [contracts.forwarder, contracts.token, DEVNET_STAKE.amount, DEVNET_STAKE.unbondingS],
+        )
+        .slice(2),
   ]
   // One after the other: anvil may leave a transaction unmined that came before the one with the nonce below it.
   for (const [nonce, data] of codes.entries()) {

@@ -1,5 +1,5 @@
 import { hexlify } from 'ethers'
-import { type Address, ZERO_ADDRESS } from '../core/ids.ts'
+import type { Address } from '../core/ids.ts'
 import { encodeRows } from '../core/promise.ts'
 import type { LedgerAction } from '../ports/chain.ts'
 import { ledgerInterface } from './abi.ts'
@@ -46,10 +46,7 @@ function ledgerCall(action: LedgerCallAction, permit: PermitSignature | undefine
       return ['close', [action.signer, action.target, token, amount, deadline, hexlify(signature)]]
     }
     case 'settle':
-      return [
-        'settle',
-        [action.owner ?? ZERO_ADDRESS, action.target, token, action.amount, hexlify(action.locks), hexlify(action.signature)],
-      ]
+      return ['settle', [action.target, token, hexlify(encodeRows([action]))]]
     case 'settle-batch':
       return ['settleBatch', [action.target, token, hexlify(encodeRows(action.rows))]]
   }

@@ -23,7 +23,18 @@ export function newWatchList(): WatchList {
   }
 }
 
-const followed = ['Opened', 'ToppedUp', 'Closed', 'Reclaimed', 'Settled', 'Deposited', 'Withdrawn', 'Transferred'] as const
+const followed = [
+  'Opened',
+  'ToppedUp',
+  'Closed',
+  'Reclaimed',
+  'Settled',
+  'SettledDirect',
+  'BatchSettled',
+  'Deposited',
+  'Withdrawn',
+  'Transferred',
+] as const
 type Followed = (typeof followed)[number]
 
 function topicOf(name: Followed): string {
@@ -103,7 +114,11 @@ function readLog(log: Log, accounts: ReadonlySet<Address>, watched: WatchList): 
     case 'Reclaimed':
       return channel('reclaimed')
     case 'Settled':
-      return [...settledIn(String(args.rows), watched), ...balances('settled', args.payout)]
+      return [...settledIn([args.entry], watched), ...balances('settled', args.payout)]
+    case 'SettledDirect':
+      return settledIn([args.entry], watched)
+    case 'BatchSettled':
+      return [...settledIn(args.paidRows, watched), ...balances('settled', args.payout)]
     case 'Deposited':
       return balances('deposited', args.account)
     case 'Withdrawn':
@@ -113,11 +128,11 @@ function readLog(log: Log, accounts: ReadonlySet<Address>, watched: WatchList): 
   }
 }
 
-/** Rows of 32 bytes: the first 20 bytes of a channel id, then its settled amount. */
-function settledIn(rows: string, watched: WatchList): readonly string[] {
+/** Entries of 32 bytes: the first 20 bytes of a channel id, then its settled amount. */
+function settledIn(entries: Iterable<string>, watched: WatchList): readonly string[] {
   const touched: string[] = []
-  for (let at = 2; at + 64 <= rows.length; at += 64) {
-    const id = watched.byPrefix(`0x${rows.slice(at, at + 40)}`)
+  for (const entry of entries) {
+    const id = watched.byPrefix(entry.slice(0, PREFIX_CHARS))
     if (id !== undefined) touched.push(`settled channel ${id}`)
   }
   return touched

@@ -16,7 +16,7 @@ export interface LedgerReader {
   ledgerBalance(token: Address, account: Address, block: BlockTag, options?: CallOptions): Promise<Amount>
   walletBalance(token: Address, account: Address, block: BlockTag, options?: CallOptions): Promise<Amount>
   gasBalance(account: Address, options?: CallOptions): Promise<bigint>
-  payoutOf(target: Address, options?: CallOptions): Promise<Address>
+  payoutOf(token: Address, target: Address, options?: CallOptions): Promise<Address>
   token(token: Address, options?: CallOptions): Promise<TokenInfo>
 }
 
@@ -72,8 +72,8 @@ export function createLedgerReader(gateway: Gateway): LedgerReader {
       })
       return quantity(value, gateway.name)
     },
-    async payoutOf(target, options) {
-      const values = await view('payoutOf', [target], 'latest', options)
+    async payoutOf(token, target, options) {
+      const values = await view('payoutOf', [target, token], 'latest', options)
       return toAddress(String(values?.[0] ?? target))
     },
     async token(token, options) {

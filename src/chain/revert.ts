@@ -1,10 +1,11 @@
 import { AbiCoder, Interface } from 'ethers'
+import registry from '../../protocols/ledger/generated/ServiceRegistry.json' with { type: 'json' }
 import ledger from '../../protocols/ledger/generated/TallyLedger.json' with { type: 'json' }
 import token from '../../protocols/ledger/generated/TestToken.json' with { type: 'json' }
 import { TallyError } from '../core/errors.ts'
 import { boundedText } from './rpc-errors.ts'
 
-const knownErrors = new Interface([...ledger.abi, ...token.abi].filter((item) => item.type === 'error'))
+const knownErrors = new Interface([...ledger.abi, ...registry.abi, ...token.abi].filter((item) => item.type === 'error'))
 
 export interface RevertReason {
   /** Name of the custom error, 'Error', 'Panic', or 'unknown'. */
@@ -13,7 +14,7 @@ export interface RevertReason {
   readonly text: string
 }
 
-/** Says in words why a contract reverted: a custom error of the ledger or of an OpenZeppelin token, a text, a panic. */
+/** Says in words why a contract reverted: a custom error of the ledger, of the registry or of an OpenZeppelin token, a text, a panic. */
 export function decodeRevert(data: string | undefined): RevertReason {
   if (data === undefined || data === '0x') return { name: 'unknown', text: 'the contract gives no reason' }
   try {
@@ -41,6 +42,11 @@ const revertHints: Readonly<Record<string, string>> = {
   InvalidSignature: 'ask the other side for a fresh signature; one for another epoch, amount or deadline is not good',
   UnknownChannel: 'check owner, signer, target and token, and that the channel was opened on this chain',
   NothingToSettle: 'everything that this promise is worth has been settled already',
+  AlreadyRegistered: 'choose another salt; if the first call was yours, the service is registered',
+  NotTheProvider: 'only the account that registered a service can change it',
+  NotListed: 'check the id; a service that was unregistered can only be registered anew',
+  NotUnbonding: 'unregister the service first; a stake is returned once',
+  StakeLocked: 'wait until the unbonding delay is over',
   InsufficientBalance: 'deposit first, or use tokens from the wallet',
 }
 

@@ -152,7 +152,7 @@ const HAS_LOCKS = 2
 const MIN_ROW_BYTES = 77
 
 /**
- * Appends a row of settleBatch: flags u8 | amount u96 | r 32 | vs 32 | [owner 20] | [count u8 | locks of 53 bytes].
+ * Appends a row, one promise as `settle` and `settleBatch` read it: flags u8 | amount u96 | r 32 | vs 32 | [owner 20] | [count u8 | locks of 53 bytes].
  *
  * @throws TallyError MALFORMED for a signature that is not compact, or part of a lock
  */
@@ -167,7 +167,7 @@ function writeRow(writer: ByteWriter, { owner, amount, locks, signature }: Settl
   return count === 0 ? writer : writer.u8(count).bytes(locks, locks.length)
 }
 
-/** The rows argument of settleBatch: the rows one after the other. @throws TallyError as `writeRow` */
+/** Rows one after the other, the argument of settleBatch; one row alone is that of settle. @throws TallyError as `writeRow` */
 export function encodeRows(rows: readonly SettleRow[]): Uint8Array {
   const writer = new ByteWriter(rows.length * MIN_ROW_BYTES)
   for (const row of rows) writeRow(writer, row)

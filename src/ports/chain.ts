@@ -41,8 +41,8 @@ export interface Chain {
   ledgerBalance(token: Address, account: Address, options?: CallOptions): Promise<Amount>
   /** The gas coin of the account in wei, newest block. */
   gasBalance(account: Address, options?: CallOptions): Promise<bigint>
-  /** The account that is credited when promises to this target are settled. */
-  payoutOf(target: Address, options?: CallOptions): Promise<Address>
+  /** The account that is credited when promises to this target, in this token, are settled. */
+  payoutOf(token: Address, target: Address, options?: CallOptions): Promise<Address>
   /** Timestamp of the newest block. */
   time(options?: CallOptions): Promise<Seconds>
 

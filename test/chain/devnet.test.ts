@@ -25,7 +25,7 @@ async function withDevnet<T>(init: Parameters<typeof startDevnet>[0], use: (net:
 
 describe('devnet', () => {
   test('the contracts stand at the same addresses on every local chain', async () => {
-    const of = (net: Devnet) => Promise.resolve([net.ledger, net.forwarder, net.token])
+    const of = (net: Devnet) => Promise.resolve([net.ledger, net.forwarder, net.token, net.registry])
     assert.deepEqual(await withDevnet({}, of), await withDevnet({}, of))
   })
 

@@ -43,7 +43,7 @@ describe('gateway', () => {
     const chain = chainOn(dev.net, { ledger: dev.net.token })
     closing(t, chain)
     await chain.ready()
-    await assert.rejects(chain.payoutOf(NOBODY), isCode('CONTRACT_MISSING', /not the ledger/))
+    await assert.rejects(chain.payoutOf(NOBODY, NOBODY), isCode('CONTRACT_MISSING', /not the ledger/))
   })
 
   test('an RPC that is down at the start is CHAIN_UNREACHABLE; when it comes up everything works', async (t) => {

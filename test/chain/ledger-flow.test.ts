@@ -69,7 +69,7 @@ describe('a channel from opening to end, over the chain port', () => {
     await settled(second.parties, 5n * ONE)
     await log.until((fact) => fact.type === 'balance' && fact.amount === 7n * ONE)
     assert.equal(await payee.ledgerBalance(token, payeeSigner.address), 7n * ONE)
-    assert.equal(await payee.payoutOf(payeeSigner.address), payeeSigner.address)
+    assert.equal(await payee.payoutOf(token, payeeSigner.address), payeeSigner.address)
   })
 
   test('a channel closes with the signature of the target, opens again, and is reclaimed after its expiry', async (t) => {

@@ -24,6 +24,18 @@ interface ITallyLedger {
         BadLocks
     }
 
+    /// An EIP-3009 authorization by `from` to pay the ledger. Its nonce is not given: it is the hash of what is done with the money.
+    struct Authorization {
+        address from;
+        uint256 amount;
+        uint256 validAfter;
+        uint256 validBefore;
+        bytes32 salt;
+        uint8 v;
+        bytes32 r;
+        bytes32 s;
+    }
+
     // ------------------------------------------------------------------------------------------------ events
 
     /// `amount` is what arrived, which is less than what was sent when the token takes a fee.
@@ -37,9 +49,19 @@ interface ITallyLedger {
     );
     event ToppedUp(bytes32 indexed id, uint96 deposit);
 
-    /// Every credit to a payout, by settle, settleBatch and close. `rows` has 32 bytes for each promise that was paid:
-    /// the first 20 bytes of its channel's id and that channel's new settled amount (12 bytes). `paid` is what they add up to, relay fee included.
-    event Settled(address indexed target, address indexed token, address payout, uint256 paid, bytes rows);
+    /// One promise, or a close, was credited to the balance of `payout`. An entry is the first 20 bytes of the channel's id and the
+    /// channel's new settled amount (12 bytes). What the payout let the target keep for a relay is part of the settled amount.
+    event Settled(address indexed target, address indexed token, address payout, bytes32 entry);
+
+    /// As Settled, for a payment that was sent to the target's wallet and not to its balance. The token's own log stands beside it.
+    event SettledDirect(bytes32 entry);
+
+    /// As Settled, with an entry for each promise of a batch that was paid.
+    event BatchSettled(address indexed target, address indexed token, address payout, bytes32[] paidRows);
+
+    /// Somebody settled, or tried to, with a word that hashes `k` >= 1 times to `anchor`. Of a lock that was shown deeper each time, the
+    /// largest k counts. Whoever has promised something under the same anchor learns here how much of it is earned.
+    event WordShown(bytes32 indexed anchor, bytes32 word, uint16 k);
 
     /// A row of a batch that was not paid; `reason` is a SkipReason.
     event RowSkipped(address indexed target, address indexed token, uint256 index, uint8 reason);
@@ -48,8 +70,8 @@ interface ITallyLedger {
     event Closed(bytes32 indexed id, uint96 settled, uint256 refund, uint24 epoch);
     event Reclaimed(bytes32 indexed id, uint256 refund, uint24 epoch);
 
-    event PayoutProposed(address indexed target, address indexed payout);
-    event PayoutAccepted(address indexed target, address indexed payout);
+    event PayoutProposed(address indexed target, address indexed token, address indexed payout);
+    event PayoutAccepted(address indexed target, address indexed token, address indexed payout);
     event MaxRelayFeeSet(address indexed target, address indexed token, address indexed payout, uint96 amount);
 
     // ------------------------------------------------------------------------------------------------ errors
@@ -57,6 +79,10 @@ interface ITallyLedger {
     /// Signer, target, account or receiver is an address that cannot be meant: zero, or the ledger itself as the receiver of tokens.
     error InvalidAddress(address given);
     error InsufficientBalance(address account, address token, uint256 balance, uint256 needed);
+    /// With `amount` more, the balance would not fit 96 bits.
+    error BalanceTooLarge(uint256 balance, uint256 amount);
+    /// An authorization was taken, and no tokens came.
+    error NothingReceived(address token);
     /// With `amount` more, the channel's cumulative deposit would not fit 96 bits.
     error DepositTooLarge(bytes32 id, uint256 amount);
     /// The expiry is not within [earliest, latest]: in the past, sooner than the present one, or more than two years ahead.
@@ -75,10 +101,10 @@ interface ITallyLedger {
     error UnknownChannel(bytes32 id);
     error NothingToSettle(bytes32 id, uint96 settled);
     error InvalidLocks();
-    /// The rows end inside row `index`, or that row has flags that this version does not know.
+    /// The rows end inside row `index`, or that row has flags that this version does not know; or a single row has more behind it.
     error MalformedRows(uint256 index);
-    error NotThePayout(address caller, address target);
-    error NotProposed(address target, address payout);
+    error NotThePayout(address caller, address target, address token);
+    error NotProposed(address target, address token, address payout);
 
     // ------------------------------------------------------------------------------------------------ balances
 
@@ -87,6 +113,16 @@ interface ITallyLedger {
 
     /// deposit() with an EIP-2612 permit of the caller. A permit that fails is ignored: the allowance decides (it may have been used by a front-runner).
     function depositWithPermit(address token, address account, uint256 amount, uint256 deadline, uint8 v, bytes32 r, bytes32 s) external;
+
+    /// Credits `account` by an EIP-3009 authorization with the nonce keccak256(abi.encode(account, salt)). Anyone may hand it in.
+    function depositWithAuthorization(address token, address account, Authorization calldata authorization) external;
+
+    /// Moves all that lies at depositAddress(account) into the balance of `account`. Anyone may call, as often as tokens come.
+    function sweep(address account, address token) external returns (uint256 received);
+
+    /// Where plain transfers for `account` can be sent, before the account has ever made a transaction. Tokens only: no way leads out
+    /// for the chain's own coin.
+    function depositAddress(address account) external view returns (address);
 
     /// Sends `amount` of the caller's balance out of the ledger.
     function withdraw(address token, address to, uint256 amount) external;
@@ -119,6 +155,16 @@ interface ITallyLedger {
         bytes32 s
     ) external;
 
+    /// depositAndOpen() for the signer of an EIP-3009 authorization, who is the owner; anyone may hand it in. Its nonce is
+    /// keccak256(abi.encode(signer, target, token, expiry, salt)).
+    function depositAndOpenWithAuthorization(
+        address signer,
+        address target,
+        address token,
+        uint40 expiry,
+        Authorization calldata authorization
+    ) external;
+
     /// Anybody adds `amount` of its own balance to a live channel. The expiry stays; what is not settled goes to the owner in the end.
     function topUp(address owner, address signer, address target, address token, uint96 amount) external;
 
@@ -131,45 +177,47 @@ interface ITallyLedger {
 
     // ------------------------------------------------------------------------------------------------ settle
 
-    /// Pays min(value, deposit) - settled to the target's payout, where value = amount + all shown steps of unexpired locks.
-    /// Anyone may call. `owner` is the one that the promise names: zero when it names none, which means the signer itself.
-    /// `locks` is every lock of the promise in its order, 53 bytes each: word 32 | k 2 | unit 12 | steps 2 | expiry 5,
-    /// where hashing `word` k times gives the anchor.
-    function settle(address owner, address target, address token, uint96 amount, bytes calldata locks, bytes calldata signature)
-        external
-        returns (uint256 paid);
-
-    /// Settles promises of many owners to one target in one token. A row that cannot be paid is skipped and reported.
+    /// Pays min(value, deposit) - settled of one promise to the target's payout, where value = amount + all shown steps of unexpired locks.
+    /// Anyone may call.
+    ///
     /// A row: flags 1 | amount 12 | r 32 | vs 32 | [owner 20, flag 1] | [count 1 | count locks of 53 bytes, flag 2].
-    /// Without flag 1 the promise names no owner. Only rows that end early, or unknown flags, revert. Returns 0 when no row pays.
+    /// `owner` is the one that the promise names; without flag 1 it names none, which means the signer itself.
+    /// The locks are all those of the promise in its order: word 32 | k 2 | unit 12 | steps 2 | expiry 5, where hashing `word` k times
+    /// gives the anchor.
+    function settle(address target, address token, bytes calldata row) external returns (uint256 paid);
+
+    /// settle() for the caller as the target, sent to its wallet instead of its balance. Only a target that is its own payout can do so;
+    /// another payout joins settle() and withdraw() by multicall.
+    function settleDirect(address token, bytes calldata row) external returns (uint256 paid);
+
+    /// Settles promises of many owners to one target in one token: rows one after the other. A row that cannot be paid is skipped and
+    /// reported. Only rows that end early, or unknown flags, revert. Returns 0 when no row pays.
     function settleBatch(address target, address token, bytes calldata rows) external returns (uint256 paid);
 
     // ------------------------------------------------------------------------------------------------ payout
 
-    /// The caller, a target whose payout is still itself, proposes another one (zero takes a proposal back).
-    function proposePayout(address payout) external;
+    /// The payout in force of `target` for `token`, at first the target itself, proposes another one (zero takes a proposal back).
+    function proposePayout(address target, address token, address payout) external;
 
-    /// The payout in force of `target` proposes its successor. proposePayout(p) is proposePayoutFor(caller, p).
-    function proposePayoutFor(address target, address payout) external;
+    /// The proposed payout accepts by its own call. From now on only it can change the payout of `target` for `token`.
+    function acceptPayout(address target, address token) external;
 
-    /// The proposed payout accepts by its own call. From now on only it can change the payout of `target`.
-    function acceptPayout(address target) external;
+    /// The proposed payout accepts by its signature on Payout(target, token, payout, nonce, deadline), handed in by anyone. A payout that
+    /// has code is asked by EIP-1271.
+    function acceptPayoutWithSignature(address target, address token, address payout, uint40 deadline, bytes calldata signature) external;
 
-    /// The proposed payout accepts by its signature on Payout(target, payout, nonce, deadline), handed in by anyone.
-    function acceptPayoutWithSignature(address target, address payout, uint40 deadline, bytes calldata signature) external;
-
-    /// The payout in force of `target` lets it keep up to `amount` of each settle or close in `token`, to pay a relay with.
+    /// The payout in force lets the target keep up to `amount` of each settle, batch or close in `token`, to pay a relay with.
     /// The permission belongs to this payout: a successor starts at zero.
     function setMaxRelayFee(address target, address token, uint96 amount) external;
 
-    /// Who is credited when `target` is paid: itself until another payout has accepted.
-    function payoutOf(address target) external view returns (address);
+    /// Who is credited when `target` is paid in `token`: itself until another payout has accepted.
+    function payoutOf(address target, address token) external view returns (address);
 
-    /// The payout that `target` could get by acceptance, or zero.
-    function proposedPayoutOf(address target) external view returns (address);
+    /// The payout that could accept now, or zero.
+    function proposedPayoutOf(address target, address token) external view returns (address);
 
-    /// The nonce that the next Payout signature for `target` must carry; each acceptance raises it.
-    function payoutNonce(address target) external view returns (uint256);
+    /// The nonce that the next Payout signature must carry; each acceptance raises it.
+    function payoutNonce(address target, address token) external view returns (uint256);
 
     /// How much of each settle `target` keeps under the payout in force.
     function maxRelayFee(address target, address token) external view returns (uint96);

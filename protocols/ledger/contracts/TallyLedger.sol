@@ -2,7 +2,10 @@
 pragma solidity ^0.8.24;
 
 import {ERC2771Context} from "@openzeppelin/contracts/metatx/ERC2771Context.sol";
+import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
+import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
 import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
+import {Deposits} from "./Deposits.sol";
 import {ITallyLedger} from "./ITallyLedger.sol";
 import {Payouts} from "./Payouts.sol";
 import {Channel, Channels} from "./lib/Channels.sol";
@@ -12,9 +15,11 @@ import {Rows} from "./lib/Rows.sol";
 
 /// The ledger of Tallystick. What each function promises, the events and the errors stand in ITallyLedger; SPEC.md has the whole.
 ///
-/// Balances holds what accounts have, Payouts says who is credited for a target, and here are the channels between the two:
-/// read lib/Channels, then _open, _take, _end. All else is who may call them.
-contract TallyLedger is Payouts {
+/// Balances holds what accounts have, Deposits is how tokens come in, Payouts says who is credited for a target, and here are the
+/// channels between them: read lib/Channels, then _open, _takeRow, _end. All else is who may call them.
+contract TallyLedger is Deposits, Payouts {
+    using SafeERC20 for IERC20;
+
     /// Only a struct can be held by reference, which spares the hash of the mapping's key at each use.
     struct Slot {
         Channel channel;
@@ -60,6 +65,19 @@ contract TallyLedger is Payouts {
     }
 
     /// @inheritdoc ITallyLedger
+    function depositAndOpenWithAuthorization(
+        address signer,
+        address target,
+        address token,
+        uint40 expiry,
+        Authorization calldata authorization
+    ) external {
+        bytes32 nonce = keccak256(abi.encode(signer, target, token, expiry, authorization.salt));
+        uint256 received = _receive(token, authorization.from, authorization, nonce);
+        _open(authorization.from, signer, target, token, received, expiry);
+    }
+
+    /// @inheritdoc ITallyLedger
     function topUp(address owner, address signer, address target, address token, uint96 amount) external {
         bytes32 id = channelId(owner, signer, target, token);
         uint40 expiry = _channels[id].channel.expiry();
@@ -88,32 +106,34 @@ contract TallyLedger is Payouts {
         if (block.timestamp > deadline) revert DeadlinePassed(deadline);
         if (amount < settled || amount > c.deposit()) revert AmountOutOfRange(amount, settled, c.deposit());
         // the epoch is signed, or this agreement would also end the channel's next reservation
-        _requireSigner(target, keccak256(abi.encode(CLOSE_TYPEHASH, id, amount, deadline, c.epoch())), signature);
+        bytes32 digest = _hashTypedDataV4(keccak256(abi.encode(CLOSE_TYPEHASH, id, amount, deadline, c.epoch())));
+        _requireSigner(target, digest, signature);
         (uint256 refund, uint24 epoch) = _end(id, owner, token, amount);
-        if (amount > settled) _creditPayout(target, token, amount - settled, abi.encodePacked(Rows.entry(id, amount)));
+        if (amount > settled) {
+            address payout = _creditPayout(target, token, amount - settled);
+            emit Settled(target, token, payout, Rows.entry(id, amount));
+        }
         emit Closed(id, amount, refund, epoch);
     }
 
     // ------------------------------------------------------------------------------------------------ settle
 
     /// @inheritdoc ITallyLedger
-    function settle(address owner, address target, address token, uint96 amount, bytes calldata locks, bytes calldata signature)
-        external
-        returns (uint256 paid)
-    {
-        (bool ok, bytes32 r, bytes32 vs) = Promises.compact(signature);
-        if (!ok) revert InvalidSignature();
-        Scratch scratch = Promises.scratch(_domainSeparatorV4(), target, token);
-        bytes32 id;
-        uint256 settled;
-        (id, settled, paid) = _take(scratch, owner, amount, locks, r, vs);
-        if (paid == 0) {
-            SkipReason reason = _reasonOf(id);
-            if (reason == SkipReason.BadLocks) revert InvalidLocks();
-            if (reason == SkipReason.UnknownChannel) revert UnknownChannel(id);
-            revert NothingToSettle(id, _channels[id].channel.settled());
-        }
-        _creditPayout(target, token, paid, abi.encodePacked(Rows.entry(id, settled)));
+    function settle(address target, address token, bytes calldata row) external returns (uint256 paid) {
+        bytes32 entry;
+        (entry, paid) = _takeOne(target, token, row);
+        address payout = _creditPayout(target, token, paid);
+        emit Settled(target, token, payout, entry);
+    }
+
+    /// @inheritdoc ITallyLedger
+    function settleDirect(address token, bytes calldata row) external returns (uint256 paid) {
+        address target = _msgSender();
+        if (payoutOf(target, token) != target) revert NotThePayout(target, target, token);
+        bytes32 entry;
+        (entry, paid) = _takeOne(target, token, row);
+        emit SettledDirect(entry);
+        IERC20(token).safeTransfer(target, paid);
     }
 
     /// @inheritdoc ITallyLedger
@@ -124,13 +144,10 @@ contract TallyLedger is Payouts {
         uint256 position;
         uint256 index;
         while (position < rows.length) {
-            address owner;
-            uint96 amount;
-            bytes calldata locks;
-            bytes32 r;
-            bytes32 vs;
-            (owner, amount, locks, r, vs, position) = Rows.read(rows, position, index);
-            (bytes32 id, uint256 settled, uint256 more) = _take(scratch, owner, amount, locks, r, vs);
+            bytes32 id;
+            uint256 settled;
+            uint256 more;
+            (id, settled, more, position) = _takeRow(scratch, rows, position, index);
             // unchecked: counters of rows, and a sum of 96-bit amounts
             unchecked {
                 if (more != 0) {
@@ -142,7 +159,9 @@ contract TallyLedger is Payouts {
                 ++index;
             }
         }
-        if (paid != 0) _creditPayout(target, token, paid, Rows.pack(entries, count));
+        if (paid == 0) return 0;
+        address payout = _creditPayout(target, token, paid);
+        emit BatchSettled(target, token, payout, Rows.cut(entries, count));
     }
 
     // ------------------------------------------------------------------------------------------------ views
@@ -194,28 +213,57 @@ contract TallyLedger is Payouts {
         _credit(owner, token, refund);
     }
 
-    /// Raises a channel's settled amount to what the promise is worth; `paid` is zero when it is worth nothing, and _reasonOf(id)
-    /// says why. It looks at no expiry: a promise is good until the owner has taken the reservation back.
-    function _take(Scratch scratch, address owner, uint96 amount, bytes calldata locks, bytes32 r, bytes32 vs)
+    /// Settles a single row, or says why it cannot be.
+    function _takeOne(address target, address token, bytes calldata row) private returns (bytes32 entry, uint256 paid) {
+        Scratch scratch = Promises.scratch(_domainSeparatorV4(), target, token);
+        bytes32 id;
+        uint256 settled;
+        uint256 end;
+        (id, settled, paid, end) = _takeRow(scratch, row, 0, 0);
+        if (end != row.length) revert MalformedRows(1);
+        if (paid == 0) {
+            SkipReason reason = _reasonOf(id);
+            if (reason == SkipReason.BadLocks) revert InvalidLocks();
+            if (reason == SkipReason.UnknownChannel) revert UnknownChannel(id);
+            revert NothingToSettle(id, _channels[id].channel.settled());
+        }
+        entry = Rows.entry(id, settled);
+    }
+
+    /// Raises a channel's settled amount to what the row at `position` is worth; `paid` is zero when it is worth nothing, and
+    /// _reasonOf(id) says why. It looks at no expiry: a promise is good until the owner has taken the reservation back.
+    function _takeRow(Scratch scratch, bytes calldata rows, uint256 position, uint256 index)
         private
-        returns (bytes32 id, uint256 settled, uint256 paid)
+        returns (bytes32 id, uint256 settled, uint256 paid, uint256 next)
     {
-        (bool ok, uint256 value, bytes32 locksHash) = Locks.worth(locks);
-        if (!ok) return (0, 0, 0);
-        id = scratch.channelOf(owner, amount, locksHash, r, vs);
+        uint256 head;
+        (head, next) = Rows.head(rows, position, index);
+        address owner;
+        uint256 shown;
+        bytes32 locksHash;
+        if (Rows.hasOwner(head)) (owner, next) = Rows.owner(rows, next, index);
+        if (Rows.hasLocks(head)) {
+            bytes calldata locks;
+            (locks, next) = Rows.locks(rows, next, index);
+            bool ok;
+            (ok, shown, locksHash) = Locks.worth(locks);
+            if (!ok) return (0, 0, 0, next);
+        }
+        uint96 amount = Rows.amountOf(head);
+        id = scratch.channelOf(owner, amount, locksHash, Rows.signature(rows, position));
         Slot storage slot = _channels[id];
         Channel c = slot.channel;
         uint256 before = c.settled();
         unchecked {
-            settled = value + amount; // less than 2^113
+            settled = shown + amount; // less than 2^113
             if (settled > c.deposit()) settled = c.deposit();
-            if (settled <= before) return (id, 0, 0);
+            if (settled <= before) return (id, 0, 0, next);
             paid = settled - before;
         }
         slot.channel = c.addSettled(paid);
     }
 
-    /// Why _take has just paid nothing from channel `id`; zero is the id of a promise whose locks are not even looked up.
+    /// Why _takeRow has just paid nothing from channel `id`; zero is the id of a promise whose locks are not even looked up.
     function _reasonOf(bytes32 id) private view returns (SkipReason) {
         if (id == 0) return SkipReason.BadLocks;
         return _channels[id].channel.isNew() ? SkipReason.UnknownChannel : SkipReason.NothingNew;

@@ -49,9 +49,9 @@ export function judgeHello(hello: Hello, facts: HelloFacts): ErrorCode | undefin
   const used = hello.signed > bestAmount(channel) ? hello.signed : bestAmount(channel)
   const free = channel.facts.deposit + facts.unreserved - used
   if (!hello.resume && (free <= 0n || free < offer.minReservation)) return 'RESERVATION_TOO_SMALL'
-  const last = facts.marginS + facts.patienceS
-  const demanded = hello.resume ? facts.marginS : Math.max(offer.minTimeToExpiry, last)
-  if (channel.facts.expiry - demanded <= facts.nowS) return 'CHANNEL_EXPIRED'
+  const left = channel.facts.expiry - facts.nowS
+  if (left <= (hello.resume ? facts.marginS : facts.marginS + facts.patienceS)) return 'CHANNEL_EXPIRED'
+  if (!hello.resume && left < offer.minTimeToExpiry) return 'CHANNEL_EXPIRED'
   return undefined
 }
 

@@ -73,6 +73,15 @@ describe('hello', () => {
     assert.equal(judgeHello(hello(), found({ channel: channelIn(995_001) })), 'RESERVATION_TOO_SMALL')
     assert.equal(judgeHello(hello({ signed: A(995_001), resume: true }), found()), undefined)
   })
+  test('a reservation that lasts exactly the demanded time is enough, and one second less is not; on resume the demand is over', () => {
+    assert.equal(judgeHello(hello(), found({ channel: lasting(3_600) })), undefined)
+    assert.equal(judgeHello(hello(), found({ channel: lasting(3_599) })), 'CHANNEL_EXPIRED')
+    assert.equal(judgeHello(hello({ resume: true }), found({ channel: lasting(3_599) })), undefined)
+  })
+  test('a reservation of exactly the demanded amount is enough, and one base unit less is not', () => {
+    assert.equal(judgeHello(hello(), found({ channel: lasting(100_000, 5_000n) })), undefined)
+    assert.equal(judgeHello(hello(), found({ channel: lasting(100_000, 4_999n) })), 'RESERVATION_TOO_SMALL')
+  })
   test('S10: a session that could only be closed again is not begun', () => {
     const short = found({ offer: { ...offer, minTimeToExpiry: 0 }, channel: lasting(630) })
     assert.equal(judgeHello(hello(), short), 'CHANNEL_EXPIRED')

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
-import { Signature, type Wallet, ZeroAddress, ZeroHash } from 'ethers'
+import { AbiCoder, keccak256, Signature, type Wallet, ZeroAddress, ZeroHash } from 'ethers'
 import { type Chain, fundBalance, fundWallet, LEDGER, newWallet, readBalance, startChain, YEAR } from './fixture.ts'
 
 describe('ledger balances', () => {
@@ -114,6 +114,18 @@ describe('ledger balances', () => {
     assert.equal(await readBalance(chain, alice), 100n)
     const { name } = await chain.ledger.fails(bob, 'depositWithPermit', chain.token.address, bob, 100n, 0n, 0, ZeroHash, ZeroHash)
     assert.equal(name, 'ERC20InsufficientAllowance')
+  })
+
+  test('balance and payout of an account lie where SPEC.md says', async () => {
+    const [alice, payout] = [newWallet().address, newWallet().address]
+    await fundBalance(chain, alice, 77n)
+    await chain.ledger.send(alice, 'proposePayout', alice, chain.token.address, payout)
+    await chain.ledger.send(payout, 'acceptPayout', alice, chain.token.address)
+    const coder = AbiCoder.defaultAbiCoder()
+    const outer = keccak256(coder.encode(['address', 'uint256'], [alice, 0]))
+    const slot = keccak256(coder.encode(['address', 'bytes32'], [chain.token.address, outer]))
+    const word = BigInt((await chain.rpc('eth_getStorageAt', chain.ledger.address, slot, 'latest')) as string)
+    assert.equal(word, (BigInt(payout) << 96n) | 77n)
   })
 
   test('the test token bounds what one call may mint', async () => {

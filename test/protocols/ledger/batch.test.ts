@@ -3,7 +3,7 @@ import { after, before, describe, test } from 'node:test'
 import { concat, dataLength, dataSlice, hexlify, randomBytes, toBeHex } from 'ethers'
 import fc from 'fast-check'
 import { type Chain, type Done, newWallet, openChannel, type Parties, readBalance, readChannel, startChain } from './fixture.ts'
-import { encodeRow, type ShownLock, signedRow, signedShortRow, signPromise, walk } from './messages.ts'
+import { encodeRow, logEntry, type ShownLock, signedRow, signedShortRow, signPromise, walk } from './messages.ts'
 
 const UNKNOWN = 1n
 const NOTHING_NEW = 2n
@@ -35,15 +35,14 @@ describe('ledger batches', () => {
     chain.ledger.send(anyone, 'settleBatch', p.target.address, p.token, concat(rows))
   const skipped = (done: Done): bigint[][] =>
     done.events.filter((e) => e.name === 'RowSkipped').map((e) => [e.args.index, e.args.reason])
-  const logged = (p: Parties, settled: bigint): string => concat([dataSlice(p.id, 0, 20), toBeHex(settled, 12)])
 
   test('promises of many owners to one target are paid in one transaction, with one log', async () => {
     const [a, b, c] = (await openMany(3)) as [Parties, Parties, Parties]
     const done = await settle(a, await signedRow(a, 10n), await signedRow(b, 20n), await signedRow(c, 30n))
-    const rows = concat([logged(a, 10n), logged(b, 20n), logged(c, 30n)])
+    const entries = [logEntry(a, 10n), logEntry(b, 20n), logEntry(c, 30n)]
     assert.deepEqual(
-      done.events.map((e) => [e.name, ...e.args]),
-      [['Settled', a.target.address, a.token, a.target.address, 60n, rows]],
+      done.events.map((e) => [e.name, ...e.args.toArray(true)]),
+      [['BatchSettled', a.target.address, a.token, a.target.address, entries]],
     )
     assert.equal(await readBalance(chain, a.target.address), 60n)
   })
@@ -99,8 +98,22 @@ describe('ledger batches', () => {
     ]
     assert.deepEqual(skipped(done), reasons)
     const settled = done.events.at(-1)
-    assert.deepEqual([settled?.args.paid, settled?.args.rows], [40n, concat([logged(a, 10n), logged(c, 30n)])])
+    assert.deepEqual(settled?.args.toArray(true)[3], [logEntry(a, 10n), logEntry(c, 30n)])
     assert.equal(await readBalance(chain, a.target.address), 60n)
+  })
+
+  test('a word that a skipped row shows is told all the same: it leads to its anchor whoever says so', async () => {
+    const [a] = (await openMany(1)) as [Parties]
+    const word = hexlify(randomBytes(32))
+    const lock: ShownLock = { anchor: walk(word, 3), unit: 5n, steps: 8, expiry: 0n, word, k: 3 }
+    const forged = encodeRow(1n, await signPromise(a, 1n, [lock], { by: newWallet() }), { owner: a.owner.address, locks: [lock] })
+    assert.deepEqual(
+      (await settle(a, forged)).events.map((e) => [e.name, ...e.args]),
+      [
+        ['WordShown', lock.anchor, word, 3n],
+        ['RowSkipped', a.target.address, a.token, 0n, UNKNOWN],
+      ],
+    )
   })
 
   test('a failing recovery does not lend the signer of the row before', async () => {
@@ -149,6 +162,27 @@ describe('ledger batches', () => {
       done.events.map((e) => e.name),
       ['RowSkipped'],
     )
+  })
+
+  test('several targets of one operator are settled in one transaction, which withdraws what their payout got', async () => {
+    const payout = newWallet().address
+    const [a, b] = (await openMany(2)) as [Parties, Parties]
+    const [c] = (await openMany(1)) as [Parties]
+    for (const { target, token } of [a, c]) {
+      await chain.ledger.send(target.address, 'proposePayout', target.address, token, payout)
+      await chain.ledger.send(payout, 'acceptPayout', target.address, token)
+    }
+    const word = hexlify(randomBytes(32))
+    const lock: ShownLock = { anchor: walk(word, 2), unit: 5n, steps: 8, expiry: 0n, word, k: 2 }
+    const rows = concat([await signedRow(a, 10n), await signedRow(a, 10n), await signedRow(b, 20n, [lock])])
+    const calls = [
+      chain.ledger.data('settleBatch', a.target.address, a.token, rows),
+      chain.ledger.data('settleBatch', c.target.address, c.token, await signedRow(c, 7n)),
+      chain.ledger.data('withdraw', a.token, payout, 47n),
+    ]
+    const done = await chain.ledger.send(payout, 'multicall', calls)
+    assert.deepEqual(skipped(done), [[1n, NOTHING_NEW]])
+    assert.deepEqual([await readBalance(chain, payout), (await chain.token.read('balanceOf', payout))[0]], [0n, 47n])
   })
 
   test('rows that end early revert, wherever they are cut', async () => {

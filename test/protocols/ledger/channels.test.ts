@@ -13,7 +13,7 @@ import {
   startChain,
   YEAR,
 } from './fixture.ts'
-import { signClose, signPromise } from './messages.ts'
+import { encodeRow, settleCall, signClose, signPromise } from './messages.ts'
 
 const MAX96 = 2n ** 96n - 1n
 
@@ -125,8 +125,8 @@ describe('ledger channels', () => {
     const stolen = await chain.ledger.fails(mallory.address, 'close', ...args, 0n, deadline, close)
     assert.equal(stolen.name, 'InvalidSignature')
     assert.equal((await chain.ledger.fails(mallory.address, 'reclaim', ...args)).name, 'NotExpired')
-    const forged = await signPromise(p, 50n, [], { by: mallory })
-    const settle = ['settle', p.owner.address, p.target.address, p.token, 50n, '0x', forged] as const
+    const forged = encodeRow(50n, await signPromise(p, 50n, [], { by: mallory }), { owner: p.owner.address })
+    const settle = ['settle', p.target.address, p.token, forged] as const
     assert.equal((await chain.ledger.fails(mallory.address, ...settle)).name, 'UnknownChannel')
     assert.deepEqual(await readChannel(chain, p.id), slot)
   })
@@ -162,8 +162,7 @@ describe('ledger channels', () => {
   test('the owner gets the rest back at the expiry and not one second before', async () => {
     const p = await openChannel(chain, 100n)
     const { expiry } = await readChannel(chain, p.id)
-    const signature = await signPromise(p, 40n)
-    await chain.ledger.send(p.target.address, 'settle', p.owner.address, p.target.address, p.token, 40n, '0x', signature)
+    await chain.ledger.send(p.target.address, ...(await settleCall(p, 40n)))
     const args = ['reclaim', p.signer.address, p.target.address, p.token] as const
     await chain.nextBlockAt(expiry - 1n)
     assert.deepEqual([...(await chain.ledger.fails(p.owner.address, ...args)).args], [p.id, expiry])
@@ -188,8 +187,7 @@ describe('ledger channels', () => {
     const p = await openChannel(chain, 100n)
     const { expiry } = await readChannel(chain, p.id)
     const settle = async (amount: bigint): Promise<void> => {
-      const signature = await signPromise(p, amount)
-      await chain.ledger.send(p.target.address, 'settle', p.owner.address, p.target.address, p.token, amount, '0x', signature)
+      await chain.ledger.send(p.target.address, ...(await settleCall(p, amount)))
     }
     await settle(40n)
     await chain.nextBlockAt(expiry)
@@ -201,16 +199,21 @@ describe('ledger channels', () => {
     assert.equal(await readBalance(chain, p.target.address), 70n)
   })
 
-  test('a deposit beyond 96 bits is refused', async () => {
-    const big = await chain.deploy('test/FeeToken')
-    const owner = newWallet()
-    await big.send(owner.address, 'mint', owner.address, 2n ** 99n)
-    await big.send(owner.address, 'approve', chain.ledger.address, 2n ** 256n - 1n)
-    await chain.ledger.send(owner.address, 'deposit', big.address, owner.address, 2n ** 98n)
+  test('a reservation and a balance each end at 96 bits', async () => {
+    const big = await chain.deploy('test/NoReturnToken')
+    const owner = newWallet().address
+    await big.send(owner, 'mint', owner, 2n ** 99n)
+    await big.send(owner, 'approve', chain.ledger.address, 2n ** 256n - 1n)
+    const deposit = ['deposit', big.address, owner] as const
+    await chain.ledger.send(owner, ...deposit, MAX96)
+    const { name, args: values } = await chain.ledger.fails(owner, ...deposit, 1n)
+    assert.deepEqual([name, ...values], ['BalanceTooLarge', MAX96, 1n])
+    assert.equal((await chain.ledger.fails(owner, ...deposit, 2n ** 98n)).name, 'BalanceTooLarge')
     const expiry = (await chain.now()) + 1000n
     const args = [newWallet().address, newWallet().address, big.address]
-    await chain.ledger.send(owner.address, 'open', ...args, MAX96, expiry)
-    assert.equal((await chain.ledger.fails(owner.address, 'open', ...args, 1n, expiry)).name, 'DepositTooLarge')
+    await chain.ledger.send(owner, 'open', ...args, MAX96, expiry)
+    await chain.ledger.send(owner, ...deposit, 1n)
+    assert.equal((await chain.ledger.fails(owner, 'open', ...args, 1n, expiry)).name, 'DepositTooLarge')
   })
 
   test('the epochs of a channel never wrap: when they are used up it opens no more, and its last reservation is still paid back', async () => {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
-import { concat, dataSlice, toBeHex } from 'ethers'
+import { concat, dataSlice, Signature, toBeHex } from 'ethers'
 import {
   type Chain,
   type Done,
@@ -13,7 +13,10 @@ import {
   startChain,
   YEAR,
 } from './fixture.ts'
-import { compact, signClose, signPromise } from './messages.ts'
+import { compact, logEntry, settleCall, signClose } from './messages.ts'
+
+/** The order of secp256k1. */
+const ORDER = 0xfffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141n
 
 describe('ledger close', () => {
   let chain: Chain
@@ -31,8 +34,7 @@ describe('ledger close', () => {
     chain.ledger.fails(p.owner.address, ...call(p, amount, deadline, signature))
 
   async function settle(p: Parties, amount: bigint): Promise<void> {
-    const signature = await signPromise(p, amount)
-    await chain.ledger.send(p.target.address, 'settle', p.owner.address, p.target.address, p.token, amount, '0x', signature)
+    await chain.ledger.send(p.target.address, ...(await settleCall(p, amount)))
   }
 
   test('close pays the final amount and frees the rest to the owner at once, before the expiry', async () => {
@@ -40,11 +42,10 @@ describe('ledger close', () => {
     await settle(p, 20n)
     const deadline = await soon()
     const { events } = await close(p, 70n, deadline, await signClose(p, 70n, deadline, 0n))
-    const row = concat([dataSlice(p.id, 0, 20), toBeHex(70, 12)])
     assert.deepEqual(
       events.map((e) => [e.name, ...e.args]),
       [
-        ['Settled', p.target.address, p.token, p.target.address, 50n, row],
+        ['Settled', p.target.address, p.token, p.target.address, logEntry(p, 70n)],
         ['Closed', p.id, 70n, 30n, 1n],
       ],
     )
@@ -146,10 +147,46 @@ describe('ledger close', () => {
     const p = await openChannel(chain, 100n)
     const deadline = await soon()
     await close(p, 10n, deadline, await signClose(p, 10n, deadline, 0n))
-    const args = ['settle', p.owner.address, p.target.address, p.token, 60n, '0x', await signPromise(p, 60n)] as const
-    assert.equal((await chain.ledger.fails(p.target.address, ...args)).name, 'NothingToSettle')
+    assert.equal((await chain.ledger.fails(p.target.address, ...(await settleCall(p, 60n)))).name, 'NothingToSettle')
     await openChannel(chain, 100n, p)
-    await chain.ledger.send(p.target.address, ...args)
+    await chain.ledger.send(p.target.address, ...(await settleCall(p, 60n)))
     assert.equal(await readBalance(chain, p.target.address), 60n)
+  })
+
+  describe('the form of a signature', () => {
+    const refuse = async (p: Parties, amount: bigint, deadline: bigint, signature: string): Promise<void> =>
+      assert.equal((await chain.ledger.fails(p.owner.address, ...args(p, amount, deadline, signature))).name, 'InvalidSignature')
+    const args = (p: Parties, amount: bigint, deadline: bigint, signature: string) =>
+      ['close', p.signer.address, p.target.address, p.token, amount, deadline, signature] as const
+
+    test('it has 65 bytes, or the 64 of EIP-2098', async () => {
+      const p = await openChannel(chain, 100n)
+      const deadline = await soon()
+      const whole = await signClose(p, 90n, deadline, 0n)
+      const wrong = ['0x', dataSlice(whole, 0, 63), concat([whole, '0x00']), concat([whole, whole])]
+      for (const signature of wrong) await refuse(p, 90n, deadline, signature)
+      for (const form of [(text: string) => text, compact]) {
+        // both parities of v, by trying several amounts
+        for (const amount of [10n, 20n, 30n, 40n]) {
+          const q = await openChannel(chain, 100n)
+          await close(q, amount, deadline, form(await signClose(q, amount, deadline, 0n)))
+        }
+      }
+    })
+
+    test('v is 27 or 28', async () => {
+      const p = await openChannel(chain, 100n)
+      const deadline = await soon()
+      const { r, s } = Signature.from(await signClose(p, 40n, deadline, 0n))
+      for (const v of [0, 1, 2, 26, 29, 35, 255]) await refuse(p, 40n, deadline, concat([r, s, toBeHex(v, 1)]))
+    })
+
+    test('the high-s twin of a signature is refused', async () => {
+      const p = await openChannel(chain, 100n)
+      const deadline = await soon()
+      const { r, s, v } = Signature.from(await signClose(p, 40n, deadline, 0n))
+      const twin = concat([r, toBeHex(ORDER - BigInt(s), 32), toBeHex(v === 27 ? 28 : 27, 1)])
+      await refuse(p, 40n, deadline, twin)
+    })
   })
 })

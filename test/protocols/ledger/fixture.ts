@@ -72,7 +72,9 @@ export function readArtefact(name: string): Artefact {
 }
 
 const failures: Interface = new Interface([
-  ...new Interface(readArtefact('TallyLedger').abi).fragments.filter((f) => f.type === 'error'),
+  ...['TallyLedger', 'ServiceRegistry'].flatMap((name) =>
+    new Interface(readArtefact(name).abi).fragments.filter((f) => f.type === 'error'),
+  ),
   'error ERC20InsufficientAllowance(address spender, uint256 allowance, uint256 needed)',
   'error ERC20InsufficientBalance(address sender, uint256 balance, uint256 needed)',
 ])
@@ -121,8 +123,8 @@ async function revertOf(rpc: Chain['rpc'], receipt: Receipt): Promise<Revert> {
 }
 
 /** Starts a chain on which gas is free and every address may send, and deploys to it. */
-export async function startChain(): Promise<Chain> {
-  const anvil = await startAnvil(['--auto-impersonate', '--gas-price', '0', '--block-base-fee-per-gas', '0'])
+export async function startChain(args: readonly string[] = []): Promise<Chain> {
+  const anvil = await startAnvil(['--auto-impersonate', '--gas-price', '0', '--block-base-fee-per-gas', '0', ...args])
   let id = 0
   const rpc = async (method: string, ...params: unknown[]): Promise<unknown> => {
     id += 1

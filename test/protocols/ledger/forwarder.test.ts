@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
-import { concat, type Wallet } from 'ethers'
+import { concat } from 'ethers'
 import {
   type Chain,
   fundBalance,
@@ -12,6 +12,7 @@ import {
   startChain,
   YEAR,
 } from './fixture.ts'
+import { forwardRequest } from './forward.ts'
 import { signedRow } from './messages.ts'
 
 describe('ledger through multicall and the forwarder', () => {
@@ -22,28 +23,6 @@ describe('ledger through multicall and the forwarder', () => {
   after(() => chain.stop())
 
   const anyone = newWallet().address
-
-  /** What a relay hands to the forwarder: the signer's own call, signed. */
-  async function forwardRequest(from: Wallet, data: string): Promise<unknown[]> {
-    const fields = [
-      'from address',
-      'to address',
-      'value uint256',
-      'gas uint256',
-      'nonce uint256',
-      'deadline uint48',
-      'data bytes',
-    ]
-    const types = {
-      ForwardRequest: fields.map((field) => ({ name: field.split(' ')[0] ?? '', type: field.split(' ')[1] ?? '' })),
-    }
-    const [nonce] = await chain.forwarder.read('nonces', from.address)
-    const deadline = (await chain.now()) + 3600n
-    const request = { from: from.address, to: chain.ledger.address, value: 0n, gas: 1_000_000n, nonce, deadline, data }
-    const domain = { name: 'TallystickForwarder', version: '1', chainId: 31337, verifyingContract: chain.forwarder.address }
-    const signature = await from.signTypedData(domain, types, request)
-    return [request.from, request.to, request.value, request.gas, request.deadline, request.data, signature]
-  }
 
   test('multicall keeps the sender of every call in it', async () => {
     const [alice, bob] = [newWallet().address, newWallet().address]
@@ -75,7 +54,7 @@ describe('ledger through multicall and the forwarder', () => {
     await fundBalance(chain, owner.address, 100n)
     const expiry = (await chain.now()) + YEAR
     const data = chain.ledger.data('open', signer.address, target.address, token, 70n, expiry)
-    await chain.forwarder.send(anyone, 'execute', await forwardRequest(owner, data))
+    await chain.forwarder.send(anyone, 'execute', await forwardRequest(chain, owner, data))
     assert.equal((await readChannel(chain, id)).deposit, 70n)
     assert.equal(await readBalance(chain, owner.address), 30n)
   })
@@ -86,7 +65,7 @@ describe('ledger through multicall and the forwarder', () => {
     await fundBalance(chain, owner.address, 100n)
     const open = chain.ledger.data('open', signer.address, target.address, token, 70n, (await chain.now()) + YEAR)
     const fee = chain.ledger.data('transfer', token, relay, 2n)
-    await chain.forwarder.send(relay, 'execute', await forwardRequest(owner, chain.ledger.data('multicall', [open, fee])))
+    await chain.forwarder.send(relay, 'execute', await forwardRequest(chain, owner, chain.ledger.data('multicall', [open, fee])))
     assert.equal((await readChannel(chain, id)).deposit, 70n)
     assert.deepEqual([await readBalance(chain, owner.address), await readBalance(chain, relay)], [28n, 2n])
   })
@@ -96,7 +75,11 @@ describe('ledger through multicall and the forwarder', () => {
     const relay = newWallet().address
     const batch = chain.ledger.data('settleBatch', p.target.address, p.token, await signedRow(p, 40n))
     const fee = chain.ledger.data('transfer', p.token, relay, 2n)
-    await chain.forwarder.send(relay, 'execute', await forwardRequest(p.target, chain.ledger.data('multicall', [batch, fee])))
+    await chain.forwarder.send(
+      relay,
+      'execute',
+      await forwardRequest(chain, p.target, chain.ledger.data('multicall', [batch, fee])),
+    )
     assert.deepEqual([await readBalance(chain, p.target.address), await readBalance(chain, relay)], [38n, 2n])
   })
 
@@ -114,8 +97,51 @@ describe('ledger through multicall and the forwarder', () => {
     const [alice, mallory] = [newWallet(), newWallet()]
     await fundBalance(chain, alice.address, 100n)
     const spoofed = concat([chain.ledger.data('transfer', chain.token.address, mallory.address, 50n), alice.address])
-    const request = await forwardRequest(mallory, chain.ledger.data('multicall', [spoofed]))
+    const request = await forwardRequest(chain, mallory, chain.ledger.data('multicall', [spoofed]))
     await chain.forwarder.fails(anyone, 'execute', request)
     assert.equal(await readBalance(chain, alice.address), 100n)
+  })
+
+  describe("a relay's fee", () => {
+    async function payingRequest(amount: bigint, fee: bigint) {
+      const { owner, signer, target, token, id } = await newParties(chain)
+      const relay = newWallet().address
+      await fundBalance(chain, owner.address, 100n)
+      const open = chain.ledger.data('open', signer.address, target.address, token, amount, (await chain.now()) + YEAR)
+      const calls = [open, chain.ledger.data('transfer', token, relay, fee)]
+      const request = await forwardRequest(chain, owner, chain.ledger.data('multicall', calls))
+      return { owner, relay, request, id }
+    }
+
+    test('goes to the relay that the signer named, whoever hands the request in', async () => {
+      const { relay, request, id } = await payingRequest(70n, 2n)
+      const sniper = newWallet().address
+      await chain.forwarder.send(sniper, 'execute', request)
+      assert.deepEqual([await readBalance(chain, relay), await readBalance(chain, sniper)], [2n, 0n])
+      assert.equal((await readChannel(chain, id)).deposit, 70n)
+    })
+
+    test('cannot be turned to another relay: the request is signed as a whole', async () => {
+      const { relay, request, owner } = await payingRequest(70n, 2n)
+      const sniper = newWallet().address
+      const turned = request.map((field) =>
+        typeof field === 'string' ? field.replaceAll(relay.slice(2).toLowerCase(), sniper.slice(2).toLowerCase()) : field,
+      )
+      assert.notDeepEqual(turned, request)
+      await chain.forwarder.fails(sniper, 'execute', turned)
+      assert.equal(await readBalance(chain, owner.address), 100n)
+    })
+
+    test('is all or nothing: a fee that is not there undoes the call, and a call that fails pays no fee', async () => {
+      for (const [amount, fee] of [
+        [99n, 2n],
+        [101n, 2n],
+      ] as const) {
+        const { owner, relay, request, id } = await payingRequest(amount, fee)
+        await chain.forwarder.fails(relay, 'execute', request)
+        assert.deepEqual([await readBalance(chain, owner.address), await readBalance(chain, relay)], [100n, 0n])
+        assert.equal((await readChannel(chain, id)).deposit, 0n)
+      }
+    })
   })
 })

@@ -2,8 +2,18 @@ import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { concat, type Wallet } from 'ethers'
 import fc from 'fast-check'
-import { type Chain, fundWallet, LEDGER, newParties, newWallet, readBalance, readChannel, startChain } from './fixture.ts'
-import { signClose, signedRow, signPromise } from './messages.ts'
+import {
+  type Chain,
+  type Contract,
+  fundWallet,
+  LEDGER,
+  newParties,
+  newWallet,
+  readBalance,
+  readChannel,
+  startChain,
+} from './fixture.ts'
+import { settleCall, signClose, signedRow } from './messages.ts'
 import { Model, type Step } from './model.ts'
 
 const OWNERS = 2
@@ -21,7 +31,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   {
     weight: 4,
     arbitrary: fc.record({
-      kind: fc.constantFrom('settle' as const, 'close' as const),
+      kind: fc.constantFrom('settle' as const, 'direct' as const, 'close' as const),
       owner,
       target,
       amount: fc.bigInt(0n, 200n),
@@ -72,23 +82,25 @@ describe('ledger invariants', () => {
         assert.ok(c.settled >= (settledBefore.get(key) ?? 0n), 'settled never falls')
         assert.ok(c.deposit >= c.settled, 'settled never exceeds the deposit')
       }
-      await compare(owners, targets, token.address, model)
+      await compare(owners, targets, token, model)
       assert.equal((await token.read('balanceOf', LEDGER))[0], model.held(), 'the ledger holds all balances and all reservations')
     }
   }
 
-  async function compare(owners: readonly Wallet[], targets: readonly Wallet[], token: string, model: Model): Promise<void> {
-    for (const [i, { address }] of owners.entries())
-      assert.equal(await readBalance(chain, address, token), model.balance(`o${i}`))
-    for (const [i, { address }] of targets.entries())
-      assert.equal(await readBalance(chain, address, token), model.balance(`t${i}`))
+  async function compare(owners: readonly Wallet[], targets: readonly Wallet[], token: Contract, model: Model): Promise<void> {
+    for (const [kind, wallets] of [['o', owners] as const, ['t', targets] as const]) {
+      for (const [i, { address }] of wallets.entries()) {
+        assert.equal(await readBalance(chain, address, token.address), model.balance(`${kind}${i}`))
+        assert.equal((await token.read('balanceOf', address))[0], model.wallets.get(`${kind}${i}`) ?? 0n)
+      }
+    }
     for (const [key, channel] of model.channels) {
       const [o = 0, t = 0] = key.split('>').map(Number)
       const parties = await newParties(chain, {
         owner: pick(owners, o),
         signer: pick(owners, o),
         target: pick(targets, t),
-        token,
+        token: token.address,
       })
       assert.deepEqual(await readChannel(chain, parties.id), channel)
     }
@@ -122,7 +134,11 @@ describe('ledger invariants', () => {
         if (next.kind === 'open') return [o, 'open', [s, t, token, next.amount, time + next.term]]
         if (next.kind === 'topUp') return [pick(owners, next.by).address, 'topUp', [o, s, t, token, next.amount]]
         if (next.kind === 'reclaim') return [o, 'reclaim', [s, t, token]]
-        if (next.kind === 'settle') return [t, 'settle', [o, t, token, next.amount, '0x', await signPromise(p, next.amount)]]
+        if (next.kind === 'settle') {
+          const [fn, ...args] = await settleCall(p, next.amount)
+          return [t, fn, args]
+        }
+        if (next.kind === 'direct') return [t, 'settleDirect', [token, await signedRow(p, next.amount)]]
         const { epoch } = model.channel(next.owner, next.target)
         return [o, 'close', [s, t, token, next.amount, time, await signClose(p, next.amount, time, epoch)]]
       }

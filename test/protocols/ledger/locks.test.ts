@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
-import { concat, dataSlice, hexlify, randomBytes } from 'ethers'
+import { concat, dataLength, dataSlice, hexlify, randomBytes, toBeHex } from 'ethers'
 import { type Chain, newWallet, openChannel, type Parties, readBalance, startChain } from './fixture.ts'
-import { type ShownLock, showLocks, signPromise, walk } from './messages.ts'
+import { compact, type ShownLock, showLocks, signPromise, walk } from './messages.ts'
 
 describe('ledger locks', () => {
   let chain: Chain
@@ -19,16 +19,22 @@ describe('ledger locks', () => {
     return { anchor: walk(word, k), unit, steps, expiry, word, k }
   }
 
+  /** A promise with these locks, shown as the bytes say. */
+  async function call(p: Parties, amount: bigint, locks: readonly ShownLock[], shown: string) {
+    const signature = compact(await signPromise(p, amount, locks))
+    const count = toBeHex(Math.ceil(dataLength(shown) / 53), 1)
+    const row = concat(['0x03', toBeHex(amount, 12), signature, p.owner.address, count, shown])
+    return ['settle', p.target.address, p.token, row] as const
+  }
+
   async function settle(p: Parties, amount: bigint, locks: readonly ShownLock[], shown = showLocks(locks)): Promise<bigint> {
     const before = await readBalance(chain, p.target.address)
-    const signature = await signPromise(p, amount, locks)
-    await chain.ledger.send(anyone, 'settle', p.owner.address, p.target.address, p.token, amount, shown, signature)
+    await chain.ledger.send(anyone, ...(await call(p, amount, locks, shown)))
     return (await readBalance(chain, p.target.address)) - before
   }
 
   async function refuse(p: Parties, amount: bigint, locks: readonly ShownLock[], shown = showLocks(locks)): Promise<string> {
-    const signature = await signPromise(p, amount, locks)
-    return (await chain.ledger.fails(anyone, 'settle', p.owner.address, p.target.address, p.token, amount, shown, signature)).name
+    return (await chain.ledger.fails(anyone, ...(await call(p, amount, locks, shown)))).name
   }
 
   test('a promise is worth its amount plus the shown steps of its locks', async () => {
@@ -43,6 +49,45 @@ describe('ledger locks', () => {
     assert.equal(await settle(p, 0n, [{ ...lock, word: walk(word, 7), k: 3 }]), 15n)
     assert.equal(await settle(p, 0n, [{ ...lock, word, k: 10 }]), 35n)
     assert.equal(await refuse(p, 0n, [{ ...lock, word: walk(word, 7), k: 3 }]), 'NothingToSettle')
+  })
+
+  test('a later promise folds what was shown into its amount and carries the rest of the lock', async () => {
+    const p = await openChannel(chain, 1000n)
+    const word = hexlify(randomBytes(32))
+    const lock = { anchor: walk(word, 10), unit: 5n, steps: 10, expiry: 0n }
+    assert.equal(await settle(p, 20n, [{ ...lock, word: walk(word, 6), k: 4 }]), 40n)
+    // 20 + 4 * 5 are folded; what is left is a lock of 6 steps under the word that was shown last
+    const rest = { anchor: walk(word, 6), unit: 5n, steps: 6, expiry: 0n }
+    assert.equal(await refuse(p, 40n, [{ ...rest, word: walk(word, 6), k: 0 }]), 'NothingToSettle')
+    assert.equal(await settle(p, 40n, [{ ...rest, word: walk(word, 3), k: 3 }]), 15n)
+    // the older promise, shown as deep, is worth the same: the two never add up
+    assert.equal(await refuse(p, 20n, [{ ...lock, word: walk(word, 3), k: 7 }]), 'NothingToSettle')
+    assert.equal(await settle(p, 20n, [{ ...lock, word, k: 10 }]), 15n)
+    assert.equal(await refuse(p, 40n, [{ ...rest, word, k: 6 }]), 'NothingToSettle')
+  })
+
+  test('the deepest word that is shown of each lock stands in a log, and nothing of a lock that shows its anchor only', async () => {
+    const p = await openChannel(chain, 1000n)
+    const [a, b, c] = [newLock(5n, 10, 4), newLock(7n, 10, 0), newLock(9n, 3, 1, 1n)]
+    const { events } = await chain.ledger.send(anyone, ...(await call(p, 1n, [a, b, c], showLocks([a, b, c]))))
+    assert.deepEqual(
+      events.map((e) => [e.name, ...e.args.slice(0, 3)]),
+      [
+        ['WordShown', a.anchor, a.word, 4n],
+        // an expired lock is worth nothing here; it may still be owed by somebody who promised under the same anchor
+        ['WordShown', c.anchor, c.word, 1n],
+        ['Settled', p.target.address, p.token, p.target.address],
+      ],
+    )
+  })
+
+  test('a list whose count says less than there is, is refused', async () => {
+    const p = await openChannel(chain, 1000n)
+    const locks = [newLock(1n, 4, 2), newLock(1n, 4, 2)]
+    const [fn, target, token, row] = await call(p, 1n, locks, showLocks(locks))
+    const place = 77 + 20
+    const fewer = concat([dataSlice(row, 0, place), '0x01', dataSlice(row, place + 1)])
+    assert.equal((await chain.ledger.fails(anyone, fn, target, token, fewer)).name, 'MalformedRows')
   })
 
   test('the anchor itself, k = 0, is worth nothing', async () => {
@@ -110,7 +155,7 @@ describe('ledger locks', () => {
     const locks = [newLock(1n, 4, 2), newLock(1n, 4, 2)]
     const shown = showLocks(locks)
     for (const wrong of [dataSlice(shown, 0, 105), dataSlice(shown, 0, 1), concat([shown, '0x00'])]) {
-      assert.equal(await refuse(p, 1n, locks, wrong), 'InvalidLocks')
+      assert.equal(await refuse(p, 1n, locks, wrong), 'MalformedRows')
     }
   })
 

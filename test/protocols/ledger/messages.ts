@@ -1,6 +1,8 @@
 /** What the contract reads, written a second time and only after SPEC.md: typed data by ethers, rows and locks by concatenation. */
 import {
   concat,
+  dataLength,
+  dataSlice,
   keccak256,
   Signature,
   type TypedDataDomain,
@@ -34,6 +36,7 @@ const CLOSE = {
 const PAYOUT = {
   Payout: [
     { name: 'target', type: 'address' },
+    { name: 'token', type: 'address' },
     { name: 'payout', type: 'address' },
     { name: 'nonce', type: 'uint256' },
     { name: 'deadline', type: 'uint40' },
@@ -110,17 +113,21 @@ export function signClose(
   return by.signTypedData(DOMAIN, CLOSE, { channel: parties.id, amount, deadline, epoch })
 }
 
-/** The new payout's acceptance. */
-export function signPayout(payout: Wallet, target: string, nonce: bigint, deadline: bigint): Promise<string> {
-  return payout.signTypedData(DOMAIN, PAYOUT, { target, payout: payout.address, nonce, deadline })
+/** The new payout's acceptance. `payout` may be another address than the one that signs, as with a contract. */
+export function signPayout(
+  by: Wallet,
+  { target, token, payout = by.address, nonce = 0n }: { target: string; token: string; payout?: string; nonce?: bigint },
+  deadline: bigint,
+): Promise<string> {
+  return by.signTypedData(DOMAIN, PAYOUT, { target, token, payout, nonce, deadline })
 }
 
-/** The 64 bytes of EIP-2098. */
+/** The 64 bytes of EIP-2098. What has 64 bytes already is left as it is. */
 export function compact(signature: string): string {
-  return Signature.from(signature).compactSerialized
+  return dataLength(signature) === 64 ? signature : Signature.from(signature).compactSerialized
 }
 
-/** A row of a batch. Without `owner` the promise must name none. */
+/** A row: one promise as it is settled. Without `owner` the promise must name none. */
 export function encodeRow(
   amount: bigint,
   signature: string,
@@ -143,6 +150,21 @@ export async function signedRow(parties: Parties, amount: bigint, locks?: readon
 }
 
 /** Signs a promise that names no owner (the signer is the owner) and makes its row. */
-export async function signedShortRow(parties: Parties, amount: bigint): Promise<string> {
-  return encodeRow(amount, await signPromise(parties, amount, [], { owner: ZeroAddress }))
+export async function signedShortRow(parties: Parties, amount: bigint, locks?: readonly ShownLock[]): Promise<string> {
+  const signature = await signPromise(parties, amount, locks, { owner: ZeroAddress })
+  return encodeRow(amount, signature, locks === undefined ? {} : { locks })
+}
+
+/** The arguments of `settle` for a promise that is signed here, owner given. */
+export async function settleCall(
+  parties: Parties,
+  amount: bigint,
+  locks?: readonly ShownLock[],
+): Promise<['settle', string, string, string]> {
+  return ['settle', parties.target.address, parties.token, await signedRow(parties, amount, locks)]
+}
+
+/** What a log says of a promise that was paid. */
+export function logEntry(parties: Parties, settled: bigint): string {
+  return concat([dataSlice(parties.id, 0, 20), toBeHex(settled, 12)])
 }

@@ -13,7 +13,7 @@ export type Step =
   | { readonly kind: 'transfer'; readonly owner: number; readonly to: number; readonly amount: bigint }
   | { readonly kind: 'open'; readonly owner: number; readonly target: number; readonly amount: bigint; readonly term: bigint }
   | { readonly kind: 'topUp'; readonly owner: number; readonly target: number; readonly by: number; readonly amount: bigint }
-  | { readonly kind: 'settle' | 'close'; readonly owner: number; readonly target: number; readonly amount: bigint }
+  | { readonly kind: 'settle' | 'direct' | 'close'; readonly owner: number; readonly target: number; readonly amount: bigint }
   | { readonly kind: 'batch'; readonly target: number; readonly amounts: readonly bigint[] }
   | { readonly kind: 'reclaim'; readonly owner: number; readonly target: number }
   | { readonly kind: 'wait'; readonly seconds: bigint }
@@ -64,6 +64,8 @@ export class Model {
       }
       case 'settle':
         return this.settle(step.owner, step.target, step.amount) > 0n
+      case 'direct':
+        return this.settle(step.owner, step.target, step.amount, this.wallets) > 0n
       case 'batch':
         step.amounts.forEach((amount, owner) => void this.settle(owner, step.target, amount))
         return true
@@ -102,13 +104,13 @@ export class Model {
     })
   }
 
-  private settle(owner: number, target: number, amount: bigint): bigint {
+  private settle(owner: number, target: number, amount: bigint, into = this.balances): bigint {
     const c = this.channel(owner, target)
     const value = amount < c.deposit ? amount : c.deposit
     if (value <= c.settled) return 0n
     const paid = value - c.settled
     c.settled = value
-    this.credit(`t${target}`, paid)
+    add(into, `t${target}`, paid)
     return paid
   }
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
-import { concat, dataSlice, getBytes, hexlify, Signature, toBeHex, ZeroAddress } from 'ethers'
+import { concat, dataSlice, TypedDataEncoder, toBeHex, ZeroAddress } from 'ethers'
 import {
   type Chain,
   fundBalance,
@@ -12,7 +12,7 @@ import {
   startChain,
   YEAR,
 } from './fixture.ts'
-import { compact, DOMAIN, hashPromise, signPromise } from './messages.ts'
+import { DOMAIN, encodeRow, hashPromise, logEntry, settleCall, signedShortRow, signPromise } from './messages.ts'
 
 const ORDER = 0xfffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141n
 
@@ -25,18 +25,17 @@ describe('ledger settle', () => {
 
   const anyone = newWallet().address
   const call = (p: Parties, amount: bigint, signature: string) =>
-    ['settle', p.owner.address, p.target.address, p.token, amount, '0x', signature] as const
-  const settle = async (p: Parties, amount: bigint) => chain.ledger.send(anyone, ...call(p, amount, await signPromise(p, amount)))
+    ['settle', p.target.address, p.token, encodeRow(amount, signature, { owner: p.owner.address })] as const
+  const settle = async (p: Parties, amount: bigint) => chain.ledger.send(anyone, ...(await settleCall(p, amount)))
   const refuse = async (p: Parties, amount: bigint, signature: string): Promise<string> =>
     (await chain.ledger.fails(anyone, ...call(p, amount, signature))).name
 
   test('anyone may settle a promise signed by ethers, and only the target is credited', async () => {
     const p = await openChannel(chain, 100n)
     const { events } = await settle(p, 40n)
-    const row = concat([p.id.slice(0, 42), toBeHex(40, 12)])
     assert.deepEqual(
       events.map((e) => [e.name, ...e.args]),
-      [['Settled', p.target.address, p.token, p.target.address, 40n, row]],
+      [['Settled', p.target.address, p.token, p.target.address, logEntry(p, 40n)]],
     )
     assert.equal(await readBalance(chain, p.target.address), 40n)
     assert.equal(await readBalance(chain, anyone), 0n)
@@ -101,13 +100,13 @@ describe('ledger settle', () => {
     const p = await openChannel(chain, 100n, { owner, signer: owner })
     const signature = await signPromise(p, 40n, [], { owner: ZeroAddress })
     assert.equal(await refuse(p, 40n, signature), 'UnknownChannel')
-    await chain.ledger.send(anyone, 'settle', ZeroAddress, p.target.address, p.token, 40n, '0x', signature)
+    await chain.ledger.send(anyone, 'settle', p.target.address, p.token, await signedShortRow(p, 40n))
     await settle(p, 50n)
     assert.equal(await readBalance(chain, p.target.address), 50n)
     // and never about a channel that somebody else owns
     const q = await openChannel(chain, 100n)
-    const nameless = await signPromise(q, 40n, [], { owner: ZeroAddress })
-    const { name } = await chain.ledger.fails(anyone, 'settle', ZeroAddress, q.target.address, q.token, 40n, '0x', nameless)
+    const nameless = await signedShortRow(q, 40n)
+    const { name } = await chain.ledger.fails(anyone, 'settle', q.target.address, q.token, nameless)
     assert.equal(name, 'UnknownChannel')
   })
 
@@ -124,33 +123,60 @@ describe('ledger settle', () => {
     }
   })
 
-  test('a signature has 65 bytes, or the 64 of EIP-2098', async () => {
-    const p = await openChannel(chain, 100n)
-    for (const amount of [10n, 20n, 30n, 40n]) {
-      // both parities of v, by trying several promises
-      await chain.ledger.send(anyone, ...call(p, amount, await signPromise(p, amount)))
-      await chain.ledger.send(anyone, ...call(p, amount + 5n, compact(await signPromise(p, amount + 5n))))
-    }
-    const whole = await signPromise(p, 90n)
-    const bytes = getBytes(whole)
-    for (const wrong of ['0x', hexlify(bytes.slice(0, 63)), concat([whole, '0x00']), concat([whole, whole])]) {
-      assert.equal(await refuse(p, 90n, wrong), 'InvalidSignature')
+  test('on a chain that has changed its id, the domain is that of the new id', async () => {
+    const domainOf = async (): Promise<string> => (await chain.ledger.read('domainSeparator'))[0]
+    assert.equal(await domainOf(), TypedDataEncoder.hashDomain(DOMAIN))
+    await chain.rpc('anvil_setChainId', 4242)
+    try {
+      assert.equal(await domainOf(), TypedDataEncoder.hashDomain({ ...DOMAIN, chainId: 4242 }))
+    } finally {
+      await chain.rpc('anvil_setChainId', 31337)
     }
   })
 
-  test('v is 27 or 28', async () => {
+  test('exactly one row is settled: not less, not more', async () => {
     const p = await openChannel(chain, 100n)
-    const { r, s } = Signature.from(await signPromise(p, 40n))
-    for (const v of [0, 1, 2, 26, 29, 35, 255]) {
-      assert.equal(await refuse(p, 40n, concat([r, s, toBeHex(v, 1)])), 'InvalidSignature', `v = ${v}`)
+    const [fn, target, token, row] = await settleCall(p, 40n)
+    for (const wrong of ['0x', dataSlice(row, 0, 96), concat([row, '0x00']), concat([row, row])]) {
+      assert.equal((await chain.ledger.fails(anyone, fn, target, token, wrong)).name, 'MalformedRows')
     }
+    await chain.ledger.send(anyone, fn, target, token, row)
   })
 
-  test('the high-s twin of a signature is refused', async () => {
-    const p = await openChannel(chain, 100n)
-    const { r, s, v } = Signature.from(await signPromise(p, 40n))
-    const twin = concat([r, toBeHex(ORDER - BigInt(s), 32), toBeHex(v === 27 ? 28 : 27, 1)])
-    assert.equal(await refuse(p, 40n, twin), 'InvalidSignature')
+  describe('straight into the wallet', () => {
+    const direct = async (p: Parties, amount: bigint) => ['settleDirect', p.token, (await settleCall(p, amount))[3]] as const
+    const walletOf = async (account: string): Promise<bigint> => (await chain.token.read('balanceOf', account))[0]
+
+    test('the target settles a promise and has the tokens in its wallet, not in its balance', async () => {
+      const p = await openChannel(chain, 100n)
+      const { events } = await chain.ledger.send(p.target.address, ...(await direct(p, 40n)))
+      assert.deepEqual(
+        events.map((e) => [e.name, ...e.args]),
+        [['SettledDirect', logEntry(p, 40n)]],
+      )
+      assert.deepEqual([await walletOf(p.target.address), await readBalance(chain, p.target.address)], [40n, 0n])
+      assert.equal((await readChannel(chain, p.id)).settled, 40n)
+      assert.equal((await chain.ledger.fails(p.target.address, ...(await direct(p, 40n)))).name, 'NothingToSettle')
+    })
+
+    test('nobody else can send it there: a promise to another target names no channel of the caller', async () => {
+      const p = await openChannel(chain, 100n)
+      for (const caller of [anyone, p.owner.address, p.signer.address]) {
+        assert.equal((await chain.ledger.fails(caller, ...(await direct(p, 40n)))).name, 'UnknownChannel')
+      }
+    })
+
+    test('a target that is paid elsewhere cannot take it into its own wallet', async () => {
+      const p = await openChannel(chain, 100n)
+      const payout = newWallet().address
+      await chain.ledger.send(p.target.address, 'proposePayout', p.target.address, p.token, payout)
+      await chain.ledger.send(payout, 'acceptPayout', p.target.address, p.token)
+      assert.equal((await chain.ledger.fails(p.target.address, ...(await direct(p, 40n)))).name, 'NotThePayout')
+      const settle = chain.ledger.data(...(await settleCall(p, 40n)))
+      const withdraw = chain.ledger.data('withdraw', p.token, payout, 40n)
+      await chain.ledger.send(payout, 'multicall', [settle, withdraw])
+      assert.equal(await walletOf(payout), 40n)
+    })
   })
 
   test('garbage signatures name no channel: zero, all ones, an s just above half the order', async () => {
@@ -174,7 +200,7 @@ describe('ledger settle', () => {
       const data = concat([digest, toBeHex(27, 32), toBeHex(1, 32), toBeHex(s, 32)])
       const signer = dataSlice((await chain.rpc('eth_call', { to: toBeHex(1, 20), data }, 'latest')) as string, 12)
       await chain.ledger.send(owner.address, 'open', signer, target.address, token, 100n, (await chain.now()) + YEAR)
-      const args = [owner.address, target.address, token, 40n, '0x', concat([toBeHex(1, 32), toBeHex(s, 32)])]
+      const args = [target.address, token, encodeRow(40n, concat([toBeHex(1, 32), toBeHex(s, 32)]), { owner: owner.address })]
       if (good) await chain.ledger.send(anyone, 'settle', ...args)
       else assert.equal((await chain.ledger.fails(anyone, 'settle', ...args)).name, 'UnknownChannel')
     }

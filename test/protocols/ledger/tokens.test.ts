@@ -15,7 +15,7 @@ import {
   startChain,
   YEAR,
 } from './fixture.ts'
-import { signClose, signedRow, signPromise } from './messages.ts'
+import { settleCall, signClose, signedRow } from './messages.ts'
 
 describe('ledger and the tokens there are', () => {
   let chain: Chain
@@ -79,6 +79,8 @@ describe('ledger and the tokens there are', () => {
     await chain.ledger.send(p.owner.address, 'settleBatch', p.target.address, p.token, await signedRow(p, 40n))
     assert.equal(await readBalance(chain, p.target.address, p.token), 40n)
     await chain.ledger.fails(p.target.address, 'withdraw', p.token, p.target.address, 40n)
+    const [, , , row] = await settleCall(p, 50n)
+    await chain.ledger.fails(p.target.address, 'settleDirect', p.token, row)
     const elsewhere = newWallet().address
     await chain.ledger.send(p.target.address, 'withdraw', p.token, elsewhere, 40n)
     assert.equal(await tokensOf(token, elsewhere), 40n)
@@ -149,12 +151,12 @@ describe('ledger and the tokens there are', () => {
       await newAttacker(0n)
       const p: Parties = await newParties(chain, { token: token.address })
       // the attacker is the payout of the target: it is called while its money moves
-      await chain.ledger.send(p.target.address, 'proposePayout', attacker.address)
-      await attacker.send(newWallet().address, 'attack', chain.ledger.data('acceptPayout', p.target.address), '0x')
+      await chain.ledger.send(p.target.address, 'proposePayout', p.target.address, p.token, attacker.address)
+      await attacker.send(newWallet().address, 'attack', chain.ledger.data('acceptPayout', p.target.address, p.token), '0x')
       await fundBalance(chain, p.owner.address, 100n, token)
       const expiry = (await chain.now()) + YEAR
       await chain.ledger.send(p.owner.address, 'open', p.signer.address, p.target.address, p.token, 99n, expiry)
-      const settle = chain.ledger.data('settle', p.owner.address, p.target.address, p.token, 50n, '0x', await signPromise(p, 50n))
+      const settle = chain.ledger.data(...(await settleCall(p, 50n)))
       const withdraw = chain.ledger.data('withdraw', p.token, attacker.address, 50n)
       const { innerWorked } = await attack(chain.ledger.data('multicall', [settle, withdraw]), settle)
       assert.equal(innerWorked, false)
@@ -176,6 +178,22 @@ describe('ledger and the tokens there are', () => {
       const withdraw = chain.ledger.data('withdraw', token.address, target, 10n)
       await attack(chain.ledger.data('multicall', [batch, withdraw]), batch)
       assert.equal(await wealth(), 10n)
+    })
+
+    test('a promise sent again from inside the hook of its own direct settlement pays nothing more', async () => {
+      await newAttacker(0n)
+      const target = attacker.address
+      const owner = newWallet()
+      const fake = { owner, signer: newWallet(), target: { address: target } as Wallet, token: token.address, id: '' }
+      await fundBalance(chain, owner.address, 1000n, token)
+      await chain.ledger.send(owner.address, 'open', fake.signer.address, target, token.address, 900n, (await chain.now()) + YEAR)
+      const direct = chain.ledger.data('settleDirect', token.address, await signedRow(fake, 500n))
+      assert.equal((await attack(direct, direct)).innerWorked, false)
+      assert.equal(await wealth(), 495n)
+      const next = chain.ledger.data('settleDirect', token.address, await signedRow(fake, 600n))
+      const again = chain.ledger.data('settle', target, token.address, await signedRow(fake, 600n))
+      assert.equal((await attack(next, again)).innerWorked, false)
+      assert.equal(await wealth(), 495n + 99n)
     })
 
     test('a reclaim inside a withdrawal by the owner frees its reservation once', async () => {

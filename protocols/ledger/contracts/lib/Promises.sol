@@ -32,7 +32,8 @@ library Promises {
     /// There is no "wrong signature" here: whatever is recovered names a channel, and only its true signer can name one that holds
     /// anything. An unusable signature gives signer zero, which no channel can have.
     /// By hand, because this runs once per row of a batch: it saves 1,200 gas of 11,000 against abi.encode and ecrecover().
-    function channelOf(Scratch m, address owner, uint256 amount, bytes32 locks, bytes32 r, bytes32 vs) internal view returns (bytes32 id) {
+    /// `signature` is the place in the calldata of r | vs, which the caller has checked to lie within its row.
+    function channelOf(Scratch m, address owner, uint256 amount, bytes32 locks, uint256 signature) internal view returns (bytes32 id) {
         bytes32 typehash = TYPEHASH;
         uint256 halfOrder = HALF_ORDER;
         assembly ("memory-safe") {
@@ -45,9 +46,10 @@ library Promises {
             mstore(add(m, 0x120), keccak256(add(m, 0xde), 0x42))
 
             // recover the signer into the place after the owner; v = 0 (for a high s) recovers nothing
+            let vs := calldataload(add(signature, 0x20))
             let s := shr(1, shl(1, vs))
             mstore(add(m, 0x140), mul(add(27, shr(255, vs)), iszero(gt(s, halfOrder))))
-            mstore(add(m, 0x160), r)
+            mstore(add(m, 0x160), calldataload(signature))
             mstore(add(m, 0x180), s)
             mstore(0x00, 0) // a recovery that fails writes nothing: without this the row before would lend its signer
             pop(staticcall(gas(), 1, add(m, 0x120), 0x80, 0x00, 0x20))
