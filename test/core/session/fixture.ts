@@ -2,7 +2,8 @@
 import type { Amount } from '../../../src/core/amount.ts'
 import { bestAmount, type ChannelFacts, type ChannelIn, type ChannelOut, newChannelOut } from '../../../src/core/channel.ts'
 import { newOwner, type OwnerAccount } from '../../../src/core/credit.ts'
-import { type ChannelParties, channelId, type Seconds } from '../../../src/core/ids.ts'
+import type { Head } from '../../../src/core/head.ts'
+import { type ChannelParties, channelId, type Hash32, type Seconds } from '../../../src/core/ids.ts'
 import { meterOf } from '../../../src/core/meter.ts'
 import { type Chunk, type Price, priceOf } from '../../../src/core/price.ts'
 import type { FromPayee, FromPayer } from '../../../src/core/session/messages.ts'
@@ -125,6 +126,7 @@ export class PayeeBench {
   nowS: Seconds = NOW_S
   otherExposure: Amount
   slowDisk = false
+  readonly usedAnchors = new Set<Hash32>()
   /** what waits for the disk */
   readonly stored: PayeeInput[] = []
   readonly said: FromPayee[] = []
@@ -151,7 +153,8 @@ export class PayeeBench {
 
   get context(): PayeeContext {
     const { nowMs, nowS, policy, otherExposure } = this
-    return { nowMs, nowS, policy, otherExposure, ...toyPayee(PAYEE, PAYER, this.state.session.terms) }
+    const isAnchorUsed = (anchor: Hash32): boolean => this.usedAnchors.has(anchor)
+    return { nowMs, nowS, policy, otherExposure, ...toyPayee(PAYEE, PAYER, this.state.session.terms), isAnchorUsed }
   }
 
   get session() {
@@ -304,6 +307,18 @@ export class PayerBench {
   ready(stream = 1): void {
     this.give({ type: 'ready', message: { type: 'ready', session: SESSION, credit: this.credit } })
     this.give({ type: 'opened', stream })
+  }
+
+  /** After a cut: the payee is back with this head and these figures, stream 2 open. */
+  resumed(head: Head, total: number, acked: number): void {
+    this.give({
+      type: 'terms',
+      message: {
+        type: 'terms', terms: this.terms, signature: toyTermsSignature(this.terms), head, total: A(total), acked: meterOf({ down: BigInt(acked) }),
+        credit: this.credit,
+      },
+    }) // biome-ignore format: a record
+    this.ready(1)
   }
 
   use(bytes: number, stream = 1): readonly PayerEffect[] {
