@@ -68,7 +68,7 @@ export interface NodeOptions {
   readonly provider?: ProviderOptions
   /** with signed promises, with ticks of a hash chain between them, or with ticks where they spare signatures. @default 'auto' */
   readonly pay?: PayMode
-  /** sign for each chunk as it becomes due, also where the credit would let one promise pay for several. @default false */
+  /** pay for each chunk as it becomes due, also where the credit would let one promise, or tick, pay for several. @default false */
   readonly payEach?: boolean
   readonly log?: Log
   /** for tests and simulations. @default the system's clocks */

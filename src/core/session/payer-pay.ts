@@ -67,8 +67,7 @@ export function settleUp(state: PayerState, context: PayerContext, urgency: Urge
   const still = session.waiting && !finishing && ackedOf(session.flow) >= session.written
   if (still && rise > 0n && rise + session.credit < quantum) return trickle(state, terms, rise, context)
   const now = urgency === 'all' || finishing || session.waiting
-  // a tick costs less than the wait
-  const joins = urgency === 'flow' && context.joins && context.ticks === 'never' && rise * JOIN_SHARE < session.credit
+  const joins = urgency === 'flow' && context.joins && rise * JOIN_SHARE < session.credit
   if (rise > 0n && (now || rise >= quantum)) {
     if (!now && joins) return keep(state, { type: 'join' })
     return payRise(state, (now ? rise : wholeTicks(state, rise, context)) as Amount, context)
