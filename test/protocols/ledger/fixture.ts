@@ -95,7 +95,10 @@ function makeContract(rpc: Chain['rpc'], address: string, abi: Interface): Contr
       abi.decodeFunctionResult(fn, (await rpc('eth_call', { to: address, data: data(fn, ...args) }, 'latest')) as string),
     send: async (from, fn, ...args) => {
       const receipt = await mine(from, fn, args)
-      if (receipt.status !== '0x1') assert.fail(`${fn} reverted: ${JSON.stringify(await revertOf(rpc, receipt))}`)
+      if (receipt.status !== '0x1') {
+        const { name, args: details } = await revertOf(rpc, receipt)
+        assert.fail(`${fn} reverted: ${name}(${details.join(', ')})`)
+      }
       const logs = receipt.logs.filter((log) => log.address.toLowerCase() === address.toLowerCase())
       return { gas: Number(receipt.gasUsed), events: logs.flatMap((log) => abi.parseLog(log) ?? []) }
     },
