@@ -6,6 +6,7 @@
  */
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { sessionVectors } from './protocols/session/vectors.ts'
 import { channelCases, closingCases, lockCases, promiseCases, rowCases } from './vector-cases/ledger.ts'
 import { depositCases, payoutCases } from './vector-cases/ledger-money.ts'
 import { OFFER_RULES, offerCases } from './vector-cases/offer.ts'
@@ -75,6 +76,7 @@ export function makeVectors(): ReadonlyMap<string, string> {
     'Receipts as self-contained documents. figures: what a check must come to.',
     documentCases(),
   )
+  files.set('protocols/session/vectors/messages.json', `${JSON.stringify(sessionVectors(), null, 2)}\n`)
   return files
 }
 

@@ -2,9 +2,9 @@ import { readAmount } from '../../src/core/amount.ts'
 import type { ByteReader, ByteWriter } from '../../src/core/bytes.ts'
 import { SIGNATURE_BYTES } from '../../src/core/crypto/secp256k1.ts'
 import { TallyError } from '../../src/core/errors.ts'
+import { readHead, writeHead } from '../../src/core/head.ts'
 import { readChannelId, readSeconds, type SessionId, writeChannelId } from '../../src/core/ids.ts'
 import { readMeter, writeMeter } from '../../src/core/meter.ts'
-import { readPromise, writePromise } from '../../src/core/promise.ts'
 import { decodeReceipt, encodeReceipt, RECEIPT_BYTES } from '../../src/core/receipt.ts'
 import type {
   Closing,
@@ -23,7 +23,7 @@ import { readFlag, readSession, readSessionOrNone, writeFlag, writeSession, writ
 export function writeTerms(writer: ByteWriter, message: TermsOffered): void {
   writer.bytes16(encodeTerms(message.terms), MAX_TERMS_BYTES).bytes(message.signature, SIGNATURE_BYTES)
   writeFlag(writer, message.head !== undefined)
-  if (message.head !== undefined) writePromise(writer, message.head)
+  if (message.head !== undefined) writeHead(writer, message.head)
   writeMeter(writer.u96(message.total), message.acked).u96(message.credit)
 }
 
@@ -32,7 +32,7 @@ export function readTerms(reader: ByteReader): TermsOffered {
     type: 'terms',
     terms: decodeTerms(reader.bytes16(MAX_TERMS_BYTES)),
     signature: reader.bytes(SIGNATURE_BYTES),
-    head: readFlag(reader) ? readPromise(reader) : undefined,
+    head: readFlag(reader) ? readHead(reader) : undefined,
     total: readAmount(reader),
     acked: readMeter(reader),
     credit: readAmount(reader),

@@ -1,10 +1,13 @@
 import { readAmount } from '../../src/core/amount.ts'
 import type { ByteReader, ByteWriter } from '../../src/core/bytes.ts'
 import { SIGNATURE_BYTES } from '../../src/core/crypto/secp256k1.ts'
+import { TallyError } from '../../src/core/errors.ts'
+import { SALT_BYTES } from '../../src/core/head.ts'
 import { readAddress, writeAddress } from '../../src/core/ids.ts'
+import { WORD_BYTES } from '../../src/core/lock.ts'
 import { readMeter, writeMeter } from '../../src/core/meter.ts'
 import { readPromise, writePromise } from '../../src/core/promise.ts'
-import type { Accept, Ack, Close, Countersign, Hello, Pay, Release, Restate } from '../../src/core/session/messages.ts'
+import type { Accept, Ack, Close, Countersign, Hello, Pay, Release, Restate, Tick } from '../../src/core/session/messages.ts'
 import { checkService, readFlag, readSession, writeFlag, writeSession } from './fields.ts'
 import { MAX_INPUT_BYTES, MAX_SERVICE_BYTES } from './protocol.ts'
 
@@ -53,11 +56,24 @@ export function readCountersign(reader: ByteReader): Countersign {
 }
 
 export function writePay(writer: ByteWriter, message: Pay): void {
-  writePromise(writeSession(writer, message.session).u96(message.total), message.promise)
+  const { promise, salt } = message
+  writePromise(writeSession(writer, message.session).u96(message.total), promise)
+  if ((salt === undefined) !== (promise.locks.length === 0))
+    throw new TallyError('MALFORMED', { message: 'a salt goes with a lock' })
+  if (salt !== undefined) writer.bytes(salt, SALT_BYTES)
 }
 
 export function readPay(reader: ByteReader): Pay {
-  return { type: 'promise', session: readSession(reader), total: readAmount(reader), promise: readPromise(reader) }
+  const pay = { type: 'promise', session: readSession(reader), total: readAmount(reader), promise: readPromise(reader) } as const
+  return pay.promise.locks.length === 0 ? pay : { ...pay, salt: reader.bytes(SALT_BYTES) }
+}
+
+export function writeTick(writer: ByteWriter, message: Tick): void {
+  writeSession(writer, message.session).u16(message.k).bytes(message.word, WORD_BYTES)
+}
+
+export function readTick(reader: ByteReader): Tick {
+  return { type: 'tick', session: readSession(reader), k: reader.u16(), word: reader.bytes(WORD_BYTES) }
 }
 
 export function writeAck(writer: ByteWriter, message: Ack): void {

@@ -39,6 +39,7 @@ export const MESSAGES = {
   fault: { type: 26, by: 'both', maxBytes: 19 },
   release: { type: 28, by: 'payer', maxBytes: 56 },
   released: { type: 30, by: 'payee', maxBytes: 118 },
+  tick: { type: 32, by: 'payer', maxBytes: 51 },
 } as const satisfies Record<Message['type'], MessageKind>
 
 /** Messages per second on one stream; a burst may be as large as one second's worth. `others` is the sum of all other types. */

@@ -6,8 +6,11 @@
  * @see protocols/session/SPEC.md sections Head, promise
  */
 import type { Amount } from './amount.ts'
+import { equalBytes } from './bytes.ts'
 import type { ErrorCode } from './errors.ts'
+import { carriesOn, chainLock, type Head, headAfter, headWorth, isWhole } from './head.ts'
 import type { ChannelId, Seconds } from './ids.ts'
+import { walk } from './lock.ts'
 import type { ChannelParties, SignedPromise } from './promise.ts'
 
 /** A channel as the ledger has it. `deposit` and `settled` are cumulative over the channel's life, in base units. */
@@ -28,8 +31,8 @@ export interface ChannelIn {
   readonly parties: ChannelParties
   /** confirmed facts only */
   readonly facts: ChannelFacts
-  /** the promise that is worth most; it may be ahead of the disk by what is being stored */
-  readonly best: SignedPromise | undefined
+  /** the promise that is worth most, with its ticks; it may be ahead of the disk by what is being stored */
+  readonly best: Head | undefined
   /** a Close was signed at this epoch: no promise is accepted while the ledger still shows the epoch, until this time */
   readonly frozen: { readonly until: Seconds; readonly epoch: number } | undefined
 }
@@ -45,6 +48,8 @@ export interface ChannelOut {
   readonly last: SignedPromise | undefined
   /** where the next rise starts: the head that both ends agree on, plus what was sent since */
   readonly at: Amount
+  /** that head itself, worth `at`; known from the first agreement of a process on, and not stored: the payee shows it again */
+  readonly head: Head | undefined
   /** how much of `at` the payee has not confirmed to hold durably */
   readonly unconfirmed: Amount
   /**
@@ -68,6 +73,7 @@ export function newChannelOut(id: ChannelId, parties: ChannelParties, facts: Cha
     reserved: none,
     last: undefined,
     at: none,
+    head: undefined,
     unconfirmed: none,
     drift: 0n,
     forgotten: none,
@@ -76,7 +82,13 @@ export function newChannelOut(id: ChannelId, parties: ChannelParties, facts: Cha
 }
 
 export function bestAmount(channel: ChannelIn): Amount {
-  return channel.best?.amount ?? (0n as Amount)
+  return headWorth(channel.best)
+}
+
+/** The most that this node knows it promised on the channel, ticks included, in base units. */
+export function signedOf(channel: ChannelOut): Amount {
+  const last = channel.last?.amount ?? (0n as Amount)
+  return last > channel.at ? last : channel.at
 }
 
 export function isFrozen(channel: ChannelIn, now: Seconds): boolean {
@@ -104,21 +116,69 @@ export interface PromiseRules {
   readonly verify: (promise: SignedPromise) => boolean
 }
 
-/** 'same' = nothing new, harmless; 'better' = replaces the best one; otherwise the code of the rule that it breaks (P2 of the spec). */
-export function judgePromise(channel: ChannelIn, promise: SignedPromise, rules: PromiseRules): 'same' | 'better' | ErrorCode {
-  const best = bestAmount(channel)
-  if (promise.amount === best && channel.best !== undefined && sameSignature(channel.best, promise)) return 'same'
+/** The head that a message brings, 'same' = nothing new, harmless, or the code of the rule that it breaks (P2, T2 of the spec). */
+export type Verdict = Head | 'same' | ErrorCode
+
+/**
+ * A promise replaces the one before it only if it is worth no less: what was revealed of a chain is folded into its amount, or the very same
+ * lock goes on. What was not revealed is nobody's: the payer simply stops. Other locks than one chain are refused.
+ */
+export function judgePromise(
+  channel: ChannelIn,
+  promise: SignedPromise,
+  salt: Uint8Array | undefined,
+  rules: PromiseRules,
+): Verdict {
+  const { best } = channel
+  if (best !== undefined && promise.amount === best.promise.amount && sameSignature(best.promise, promise)) return 'same'
   if (!rules.verify(promise)) return 'SIGNER_WRONG'
-  if (promise.locks.length > 0) return 'LOCKS_REFUSED'
-  if (promise.amount < best) return 'AMOUNT_TOO_LOW'
-  if (isFrozen(channel, rules.now)) return 'CHANNEL_FROZEN'
-  if (promise.amount > channel.facts.deposit + rules.unreserved) return 'AMOUNT_OVER_DEPOSIT'
-  if (rules.now >= channel.facts.expiry - rules.marginS) return 'CHANNEL_EXPIRED'
-  return promise.amount === best ? 'same' : 'better'
+  if (!isChainAllowed(best, promise, salt)) return 'LOCKS_REFUSED'
+  const head = headAfter(best, promise, salt)
+  const [before, after] = [headWorth(best), headWorth(head)]
+  if (after < before) return 'AMOUNT_TOO_LOW'
+  const broken = coverage(channel, after, rules)
+  if (broken !== undefined) return broken
+  // of two that are worth the same the one with another chain may be the easier to settle
+  return after === before && best !== undefined && sameLocksOf(best, promise) ? 'same' : head
 }
 
+/** The next tick of the chain: `word` hashes k times to its anchor. An older word is harmless; the jump is at most the chain. */
+export function judgeTick(
+  channel: ChannelIn,
+  { k, word }: { readonly k: number; readonly word: Uint8Array },
+  rules: PromiseRules,
+): Verdict {
+  const { best } = channel
+  const lock = best === undefined ? undefined : chainLock(best)
+  if (best?.chain === undefined || lock === undefined) return 'WRONG_STATE'
+  if (k <= best.chain.k) return 'same'
+  // before anything is hashed: a walk is never longer than the chain
+  if (k > lock.steps || !equalBytes(walk(word, k - best.chain.k), best.chain.word)) return 'WORD_WRONG'
+  const head: Head = { promise: best.promise, chain: { salt: best.chain.salt, k, word } }
+  return coverage(channel, headWorth(head), rules) ?? head
+}
+
+/** Whether a promise of this worth counts (S5, S10). */
+function coverage(channel: ChannelIn, value: Amount, rules: PromiseRules): ErrorCode | undefined {
+  if (isFrozen(channel, rules.now)) return 'CHANNEL_FROZEN'
+  if (value > channel.facts.deposit + rules.unreserved) return 'AMOUNT_OVER_DEPOSIT'
+  return rules.now >= channel.facts.expiry - rules.marginS ? 'CHANNEL_EXPIRED' : undefined
+}
+
+/** One lock that never expires, with a salt; and an anchor of old only in the very same lock. */
+function isChainAllowed(best: Head | undefined, promise: SignedPromise, salt: Uint8Array | undefined): boolean {
+  const [lock, other] = promise.locks
+  if (lock === undefined) return salt === undefined
+  if (other !== undefined || lock.expiry !== 0 || lock.unit === 0n || salt === undefined) return false
+  if (carriesOn(best, promise)) return best?.chain !== undefined && equalBytes(best.chain.salt, salt)
+  return best === undefined || chainLock(best)?.anchor !== lock.anchor
+}
+
+const sameLocksOf = (best: Head, promise: SignedPromise): boolean =>
+  carriesOn(best, promise) || (best.promise.locks.length === 0 && promise.locks.length === 0)
+
 function sameSignature(a: SignedPromise, b: SignedPromise): boolean {
-  return a.signature.length === b.signature.length && a.signature.every((byte, i) => byte === b.signature[i])
+  return equalBytes(a.signature, b.signature)
 }
 
 export interface HeadAgreement {
@@ -138,20 +198,21 @@ type Disagreement = 'HEAD_DISAGREES'
  */
 export function agreeOnHead(
   channel: ChannelOut,
-  head: SignedPromise | undefined,
+  head: Head | undefined,
   verify: (promise: SignedPromise) => boolean,
   moving: boolean,
 ): HeadAgreement | Disagreement {
-  if (head !== undefined && !verify(head)) return 'HEAD_DISAGREES'
-  const theirs = head?.amount ?? (0n as Amount)
+  if (head !== undefined && !(isWhole(head) && verify(head.promise))) return 'HEAD_DISAGREES'
+  const theirs = headWorth(head)
   if (moving) return theirs > channel.at ? 'HEAD_DISAGREES' : { channel, restate: undefined }
   const confirmed = (channel.at - channel.unconfirmed) as Amount
   const at = theirs >= confirmed ? theirs : confirmed
   const ours = channel.last?.amount ?? (0n as Amount)
-  const last = head !== undefined && theirs >= ours ? head : channel.last
+  const last = head !== undefined && head.promise.amount >= ours ? head.promise : channel.last
   const reserved = at > channel.reserved ? at : channel.reserved
   const drift = channel.drift + (at - channel.at)
-  const agreed = { ...channel, last, reserved, at, drift, unconfirmed: 0n as Amount }
+  // below what it had confirmed it gets one promise for all of it, without a chain
+  const agreed = { ...channel, last, reserved, at, head: at > theirs ? undefined : head, drift, unconfirmed: 0n as Amount }
   return { channel: agreed, restate: at > theirs ? at : undefined }
 }
 

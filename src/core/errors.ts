@@ -77,6 +77,7 @@ export const ERRORS = {
     exit: 8,
     text: 'the reservation is below what the offer demands',
   },
+  WORD_WRONG: { wire: 111, who: 'peer', retry: false, exit: 9, text: 'the word is not the next of its chain' },
   // 200-299: sessions
   SESSION_UNKNOWN: { wire: 200, who: 'peer', retry: true, exit: 75, text: 'no such session' },
   TERMS_REFUSED: { wire: 201, who: 'user', retry: false, exit: 6, text: 'the terms are not what the offer says' },

@@ -17,6 +17,7 @@ import type { Store } from '../ports/store.ts'
 import type { Self, SessionEvents } from '../session/components.ts'
 import { PayeeDesk } from '../session/payee-desk.ts'
 import { PayerDesk } from '../session/payer-desk.ts'
+import { wordChainsOf } from '../session/word-chain.ts'
 import { Settler } from '../settlement/settler.ts'
 import { openLevelStore } from '../store/level-store.ts'
 import { openMemoryStore } from '../store/memory-store.ts'
@@ -24,7 +25,7 @@ import { createNetwork, type Network } from './libp2p.ts'
 import { Lines } from './lines.ts'
 import { Money } from './money.ts'
 import { type NodeParts, TallyNode } from './node.ts'
-import { type NodeOptions, providerPolicy, SILENT } from './options.ts'
+import { type NodeOptions, providerPolicy, SILENT, ticksFor } from './options.ts'
 import { Shelf } from './shelf.ts'
 
 export const systemClock: Clock = { nowMs: () => performance.now(), nowS: () => Math.floor(Date.now() / 1000) as Seconds }
@@ -69,6 +70,7 @@ async function assemble(options: NodeOptions, begun: (end: () => Promise<void>) 
     address: addressOfKey(options.privateKey),
     publicKey: publicKeyOf(options.privateKey),
     sign: signerOf(options.privateKey),
+    chains: wordChainsOf(options.privateKey),
   }
   const domain: Domain = { chainId: BigInt(options.chain.chainId), ledger: options.chain.ledger }
   const events = new EventEmitter<SessionEvents>()
@@ -79,7 +81,7 @@ async function assemble(options: NodeOptions, begun: (end: () => Promise<void>) 
   const token = await knownToken(store, chain, options)
   const policy = providerPolicy(options.provider, token)
   const common = { store, clock, log, events, domain, self, chain }
-  const payer = new PayerDesk(common, { payEach: options.payEach ?? false })
+  const payer = new PayerDesk(common, { payEach: options.payEach ?? false, ticks: ticksFor(options.pay) })
   const payee = new PayeeDesk(
     {
       ...common,

@@ -1,7 +1,7 @@
 /** What a node does with money on the ledger, and the one view of it to which every screen sums. */
 import type { Amount } from '../core/amount.ts'
 import { type ChannelBooks, channelBooks } from '../core/books.ts'
-import { bestAmount, type ChannelIn, type ChannelOut } from '../core/channel.ts'
+import { bestAmount, type ChannelIn, type ChannelOut, signedOf } from '../core/channel.ts'
 import { TallyError } from '../core/errors.ts'
 import { type Address, type ChannelId, type ChannelParties, channelId, type Seconds } from '../core/ids.ts'
 import { formatAmount, type TokenInfo } from '../core/token.ts'
@@ -69,9 +69,7 @@ export class Money {
     const entry = (channel: ChannelIn | ChannelOut, role: 'payer' | 'payee', signed: Amount, reserved: Amount): ChannelEntry => ({
       id: channel.id, role, parties: channel.parties, expiry: channel.facts.expiry, epoch: channel.facts.epoch, reserved, ...channelBooks(channel.facts, signed),
     }) // biome-ignore format: a record
-    const out = [...this.#of.payer.channels()].map((channel) =>
-      entry(channel, 'payer', channel.last?.amount ?? (0n as Amount), channel.reserved),
-    )
+    const out = [...this.#of.payer.channels()].map((channel) => entry(channel, 'payer', signedOf(channel), channel.reserved))
     const incoming = [...this.#of.payee.channels()].map((channel) =>
       entry(channel, 'payee', bestAmount(channel), bestAmount(channel)),
     )

@@ -26,7 +26,15 @@ import type { Network } from './libp2p.ts'
 import { type Lines, parsePeer } from './lines.ts'
 import type { Money } from './money.ts'
 import { NodeSession } from './node-session.ts'
-import { type AmountLike, type providerPolicy, refuseTooSmall, refuseUnmetered, toAmount } from './options.ts'
+import {
+  type AmountLike,
+  type PayMode,
+  type providerPolicy,
+  refuseTooSmall,
+  refuseUnmetered,
+  ticksFor,
+  toAmount,
+} from './options.ts'
 import type { Shelf } from './shelf.ts'
 
 export interface NodeParts {
@@ -78,12 +86,16 @@ export interface OpenOptions {
   readonly limitAtRisk?: AmountLike
   /** how many bytes will be bought at most, if known: nothing beyond is prepaid */
   readonly expectBytes?: bigint
+  /** how chunks are paid. @default as the node does */
+  readonly pay?: PayMode
   readonly signal?: AbortSignal
 }
 
 export interface ResumeOptions {
   /** bytes of the session that the caller durably kept */
   readonly usedBytes?: bigint
+  /** how chunks are paid. @default as the node does */
+  readonly pay?: PayMode
   readonly signal?: AbortSignal
 }
 
@@ -181,7 +193,7 @@ export class TallyNode {
     const found = await this.#choose(options)
     const line = await lines.to(found.peer, options)
     const id = sessionIdFromBytes(randomBytes(16))
-    const live = await payer.open(line, await this.#wish(options, found), id, options)
+    const live = await payer.open(line, await this.#wish(options, found), id, deskOptions(options))
     return new NodeSession(live, found.offer, domain, self)
   }
 
@@ -190,7 +202,7 @@ export class TallyNode {
     this.#refuseStopped()
     const { payer, lines, domain, self } = this.#parts
     const line = await lines.to(found.peer, options)
-    const live = await payer.resume(line, id, options.usedBytes ?? 0n, options)
+    const live = await payer.resume(line, id, options.usedBytes ?? 0n, deskOptions(options))
     return new NodeSession(live, found.offer, domain, self)
   }
 
@@ -283,6 +295,11 @@ export class TallyNode {
     }
   }
 }
+
+const deskOptions = ({ signal, pay }: { readonly signal?: AbortSignal; readonly pay?: PayMode }) => ({
+  ...(signal !== undefined && { signal }),
+  ...(pay !== undefined && { ticks: ticksFor(pay) }),
+})
 
 /** 64 KiB, or a second where only time is priced. */
 function usualChunk({ rates }: Price): string {

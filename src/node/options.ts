@@ -39,6 +39,14 @@ export interface ProviderOptions {
   readonly resumeMs?: number
 }
 
+/** How chunks are paid. */
+export type PayMode = 'promise' | 'tick' | 'auto'
+
+/** What the rules call it. */
+export function ticksFor(pay: PayMode = 'auto'): 'never' | 'always' | 'auto' {
+  return pay === 'promise' ? 'never' : pay === 'tick' ? 'always' : 'auto'
+}
+
 export interface NodeOptions {
   /** 32 bytes: the peer id, the account, and the signer of promises and offers */
   readonly privateKey: Uint8Array
@@ -58,7 +66,9 @@ export interface NodeOptions {
   /** the first nodes of the network to ask. @default [] */
   readonly bootstrap?: readonly string[]
   readonly provider?: ProviderOptions
-  /** sign for each chunk as it becomes due, also where the credit would let one promise pay for several. @default false */
+  /** with signed promises, with ticks of a hash chain between them, or with ticks where they spare signatures. @default 'auto' */
+  readonly pay?: PayMode
+  /** pay for each chunk as it becomes due, also where the credit would let one promise, or tick, pay for several. @default false */
   readonly payEach?: boolean
   readonly log?: Log
   /** for tests and simulations. @default the system's clocks */

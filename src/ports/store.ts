@@ -25,6 +25,8 @@ export const SPACES = {
   offer: 10,
   /** payee's newcomers' pool and other single counters, by name */
   counter: 11,
+  /** anchor (32) -> nothing: it stood in a lock that the payee has accepted */
+  anchor: 12,
 } as const
 export type Space = keyof typeof SPACES
 

@@ -12,6 +12,7 @@ import type { Chain } from '../ports/chain.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { ServiceAdapter } from '../ports/service.ts'
 import type { Store } from '../ports/store.ts'
+import type { WordChains } from './word-chain.ts'
 
 /** The node's own key: one for the peer id, the promises and the offers. */
 export interface Self {
@@ -20,6 +21,8 @@ export interface Self {
   readonly publicKey: Uint8Array
   /** 65 bytes r | s | v over a 32-byte digest; deterministic (RFC 6979) */
   readonly sign: (digest: Uint8Array) => Uint8Array
+  /** the words that this key pays with */
+  readonly chains: WordChains
 }
 
 /** Structured log of one component: fields first, then a sentence. */

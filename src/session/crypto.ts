@@ -1,8 +1,11 @@
 /** The signing and checking that the rules of one session need, bound to its channel, its peer and this node's key. */
-import type { Amount } from '../core/amount.ts'
+import { randomBytes } from 'node:crypto'
+import { equalBytes } from '../core/bytes.ts'
 import { recoverAddress, verify } from '../core/crypto/secp256k1.ts'
 import type { Domain } from '../core/eip712.ts'
-import type { ChannelParties, Hash32 } from '../core/ids.ts'
+import type { WordChain } from '../core/head.ts'
+import { SALT_BYTES } from '../core/head.ts'
+import { type ChannelParties, channelId, type Hash32 } from '../core/ids.ts'
 import { preparePromises } from '../core/promise.ts'
 import { type Receipt, receiptDigest, signReceipt } from '../core/receipt.ts'
 import type { PayeeContext } from '../core/session/payee.ts'
@@ -17,7 +20,15 @@ export interface PayeeCrypto extends PayeeChecks {
 }
 export type PayerCrypto = Pick<
   PayerContext,
-  'digestTerms' | 'verifyTerms' | 'signTerms' | 'verifyPromise' | 'signPromise' | 'verifyReceipt' | 'signReceipt'
+  | 'digestTerms'
+  | 'verifyTerms'
+  | 'signTerms'
+  | 'verifyPromise'
+  | 'signPromise'
+  | 'newSalt'
+  | 'chain'
+  | 'verifyReceipt'
+  | 'signReceipt'
 >
 
 /**
@@ -53,8 +64,21 @@ export function payerCrypto(domain: Domain, self: Self, parties: ChannelParties,
     verifyTerms: (terms, signature) => verify(termsDigest(domain, terms).bytes, signature, payeeKey),
     signTerms: (terms) => signTerms(domain, terms, self.sign),
     verifyPromise: promises.verify,
-    signPromise: (amount: Amount) => promises.sign(amount, [], self.sign),
+    signPromise: (amount, locks) => promises.sign(amount, locks, self.sign),
+    newSalt: () => randomBytes(SALT_BYTES),
+    chain: chainsOf(self, domain, parties),
     verifyReceipt: (receipt: Receipt, signature) => verify(receiptDigest(domain, receipt), signature, payeeKey),
     signReceipt: (receipt) => signReceipt(domain, receipt, self.sign),
+  }
+}
+
+/** The chains of a channel; the last one is kept, because every tick asks for it. */
+function chainsOf({ chains }: Self, domain: Domain, parties: ChannelParties): PayerCrypto['chain'] {
+  const id = channelId(parties)
+  let last: { readonly salt: Uint8Array; readonly chain: WordChain } | undefined
+  return (salt, steps) => {
+    if (last === undefined || last.chain.steps !== steps || !equalBytes(last.salt, salt))
+      last = { salt, chain: chains(domain, id, salt, steps) }
+    return last.chain
   }
 }

@@ -7,7 +7,15 @@ import type { ChannelOut } from '../core/channel.ts'
 import { type ErrorCode, TallyError } from '../core/errors.ts'
 import type { ChannelId } from '../core/ids.ts'
 import type { SignedReceipt } from '../core/receipt.ts'
-import { atRiskOf, JOIN_MS, owedOf, type PayerInput, type PayerSession, usableBytes } from '../core/session/payer.ts'
+import {
+  atRiskOf,
+  JOIN_MS,
+  owedOf,
+  type PayerContext,
+  type PayerInput,
+  type PayerSession,
+  usableBytes,
+} from '../core/session/payer.ts'
 import type { PaidSession, PaidStream } from '../ports/service.ts'
 import type { PayerCrypto } from './crypto.ts'
 import type { ProviderLine } from './payer-line.ts'
@@ -33,9 +41,18 @@ const SILENCE_MS: Partial<Record<PayerSession['status'], number>> = { asked: 90_
 /** how long a session that has reached its limit waits for readers to use what they hold, ms */
 const IDLE_MS = 2_000
 
+interface LiveInit {
+  readonly channel: ChannelId
+  readonly line: ProviderLine
+  readonly desk: Desk
+  readonly ticks: PayerContext['ticks']
+}
+
 export class LiveSession implements PaidSession {
   readonly channel: ChannelId
   readonly line: ProviderLine
+  /** whether it pays with ticks */
+  readonly ticks: PayerContext['ticks']
   /** resolves when the session is over for good, or cut */
   readonly ended: Promise<SessionEnd>
   readonly #desk: Desk
@@ -55,10 +72,11 @@ export class LiveSession implements PaidSession {
   /** which limit was reached, and since when the clock knows of it, ms */
   #short: { readonly code: ErrorCode; since: number | undefined } | undefined
 
-  constructor(session: PayerSession, channel: ChannelId, line: ProviderLine, desk: Desk) {
+  constructor(session: PayerSession, { channel, line, desk, ticks }: LiveInit) {
     this.#session = session
     this.channel = channel
     this.line = line
+    this.ticks = ticks
     this.#desk = desk
     this.ended = this.#end.promise
     this.#live.promise.catch(() => undefined)

@@ -19,6 +19,7 @@ import type { PayeeDeskComponents } from './components.ts'
 import { type PayeeCrypto, payeeCrypto } from './crypto.ts'
 import type { Delivery } from './delivery.ts'
 import { Journal } from './journal.ts'
+import { PayeeAnchors } from './payee-anchors.ts'
 import { PayeeRecords } from './records.ts'
 
 /** One control stream, as long as it is read. */
@@ -89,6 +90,7 @@ export function remember(live: Live): void {
 export class PayeeBook {
   readonly records: PayeeRecords
   readonly #components: PayeeDeskComponents
+  readonly anchors: PayeeAnchors
   readonly #journal: Journal<Live, PayeeInput>
   readonly #channels = new Map<ChannelId, ChannelIn>()
   readonly #files = new Map<string, OwnerFile>()
@@ -98,6 +100,7 @@ export class PayeeBook {
   constructor(components: PayeeDeskComponents, { stored, unstored }: BookInit) {
     this.#components = components
     this.records = new PayeeRecords(components.store)
+    this.anchors = new PayeeAnchors(this.records)
     this.#journal = new Journal({ write: (lives) => this.#write(lives), done: stored, failed: unstored })
   }
 
@@ -177,6 +180,7 @@ export class PayeeBook {
   }
 
   setState(live: Live, { session, channel, owner }: PayeeState): void {
+    this.anchors.note(this.#channels.get(live.channel)?.best, channel.best)
     live.session = session
     live.file.account = owner
     this.#channels.set(live.channel, channel)
@@ -227,7 +231,7 @@ export class PayeeBook {
   }
 
   async #write(lives: ReadonlySet<Live>): Promise<void> {
-    const ops: StoreOp[] = []
+    const ops = this.anchors.take()
     const channels = new Set<ChannelId>()
     const owners = new Map<OwnerFile, Live[]>()
     for (const live of lives) {

@@ -1,13 +1,13 @@
 /** What the ledger says of the channels in which this node is paid: asked when needed, kept, and followed. */
 import { LRUCache } from 'lru-cache'
-import type { Amount } from '../core/amount.ts'
-import type { ChannelFacts, ChannelIn } from '../core/channel.ts'
+import { bestAmount, type ChannelFacts, type ChannelIn } from '../core/channel.ts'
 import { TallyError } from '../core/errors.ts'
 import { type ChannelId, type ChannelParties, channelId } from '../core/ids.ts'
+import type { Pay } from '../core/session/messages.ts'
 import type { ChainFact } from '../ports/chain.ts'
 import type { StoreOp } from '../ports/store.ts'
 import type { PayeeDeskComponents } from './components.ts'
-import type { PayeeBook } from './payee-book.ts'
+import type { PayeeBook, Visit } from './payee-book.ts'
 
 /** how long "the ledger has no such channel" is believed, ms: whoever asks again and again costs no RPC, whoever has just paid in waits */
 const BELIEVED_MS = 3_000
@@ -53,28 +53,28 @@ export class PayeeChannels {
   }
 
   /**
-   * A promise of this amount has come. When it is above the deposit that is known here, the chain is asked: a top-up may be confirmed and
-   * not told yet. Resolves in any case; at once when there is nothing to ask.
+   * What must be looked up before a promise is judged, if anything: whether there was a top-up that was not told yet, where the promise is
+   * above the deposit that is known; whether the anchor of a new chain was used before. The peer's messages wait meanwhile. Never throws.
    */
-  async lookAgain(id: ChannelId, amount: Amount): Promise<void> {
-    const known = this.#book.channel(id)
-    if (known === undefined || !this.isShort(id, amount)) return
-    this.#short.set(id, true)
-    const view = await this.#components.chain.channel(known.parties).catch(() => undefined)
-    const op = view?.confirmed === undefined ? undefined : this.#setFacts(id, view.confirmed)
-    if (op !== undefined) await this.#book.commit([op])
+  askFirst(visit: Visit, { session, promise }: Pay): Promise<void> | undefined {
+    const live = this.#book.live(session)
+    const known = live === undefined ? undefined : this.#book.channel(live.channel)
+    if (live?.visit !== visit || known === undefined) return undefined
+    if (promise.amount > known.facts.deposit && !this.#short.has(known.id)) return this.#lookAgain(known)
+    return this.#book.anchors.lookUp(known.best, promise)
   }
 
-  /** Whether `lookAgain` has something to ask. */
-  isShort(id: ChannelId, amount: Amount): boolean {
-    const known = this.#book.channel(id)
-    return known !== undefined && amount > known.facts.deposit && !this.#short.has(id)
+  async #lookAgain({ id, parties }: ChannelIn): Promise<void> {
+    this.#short.set(id, true)
+    const view = await this.#components.chain.channel(parties).catch(() => undefined)
+    const op = view?.confirmed === undefined ? undefined : this.#setFacts(id, view.confirmed)
+    if (op !== undefined) await this.#book.commit([op])
   }
 
   #isFresh(id: ChannelId): boolean {
     const known = this.#book.channel(id)
     if (known === undefined) return false
-    return known.facts.expiry > this.#components.clock.nowS() && known.facts.deposit > (known.best?.amount ?? 0n)
+    return known.facts.expiry > this.#components.clock.nowS() && known.facts.deposit > bestAmount(known)
   }
 
   /** Confirmed facts of the ledger, as the watcher tells them. */

@@ -1,4 +1,5 @@
 /** What a payer asks for when its sessions are over: the end of the channel, and its own name under an old receipt. */
+import { bestAmount } from '../core/channel.ts'
 import { TallyError } from '../core/errors.ts'
 import { channelId } from '../core/ids.ts'
 import type { FromPayer, Release } from '../core/session/messages.ts'
@@ -24,7 +25,10 @@ export class PayeeClosings {
     if (channel === undefined) throw new TallyError('CHANNEL_UNKNOWN')
     const { lives } = this.#book.file(message.owner, message.token)
     if ([...lives].some((live) => live.channel === id)) throw new TallyError('CHANNEL_IN_USE')
-    if (message.epoch !== channel.facts.epoch || message.amount !== (channel.best?.amount ?? channel.facts.settled))
+    if (
+      message.epoch !== channel.facts.epoch ||
+      message.amount !== (channel.best === undefined ? channel.facts.settled : bestAmount(channel))
+    )
       throw new TallyError('HEAD_DISAGREES')
     const deadline = closeDeadline()
     const frozen = { ...channel, frozen: { until: deadline, epoch: message.epoch } }

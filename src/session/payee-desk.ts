@@ -8,8 +8,8 @@ import type { Amount } from '../core/amount.ts'
 import type { ChannelIn } from '../core/channel.ts'
 import { creditLimit, type OwnerAccount } from '../core/credit.ts'
 import { asTallyError, type ErrorCode, TallyError } from '../core/errors.ts'
-import type { Address, SessionId } from '../core/ids.ts'
-import type { FromPayer, Pay } from '../core/session/messages.ts'
+import type { Address, Hash32, SessionId } from '../core/ids.ts'
+import type { FromPayer } from '../core/session/messages.ts'
 import {
   dueOf,
   type PayeeContext,
@@ -56,6 +56,7 @@ export class PayeeDesk {
   /** the control stream of each peer */
   readonly #visits = new Map<Address, Visit>()
   readonly #ended = new Set<() => void>()
+  readonly #isAnchorUsed = (anchor: Hash32): boolean => this.#book.anchors.isUsed(anchor)
   #timer: NodeJS.Timeout | undefined
   #stopping = false
 
@@ -96,7 +97,7 @@ export class PayeeDesk {
     try {
       for await (const batch of link) {
         for (const message of batch) {
-          const asked = message.type === 'promise' ? this.#askFirst(visit, message) : undefined
+          const asked = message.type === 'promise' ? this.#channels.askFirst(visit, message) : undefined
           if (asked !== undefined) await asked
           this.#onMessage(visit, message)
         }
@@ -154,13 +155,6 @@ export class PayeeDesk {
     return this.#book.lives().map((live) => live.session)
   }
 
-  /** A promise above the deposit that is known here: the peer's messages wait until the chain was asked whether there was a top-up. */
-  #askFirst(visit: Visit, { session, promise }: Pay): Promise<void> | undefined {
-    const live = this.#book.live(session)
-    if (live?.visit !== visit || !this.#channels.isShort(live.channel, promise.amount)) return undefined
-    return this.#channels.lookAgain(live.channel, promise.amount)
-  }
-
   #onMessage(visit: Visit, message: FromPayer): void {
     const failed = (thrown: unknown): void => this.#refuse(visit, message.type === 'hello' ? message.session : undefined, thrown)
     if (message.type === 'hello' || message.type === 'release') {
@@ -205,7 +199,14 @@ export class PayeeDesk {
   #context(live: Live): PayeeContext {
     const { clock } = this.#components
     const { policy } = this.#init
-    return { nowMs: clock.nowMs(), nowS: clock.nowS(), policy, otherExposure: this.#book.otherExposure(live), ...live.crypto }
+    return {
+      nowMs: clock.nowMs(),
+      nowS: clock.nowS(),
+      policy,
+      otherExposure: this.#book.otherExposure(live),
+      isAnchorUsed: this.#isAnchorUsed,
+      ...live.crypto,
+    }
   }
 
   /** One input of one session. An error in the rules costs this session, never the process or another session. */

@@ -38,11 +38,15 @@ const STOP_MS = 5_000
 
 interface Options {
   readonly signal?: AbortSignal
+  /** whether this session pays with ticks. @default as the desk does */
+  readonly ticks?: PayerContext['ticks']
 }
 
 export interface PayerDeskInit {
   /** a promise for each chunk as it becomes due, also where the credit would let several be paid by one. @default false */
   readonly payEach?: boolean
+  /** whether sessions pay with ticks, unless they say otherwise. @default 'never' */
+  readonly ticks?: PayerContext['ticks']
 }
 
 export class PayerDesk {
@@ -53,13 +57,13 @@ export class PayerDesk {
   /** lines whose messages are being read */
   readonly #read = new Set<ProviderLine>()
   readonly #releases: Releases
-  readonly #payEach: boolean
+  readonly #init: Required<PayerDeskInit>
   #timer: NodeJS.Timeout | undefined
   #stopping = false
 
   constructor(components: PayerDeskComponents, init: PayerDeskInit = {}) {
     this.#components = components
-    this.#payEach = init.payEach ?? false
+    this.#init = { payEach: false, ticks: 'never', ...init }
     this.#book = new PayerBook(components, () => this.#journal.flush())
     this.#journal = new Journal({
       write: (lives) => {
@@ -172,9 +176,9 @@ export class PayerDesk {
     await this.#book.onFacts(facts)
   }
 
-  async #begin(line: ProviderLine, session: PayerSession, channel: ChannelOut, { signal }: Options): Promise<LiveSession> {
+  async #begin(line: ProviderLine, session: PayerSession, channel: ChannelOut, { signal, ticks }: Options): Promise<LiveSession> {
     if (signal?.aborted === true) throw new TallyError('ABORTED', { cause: signal.reason })
-    const live = new LiveSession(session, channel.id, line, this)
+    const live = new LiveSession(session, { channel: channel.id, line, desk: this, ticks: ticks ?? this.#init.ticks })
     live.note(this.#components.clock.nowMs())
     this.#roster.add(live)
     this.#book.pick(session.id)
@@ -291,7 +295,7 @@ export class PayerDesk {
       payerCrypto(domain, self, this.#book.channelOf(live.channel).parties, live.line.link.publicKey),
     )
     return {
-      nowMs: clock.nowMs(), nowS: clock.nowS(), joins: !this.#payEach, ...crypto,
+      nowMs: clock.nowMs(), nowS: clock.nowS(), joins: !this.#init.payEach, ticks: live.ticks, ...crypto,
       // asked for once a session, while a step is made for every piece
       moving: () => beside().some(({ status }) => status === 'starting' || status === 'live' || status === 'closing'),
       alone: () => !beside().some(({ terms }) => terms !== undefined) && this.#book.cutBeside(live.session.wish).length === 0,

@@ -1,6 +1,5 @@
 /** A provider as the consumer's desk reaches it, and what its words mean here. */
-import type { Amount } from '../core/amount.ts'
-import type { ChannelOut } from '../core/channel.ts'
+import { type ChannelOut, signedOf } from '../core/channel.ts'
 import { codeOfWire, TallyError } from '../core/errors.ts'
 import type { FromPayee, Hello } from '../core/session/messages.ts'
 import { type PayerInput, type PayerSession, usedMeter } from '../core/session/payer.ts'
@@ -16,7 +15,7 @@ export interface ProviderLine {
 export function helloOf(session: PayerSession, channel: ChannelOut): Hello {
   const { owner, token, service, inputs } = session.wish
   const resume = session.status === 'cut'
-  const signed = channel.last?.amount ?? (0n as Amount)
+  const signed = signedOf(channel)
   return { type: 'hello', session: session.id, resume, owner, token, service, inputs, signed, acked: usedMeter(session) }
 }
 

@@ -4,6 +4,7 @@ import { type ByteReader, ByteWriter } from '../core/bytes.ts'
 import type { ChannelFacts, ChannelIn, ChannelOut } from '../core/channel.ts'
 import type { OwnerAccount, Pool } from '../core/credit.ts'
 import { codeOfWire, TallyError } from '../core/errors.ts'
+import { type Head, readHead, writeHead } from '../core/head.ts'
 import {
   type ChannelParties,
   channelId,
@@ -63,13 +64,14 @@ export const channelInCodec: RecordCodec<ChannelIn> = {
   write(writer, channel) {
     writeParties(writer, channel.parties)
     writeFacts(writer, channel.facts)
-    writeOptional<SignedPromise>(writer, channel.best, writePromise)
+    writeOptional<Head>(writer, channel.best, writeHead)
     writeOptional(writer, channel.frozen, (to, frozen) => to.u40(frozen.until).u24(frozen.epoch))
   },
   read(reader) {
     const parties = readParties(reader)
     const facts = readFacts(reader)
-    const best = readOptional(reader, readPromise)
+    // a record of version 1 has no chains: there it reads the same
+    const best = readOptional(reader, readHead)
     const frozen = readOptional(reader, (from) => ({ until: readSeconds(from), epoch: from.u24() }))
     return { id: channelId(parties), parties, facts, best, frozen }
   },
@@ -104,6 +106,7 @@ export const channelOutCodec: RecordCodec<ChannelOut> = {
       facts,
       reserved,
       at,
+      head: undefined,
       unconfirmed,
       forgotten,
       drift: short ? -apart : apart,

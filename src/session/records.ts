@@ -11,6 +11,8 @@ import {
   type ChannelId,
   type ChannelParties,
   channelIdToBytes,
+  type Hash32,
+  hash32ToBytes,
   type SessionId,
   sessionIdToBytes,
 } from '../core/ids.ts'
@@ -35,12 +37,26 @@ export class PayeeRecords {
   readonly #owners: Table<OwnerKey, OwnerAccount>
   readonly #sessions: Table<SessionId, PayeeSession>
   readonly #pool: Table<string, Pool>
+  readonly #anchors: Table<Hash32, true>
 
   constructor(store: Store) {
-    this.#channels = table(store, { space: 'channelIn', version: 1, key: channelIdToBytes, ...channelInCodec })
+    this.#channels = table(store, {
+      space: 'channelIn',
+      version: 2,
+      key: channelIdToBytes,
+      ...channelInCodec,
+      older: { 1: channelInCodec.read },
+    })
     this.#owners = table(store, { space: 'owner', version: 1, key: ownerKeyBytes, ...ownerCodec })
     this.#sessions = table(store, { space: 'sessionIn', version: 1, key: sessionIdToBytes, ...payeeSessionCodec })
     this.#pool = table(store, { space: 'counter', version: 1, key: nameBytes, ...poolCodec })
+    this.#anchors = table(store, {
+      space: 'anchor',
+      version: 1,
+      key: hash32ToBytes,
+      write: () => undefined,
+      read: () => true as const,
+    })
   }
 
   channels = (): AsyncIterable<ChannelIn> => this.#channels.list()
@@ -49,6 +65,8 @@ export class PayeeRecords {
   putOwner = (account: OwnerAccount): StoreOp => this.#owners.put(account, account)
   putSession = (session: PayeeSession): StoreOp => this.#sessions.put(session.id, session)
   delSession = (id: SessionId): StoreOp => this.#sessions.del(id)
+  putAnchor = (anchor: Hash32): StoreOp => this.#anchors.put(anchor, true)
+  hasAnchor = async (anchor: Hash32): Promise<boolean> => (await this.#anchors.get(anchor)) === true
   putPool = (pool: Pool): StoreOp => this.#pool.put(POOL, pool)
   loadPool = async (): Promise<Pool | undefined> => await this.#pool.get(POOL)
 

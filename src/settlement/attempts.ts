@@ -2,7 +2,7 @@
  * When a channel whose settlement did not work may be tried again. A transaction that pays nothing costs gas all the same, so the same
  * promise is never sent again and again: tries get rarer, and after a few that the ledger refused only news of the channel counts.
  */
-import type { ChannelIn } from '../core/channel.ts'
+import { bestAmount, type ChannelIn } from '../core/channel.ts'
 import type { ErrorCode } from '../core/errors.ts'
 import type { ChannelId, Seconds } from '../core/ids.ts'
 
@@ -68,6 +68,7 @@ export class Attempts {
   }
 }
 
-function stateOf({ best, facts }: ChannelIn): string {
-  return `${best?.amount}:${facts.deposit}:${facts.settled}:${facts.epoch}`
+function stateOf(channel: ChannelIn): string {
+  const { facts } = channel
+  return `${bestAmount(channel)}:${facts.deposit}:${facts.settled}:${facts.epoch}`
 }

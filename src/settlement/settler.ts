@@ -3,9 +3,10 @@
  * before the next one. The ledger is the authority for what was settled; this only sends.
  */
 import { toHex } from '../core/bytes.ts'
-import type { ChannelIn } from '../core/channel.ts'
+import { bestAmount, type ChannelIn } from '../core/channel.ts'
 import { keccak256 } from '../core/crypto/keccak.ts'
 import { asTallyError, TallyError } from '../core/errors.ts'
+import { revealed } from '../core/head.ts'
 import type { Address, ChannelId } from '../core/ids.ts'
 import { settleRow } from '../core/promise.ts'
 import { payable, type SettlementPolicy, settleReason } from '../core/settlement.ts'
@@ -121,7 +122,7 @@ export class Settler {
     const rows = channels.map((channel) => {
       if (channel.best === undefined)
         throw new TallyError('INTERNAL', { message: 'a channel without a promise was chosen for settlement' })
-      return settleRow(channel.parties, channel.best)
+      return settleRow(channel.parties, channel.best.promise, revealed(channel.best))
     })
     const [first] = rows
     if (rows.length === 1 && first !== undefined) return { kind: 'settle', target: this.#target, token, ...first }
@@ -230,7 +231,8 @@ function isOpenSettlement({ kind, state }: Job): boolean {
 /** The same promises make the same key: a settlement that was interrupted is found again instead of sent twice. */
 function keyOf(channels: readonly ChannelIn[]): string {
   const parts = channels
-    .map(({ id, best, facts }) => `${id}:${best?.amount}:${facts.deposit}:${facts.settled}:${facts.epoch}`)
+    .map((channel) => ({ ...channel, best: bestAmount(channel) }))
+    .map(({ id, best, facts }) => `${id}:${best}:${facts.deposit}:${facts.settled}:${facts.epoch}`)
     .sort()
   return `settle:${toHex(keccak256(new TextEncoder().encode(parts.join(','))))}`
 }

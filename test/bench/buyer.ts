@@ -41,11 +41,21 @@ export interface Bought {
 }
 
 const answers = {
-  async begin({ place, provider, payEach }: { place: Place; provider: Provider; payEach: boolean }): Promise<void> {
+  async begin({
+    place,
+    provider,
+    payEach,
+    pay,
+  }: {
+    place: Place
+    provider: Provider
+    payEach: boolean
+    pay: 'promise' | 'tick'
+  }): Promise<void> {
     const { rpcUrl, chainId, ledger, token, dir } = place
     const chain = { rpcUrl, chainId, ledger, confirmations: 0 }
     const store = { path: join(dir, 'buyer', 'db') }
-    const node = await createNode({ privateKey: randomBytes(32), store, chain, token, payEach })
+    const node = await createNode({ privateKey: randomBytes(32), store, chain, token, payEach, pay })
     await fundOnDevnet(rpcUrl, token, node.address, { wei: 10n ** 18n, tokens: DEPOSIT })
     const target = addressOfPeer(parsePeer(provider.address).peer)
     const expiry = (Math.floor(Date.now() / 1000) + 30 * DAY_S) as Seconds

@@ -21,13 +21,23 @@ const SESSIONS_EACH = 32
 const CHUNKS_AHEAD = 80
 /** chunks of a paid stream; `payEach`: a promise for each of them, whatever the credit allows */
 const GOODPUT = {
-  goodput_64k: { piece: 64 * KIB, goal: 0.8, payEach: false },
-  goodput_64k_each: { piece: 64 * KIB, goal: undefined, payEach: true },
-  goodput_1m: { piece: KIB * KIB, goal: 0.95, payEach: false },
-  goodput_1m_each: { piece: KIB * KIB, goal: undefined, payEach: true },
+  goodput_64k: { piece: 64 * KIB, goal: 0.8, payEach: false, pay: 'promise' },
+  goodput_64k_each: { piece: 64 * KIB, goal: undefined, payEach: true, pay: 'promise' },
+  goodput_tick_64k: { piece: 64 * KIB, goal: 0.97, payEach: true, pay: 'tick' },
+  goodput_1m: { piece: KIB * KIB, goal: 0.95, payEach: false, pay: 'promise' },
+  goodput_1m_each: { piece: KIB * KIB, goal: undefined, payEach: true, pay: 'promise' },
 } as const
 type Goodput = keyof typeof GOODPUT
-const GROUPS = ['accept', 'payments', 'rtt', 'goodput_64k', 'goodput_64k_each', 'goodput_1m', 'goodput_1m_each'] as const
+const GROUPS = [
+  'accept',
+  'payments',
+  'rtt',
+  'goodput_64k',
+  'goodput_64k_each',
+  'goodput_tick_64k',
+  'goodput_1m',
+  'goodput_1m_each',
+] as const
 type Group = (typeof GROUPS)[number]
 
 interface Bench {
@@ -116,13 +126,13 @@ async function rttRows(bench: Bench): Promise<Measured[]> {
 
 async function goodputRow(bench: Bench, group: Goodput): Promise<Measured[]> {
   const place = { ...bench.place, dir: await mkdtemp(join(bench.place.dir, 'buy-')) }
-  const { piece, goal, payEach } = GOODPUT[group]
+  const { piece, goal, payEach, pay } = GOODPUT[group]
   const provider = start<ProviderAnswers>('provider.ts', bench.profile)
   const buyer = start<BuyerAnswers>('buyer.ts', bench.profile)
   try {
     const addresses = await provider.ask('begin', place)
     await provider.ask('sell', { name: group, chunk: piece })
-    await buyer.ask('begin', { place, provider: addresses, payEach })
+    await buyer.ask('begin', { place, provider: addresses, payEach, pay })
     const megabytes = Math.ceil(128 * bench.scale)
     return [await measureGoodput(provider, buyer, { id: group, service: group, piece, goal, runs: bench.runs, megabytes })]
   } finally {
@@ -136,6 +146,7 @@ const MEASURES: Readonly<Record<Group, (bench: Bench) => Promise<Measured[]>>> =
   payments: paymentsRow,
   goodput_64k: (bench) => goodputRow(bench, 'goodput_64k'),
   goodput_64k_each: (bench) => goodputRow(bench, 'goodput_64k_each'),
+  goodput_tick_64k: (bench) => goodputRow(bench, 'goodput_tick_64k'),
   goodput_1m: (bench) => goodputRow(bench, 'goodput_1m'),
   goodput_1m_each: (bench) => goodputRow(bench, 'goodput_1m_each'),
   rtt: rttRows,

@@ -19,6 +19,7 @@ import { systemClock } from '../../src/node/create-node.ts'
 import { SILENT } from '../../src/node/options.ts'
 import type { PayeeLink } from '../../src/ports/link.ts'
 import { PayeeDesk } from '../../src/session/payee-desk.ts'
+import { wordChainsOf } from '../../src/session/word-chain.ts'
 import { type LevelStore, openLevelStore } from '../../src/store/level-store.ts'
 import { busySince } from './busy.ts'
 import { answer } from './child.ts'
@@ -156,7 +157,12 @@ export interface Accepted {
 const answers = {
   async begin({ place, channels: count }: { place: Place; channels: number }): Promise<void> {
     const privateKey = randomBytes(32)
-    const self = { address: addressOfKey(privateKey), publicKey: publicKeyOf(privateKey), sign: signerOf(privateKey) }
+    const self = {
+      address: addressOfKey(privateKey),
+      publicKey: publicKeyOf(privateKey),
+      sign: signerOf(privateKey),
+      chains: wordChainsOf(privateKey),
+    }
     const domain = { chainId: BigInt(place.chainId), ledger: place.ledger }
     const owner = { pid: process.pid, command: 'bench', started: Math.floor(Date.now() / 1000) }
     const store = await openLevelStore({

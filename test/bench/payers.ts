@@ -24,6 +24,7 @@ import type { Clock } from '../../src/ports/clock.ts'
 import type { PayerLink } from '../../src/ports/link.ts'
 import type { LiveSession } from '../../src/session/live-session.ts'
 import { PayerDesk } from '../../src/session/payer-desk.ts'
+import { wordChainsOf } from '../../src/session/word-chain.ts'
 import { openLevelStore } from '../../src/store/level-store.ts'
 import { busySince } from './busy.ts'
 import { answer } from './child.ts'
@@ -111,7 +112,12 @@ function payOnce({ desk, live }: Payer): void {
 async function beginPayer(init: PayersInit, index: number): Promise<void> {
   const { rpcUrl, chainId, ledger, token, dir } = init.place
   const privateKey = randomBytes(32)
-  const self = { address: addressOfKey(privateKey), publicKey: publicKeyOf(privateKey), sign: signerOf(privateKey) }
+  const self = {
+    address: addressOfKey(privateKey),
+    publicKey: publicKeyOf(privateKey),
+    sign: signerOf(privateKey),
+    chains: wordChainsOf(privateKey),
+  }
   const genesis = { address: self.address, chainId: BigInt(chainId), ledger }
   const owner = { pid: process.pid, command: 'bench', started: Math.floor(Date.now() / 1000) }
   const store = await openLevelStore({ path: join(dir, `payer-${index}`, 'db'), genesis, owner, create: true })

@@ -27,48 +27,66 @@ const rules = (of: Partial<PromiseRules> = {}): PromiseRules => ({
   ...of,
 })
 
+/** A verdict in a word. */
+const BETTER = 'better'
+function judged(...of: Parameters<typeof judgePromise>): string {
+  const verdict = judgePromise(...of)
+  return typeof verdict === 'string' ? verdict : BETTER
+}
+
 describe('P2: a promise is judged', () => {
   test('the first one is better than none, and a higher one better than a lower', () => {
-    assert.equal(judgePromise(channelIn(), promise(1), rules()), 'better')
-    assert.equal(judgePromise(channelIn(10), promise(11), rules()), 'better')
+    assert.equal(judged(channelIn(), promise(1), undefined, rules()), BETTER)
+    assert.equal(judged(channelIn(10), promise(11), undefined, rules()), BETTER)
   })
   test('P3: the same again is the same, and needs no second check', () => {
-    assert.equal(judgePromise(channelIn(10), promise(10), rules({ verify: () => assert.fail('it was checked before') })), 'same')
+    assert.equal(
+      judged(channelIn(10), promise(10), undefined, rules({ verify: () => assert.fail('it was checked before') })),
+      'same',
+    )
   })
   test('refuses a signature of anybody else', () => {
-    assert.equal(judgePromise(channelIn(10), { ...promise(11), signature: badSignature }, rules()), 'SIGNER_WRONG')
-    assert.equal(judgePromise(channelIn(10), toyPromise(PAYEE, PAYEE, A(11)), rules()), 'SIGNER_WRONG')
-    assert.equal(judgePromise(channelIn(10), { ...promise(10), signature: badSignature }, rules()), 'SIGNER_WRONG')
+    assert.equal(judged(channelIn(10), { ...promise(11), signature: badSignature }, undefined, rules()), 'SIGNER_WRONG')
+    assert.equal(judged(channelIn(10), toyPromise(PAYEE, PAYEE, A(11)), undefined, rules()), 'SIGNER_WRONG')
+    assert.equal(judged(channelIn(10), { ...promise(10), signature: badSignature }, undefined, rules()), 'SIGNER_WRONG')
   })
   test('refuses a promise whose amount falls', () => {
-    assert.equal(judgePromise(channelIn(10), promise(9), rules()), 'AMOUNT_TOO_LOW')
+    assert.equal(judged(channelIn(10), promise(9), undefined, rules()), 'AMOUNT_TOO_LOW')
   })
-  test('refuses locks', () => {
-    const lock = { anchor: `0x${'1'.repeat(64)}`, unit: A(1), steps: 1, expiry: NOW_S } as unknown as Lock
-    assert.equal(judgePromise(channelIn(10), { ...promise(11), locks: [lock] }, rules()), 'LOCKS_REFUSED')
+  test('refuses locks that are no chain of ticks', () => {
+    const salt = new Uint8Array(32)
+    const lock = { anchor: `0x${'1'.repeat(64)}`, unit: A(1), steps: 1, expiry: 0 } as unknown as Lock
+    const carrying = (...locks: Lock[]) => toyPromise(PAYER, PAYEE, A(11), locks)
+    assert.equal(judged(channelIn(10), carrying(lock), salt, rules()), BETTER)
+    assert.equal(judged(channelIn(10), carrying(lock), undefined, rules()), 'LOCKS_REFUSED')
+    assert.equal(judged(channelIn(10), carrying(), salt, rules()), 'LOCKS_REFUSED')
+    assert.equal(judged(channelIn(10), carrying({ ...lock, expiry: NOW_S }), salt, rules()), 'LOCKS_REFUSED')
+    assert.equal(judged(channelIn(10), carrying({ ...lock, unit: A(0) }), salt, rules()), 'LOCKS_REFUSED')
+    const other = { ...lock, anchor: `0x${'2'.repeat(64)}` } as Lock
+    assert.equal(judged(channelIn(10), carrying(lock, other), salt, rules()), 'LOCKS_REFUSED')
   })
   test('S5: refuses what the confirmed deposit does not cover, unless the payee takes that risk', () => {
-    assert.equal(judgePromise(channelIn(), promise(1_000_000), rules()), 'better')
-    assert.equal(judgePromise(channelIn(), promise(1_000_001), rules()), 'AMOUNT_OVER_DEPOSIT')
-    assert.equal(judgePromise(channelIn(), promise(1_000_001), rules({ unreserved: A(1) })), 'better')
+    assert.equal(judged(channelIn(), promise(1_000_000), undefined, rules()), BETTER)
+    assert.equal(judged(channelIn(), promise(1_000_001), undefined, rules()), 'AMOUNT_OVER_DEPOSIT')
+    assert.equal(judged(channelIn(), promise(1_000_001), undefined, rules({ unreserved: A(1) })), BETTER)
   })
   test('S10: a promise counts only until the margin before the expiry', () => {
     const channel = { ...channelIn(), facts: facts(1_000n, NOW_S + 600) }
-    assert.equal(judgePromise(channel, promise(1), rules({ now: (NOW_S - 1) as Seconds })), 'better')
-    assert.equal(judgePromise(channel, promise(1), rules()), 'CHANNEL_EXPIRED')
+    assert.equal(judged(channel, promise(1), undefined, rules({ now: (NOW_S - 1) as Seconds })), BETTER)
+    assert.equal(judged(channel, promise(1), undefined, rules()), 'CHANNEL_EXPIRED')
   })
   test('release: after a Close was signed none is accepted until its deadline has passed or the ledger shows the next epoch', () => {
     const channel = { ...channelIn(10), frozen: { until: NOW_S, epoch: 0 } }
-    assert.equal(judgePromise(channel, promise(11), rules()), 'CHANNEL_FROZEN')
-    assert.equal(judgePromise(channel, promise(11), rules({ now: (NOW_S + 1) as Seconds })), 'better')
-    assert.equal(judgePromise({ ...channel, facts: { ...channel.facts, epoch: 1 } }, promise(11), rules()), 'better')
+    assert.equal(judged(channel, promise(11), undefined, rules()), 'CHANNEL_FROZEN')
+    assert.equal(judged(channel, promise(11), undefined, rules({ now: (NOW_S + 1) as Seconds })), BETTER)
+    assert.equal(judged({ ...channel, facts: { ...channel.facts, epoch: 1 } }, promise(11), undefined, rules()), BETTER)
     assert.ok(isFrozen(channel, NOW_S) && !isFrozen(channelIn(), NOW_S))
   })
 })
 
 describe('the head', () => {
   const agree = (channel: ChannelOut, head: number | undefined, moving = false) =>
-    agreeOnHead(channel, head === undefined ? undefined : promise(head), verifyPromise, moving)
+    agreeOnHead(channel, head === undefined ? undefined : { promise: promise(head) }, verifyPromise, moving)
   const agreed = (channel: ChannelOut, head: number | undefined, moving = false) => {
     const result = agree(channel, head, moving)
     assert.ok(result !== 'HEAD_DISAGREES')
@@ -76,7 +94,10 @@ describe('the head', () => {
   }
 
   test('H1: a head without our signature is refused', () => {
-    assert.equal(agreeOnHead(channelOut(), { ...promise(5), signature: badSignature }, verifyPromise, false), 'HEAD_DISAGREES')
+    assert.equal(
+      agreeOnHead(channelOut(), { promise: { ...promise(5), signature: badSignature } }, verifyPromise, false),
+      'HEAD_DISAGREES',
+    )
   })
   test('H2: a head above our record is taken over: our disk was rolled back', () => {
     const { channel, restate } = agreed(channelOut(10), 25)

@@ -115,7 +115,7 @@ describe('a provider and a payer that breaks the rules', () => {
     }
     assert.deepEqual(stored(provider), [100n])
     const second = await payer.begin(net.dev.token, 'bytes')
-    assert.equal(second.head?.amount, 100n)
+    assert.equal(second.head?.promise.amount, 100n)
     payer.pay(second, 100n, promise)
     isFault(await payer.fault(), 'RISE_MISMATCH')
     assert.deepEqual(stored(provider), [100n])

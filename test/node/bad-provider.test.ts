@@ -58,7 +58,7 @@ describe('a consumer and a provider that breaks the rules', () => {
     {
       name: 'a head that the consumer never signed',
       code: 'HEAD_DISAGREES',
-      terms: (right, { sign }) => ({ ...right, head: forgedHead(right, sign) }),
+      terms: (right, { sign }) => ({ ...right, head: { promise: forgedHead(right, sign) } }),
     },
   ]
   function forgedHead({ terms }: TermsOffered, sign: RogueProvider['sign']) {
@@ -100,8 +100,8 @@ describe('a consumer and a provider that breaks the rules', () => {
       { type: 'meter', session, written: ZERO_METER, paid: paid as Amount, credit: 0n as Amount, paused: true },
     ]
     const { rogue, consumer } = await meeting(t, {
-      answer: (message) => {
-        if (message.type === 'promise') return more(message.session, message.total)
+      answer: (message, provider) => {
+        if (message.type === 'promise' || message.type === 'tick') return more(message.session, provider.worth)
         if (message.type !== 'accept') return undefined
         return [{ type: 'ready', session: message.session, credit: 0n as Amount }, ...more(message.session, 0n)]
       },
@@ -114,7 +114,7 @@ describe('a consumer and a provider that breaks the rules', () => {
       },
       () => [...consumer.buying].find(({ status }) => status === 'closing'),
     )
-    const paid = rogue.promises.at(-1)?.amount ?? 0n
+    const paid = rogue.worth
     assert.ok(paid > 0n && paid <= 2_000n, `${paid} base units`)
     assert.equal(session.figures.signed, paid)
     assert.equal(session.figures.atRisk, paid)

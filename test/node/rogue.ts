@@ -159,6 +159,8 @@ export class RogueProvider {
   readonly sign: (digest: Uint8Array) => Uint8Array
   readonly domain: Domain
   readonly promises: SignedPromise[] = []
+  /** the last word of the last promise's chain */
+  k = 0
   readonly links: PayeeLink[] = []
   terms: Terms | undefined
   readonly #script: RogueScript
@@ -203,7 +205,7 @@ export class RogueProvider {
     const { session, owner, signer, provider: target, token } = this.terms
     const receipt = {
       session, terms: termsDigest(this.domain, this.terms).hex, channel: channelId({ owner, signer, target, token }), total: body.total as Amount,
-      amount: (this.promises.at(-1)?.amount ?? 0n) as Amount, meter: { ...ZERO_METER, down: body.down, ms: body.ms ?? 0n }, closed: nowS() as Seconds, reason: body.reason ?? 0,
+      amount: this.worth as Amount, meter: { ...ZERO_METER, down: body.down, ms: body.ms ?? 0n }, closed: nowS() as Seconds, reason: body.reason ?? 0,
     } // biome-ignore format: a record
     return { type: 'receipt', session, receipt: { receipt, signature: this.sign(receiptDigest(this.domain, receipt)) } }
   }
@@ -212,11 +214,24 @@ export class RogueProvider {
     this.links.push(link)
     for await (const batch of link) {
       for (const message of batch) {
-        if (message.type === 'promise') this.promises.push(message.promise)
+        if (message.type === 'promise') this.#keep(message.promise)
+        if (message.type === 'tick') this.k = message.k
         const answers = this.#script.answer?.(message, this) ?? this.#usual(message, link)
         for (const answer of answers) link.send(answer)
       }
     }
+  }
+
+  #keep(promise: SignedPromise): void {
+    const [before, after] = [this.promises.at(-1)?.locks[0]?.anchor, promise.locks[0]?.anchor]
+    if (before !== after) this.k = 0
+    this.promises.push(promise)
+  }
+
+  /** what the last promise is worth, ticks included */
+  get worth(): bigint {
+    const promise = this.promises.at(-1)
+    return promise === undefined ? 0n : promise.amount + BigInt(this.k) * (promise.locks[0]?.unit ?? 0n)
   }
 
   #usual(message: FromPayer, link: PayeeLink): readonly FromPayee[] {

@@ -14,6 +14,7 @@ import type { Store } from '../../src/ports/store.ts'
 import type { Log, PayeeDeskComponents, Self, SessionEvents } from '../../src/session/components.ts'
 import { PayeeDesk, type PayeeDeskInit } from '../../src/session/payee-desk.ts'
 import { PayerDesk, type ProviderLine } from '../../src/session/payer-desk.ts'
+import { wordChainsOf } from '../../src/session/word-chain.ts'
 import { openMemoryStore } from '../../src/store/memory-store.ts'
 import { type ControlPair, controlPair, type DataPair, openData } from './memory-link.ts'
 
@@ -24,7 +25,7 @@ export const A = (value: bigint | number): Amount => BigInt(value) as Amount
 
 export const selfOf = (byte: number): Self => {
   const key = new Uint8Array(32).fill(byte)
-  return { address: addressOfKey(key), publicKey: publicKeyOf(key), sign: signerOf(key) }
+  return { address: addressOfKey(key), publicKey: publicKeyOf(key), sign: signerOf(key), chains: wordChainsOf(key) }
 }
 const SILENT: Log = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined }
 

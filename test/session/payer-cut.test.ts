@@ -46,8 +46,11 @@ describe('a session that was cut', () => {
     { name: 'understates its total', of: () => ({ total: A(1_999) }) },
     { name: 'overstates its total', of: () => ({ total: A(2_001) }) },
     { name: 'claims more bytes than were used', of: () => ({ acked: down(2_001) }) },
-    { name: 'shows a head without our signature', of: (provider) => ({ head: provider.promise(2_000n) }) },
-    { name: 'shows a head that somebody else signed', of: (provider) => ({ head: provider.promise(9_000n, selfOf(0x55).sign) }) },
+    { name: 'shows a head without our signature', of: (provider) => ({ head: { promise: provider.promise(2_000n) } }) },
+    {
+      name: 'shows a head that somebody else signed',
+      of: (provider) => ({ head: { promise: provider.promise(9_000n, selfOf(0x55).sign) } }),
+    },
   ]
   for (const { name, of } of lies) {
     test(`is not resumed with a provider that ${name}: HEAD_DISAGREES, and nothing more is signed`, async () => {

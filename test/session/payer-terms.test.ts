@@ -53,7 +53,7 @@ describe('terms that are not agreed on', () => {
       name: 'a head without our signature',
       code: 'HEAD_DISAGREES',
       script: (message, provider) =>
-        message.type === 'hello' ? [provider.offered(message, { head: provider.promise(1_000n) })] : undefined,
+        message.type === 'hello' ? [provider.offered(message, { head: { promise: provider.promise(1_000n) } })] : undefined,
     },
     {
       name: 'a head with our signature on another amount',
@@ -61,7 +61,7 @@ describe('terms that are not agreed on', () => {
       script: (message, provider) => {
         if (message.type !== 'hello') return undefined
         const head = { ...provider.promise(1_000n, provider.payer.sign), amount: A(1_001) }
-        return [provider.offered(message, { head })]
+        return [provider.offered(message, { head: { promise: head } })]
       },
     },
   ]

@@ -183,7 +183,12 @@ export class ScriptedProvider {
   offered(hello: Hello, { terms: changed, sign = this.self.sign, ...rest }: Offering = {}): TermsOffered {
     const terms = this.termsFor(hello, changed)
     const total = hello.resume ? this.totalOf(hello.session) : 0n
-    const honest = { head: this.head, total: A(total), acked: hello.acked, credit: A(this.credit) }
+    const honest = {
+      head: this.head === undefined ? undefined : { promise: this.head },
+      total: A(total),
+      acked: hello.acked,
+      credit: A(this.credit),
+    }
     return { type: 'terms', terms, signature: signTerms(DOMAIN, terms, sign), ...honest, ...rest }
   }
 

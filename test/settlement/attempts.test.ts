@@ -13,7 +13,7 @@ function channel(amount: bigint, expiresIn = 1_000_000, settled = 0n): ChannelIn
     id: `0x${'22'.repeat(32)}` as ChannelId,
     parties: { owner: someone, signer: someone, target: someone, token: someone },
     facts: { deposit: 1_000n as Amount, settled: settled as Amount, expiry: (NOW + expiresIn) as Seconds, epoch: 0 },
-    best: { amount: amount as Amount, locks: [], signature: new Uint8Array(65) },
+    best: { promise: { amount: amount as Amount, locks: [], signature: new Uint8Array(65) } },
     frozen: undefined,
   }
 }

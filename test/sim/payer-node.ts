@@ -86,6 +86,7 @@ export class PayerNode {
   readonly receipts: SignedReceipt[] = []
   /** whether chunks may be paid together */
   joins = false
+  ticks: PayerContext['ticks'] = 'never'
   check: (node: PayerNode) => void = () => undefined
   onSigned: (channel: ChannelId, amount: Amount) => void = () => undefined
 
@@ -275,7 +276,7 @@ export class PayerNode {
     const beside = (): PayerSession[] =>
       [...this.live.values()].filter((one) => one !== live && one.channel === live.channel).map((one) => one.session)
     return {
-      nowMs: this.#clock.ms, nowS: secondsOf(this.#clock), joins: this.joins, ...toyPayer(this.address, live.session.wish.provider),
+      nowMs: this.#clock.ms, nowS: secondsOf(this.#clock), joins: this.joins, ticks: this.ticks, ...toyPayer(this.address, live.session.wish.provider),
       moving: () => beside().some(({ status }) => status === 'starting' || status === 'live' || status === 'closing'),
       alone: () => !beside().some(({ terms }) => terms !== undefined) && ![...this.cut.values()].some((one) => one.session.wish.provider === live.session.wish.provider),
     } // biome-ignore format: a record
@@ -289,8 +290,9 @@ export class PayerNode {
     if (state.session.terms !== undefined) this.wishes.set(state.session.id, state.session)
     const top = this.signed.get(live.channel) ?? 0n
     for (const effect of effects) {
-      if (effect.type !== 'send' || effect.message.type !== 'promise') continue
-      const { amount } = effect.message.promise
+      if (effect.type !== 'send' || (effect.message.type !== 'promise' && effect.message.type !== 'tick')) continue
+      // a step sends one payment: it brings the channel to what it is worth now
+      const amount = state.channel.at
       if (amount > top) this.signed.set(live.channel, amount)
       this.onSigned(live.channel, amount)
     }

@@ -94,6 +94,7 @@ export class World {
     const { random } = this
     const payer = new PayerNode(toyAddress(0xa000 + index), TOKEN, this.clock)
     payer.joins = random.chance(0.5)
+    payer.ticks = random.pick(['never', 'always', 'auto'])
     payer.check = (node) => this.#checkPayer(node)
     payer.onSigned = (id, amount) => {
       const [durable] = payer.disk.read(`c${id}`, channelOutCodec)
@@ -192,10 +193,15 @@ export class World {
 
   /** What a cheating consumer makes of an honest one's words. */
   #byPayer(message: FromPayer): FromPayer[] {
-    if (this.init.payerCheats === 'pays nothing' && message.type === 'promise' && this.random.chance(0.7)) return []
+    if (
+      this.init.payerCheats === 'pays nothing' &&
+      (message.type === 'promise' || message.type === 'tick') &&
+      this.random.chance(0.7)
+    )
+      return []
     if (this.init.payerCheats === 'acknowledges nothing') {
       if (message.type === 'ack') return [{ ...message, bytes: 0n, final: this.random.chance(0.5) }]
-      if (message.type === 'promise' || message.type === 'close') return []
+      if (message.type === 'promise' || message.type === 'tick' || message.type === 'close') return []
     }
     return [message]
   }

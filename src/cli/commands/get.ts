@@ -1,4 +1,4 @@
-import { Command } from 'commander'
+import { Command, Option } from 'commander'
 import type { Cli } from '../context.ts'
 import type { GetFlags } from '../get/run.ts'
 import { duration, examples, size } from '../options.ts'
@@ -13,6 +13,13 @@ export function getCommand(cli: Cli): Command {
     .option('--provider <peer>', 'buy from this one: a peer id or a multiaddr')
     .option('--max-price <price>', 'such as 0.02/MiB')
     .option('--limit-at-risk <amount>', 'the most to be ahead of the delivery, and so to lose')
+    .addOption(
+      new Option('--pay <how>', 'with a signature for each chunk, with ticks of a hash chain, or as it costs least').choices([
+        'promise',
+        'tick',
+        'auto',
+      ]),
+    )
     .option('--root <hash>', 'the root hash that the file must have')
     .option('--for <duration>', 'a stream: so long, such as 30s', duration)
     .option('--bytes <size>', 'a stream: so much, such as "10 MiB"', size)

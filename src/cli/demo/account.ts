@@ -94,7 +94,7 @@ export function accountOf(facts: Facts): Account {
     checks,
     lines: [
       '', `${''.padEnd(12)} ${'before'.padStart(16)} ${'after'.padStart(16)} ${'change'.padStart(17)}`, row('consumer'), row('provider'), '',
-      ...checks.map((check) => `  ${check.ok ? '✔' : '✖'} ${check.text}`), `  ${facts.payments} signed payments, 3 transactions`,
+      ...checks.map((check) => `  ${check.ok ? '✔' : '✖'} ${check.text}`), `  ${facts.payments} payments, 3 transactions`,
     ],
     facts: { mode, ok, delivered, cost, signed, settled, spent, payments: facts.payments, lost, sha256: { sent, got: got ?? null }, stores, before, after, checks },
   } // biome-ignore format: a table

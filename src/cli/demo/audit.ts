@@ -1,6 +1,7 @@
 /** What is left when everybody has stopped: the sums in both stores and on the chain, read by none of those who made them. */
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
+import { bestAmount, signedOf } from '../../core/channel.ts'
 import { type Address, parseAddress, type SessionId } from '../../core/ids.ts'
 import { PayeeRecords, PayerRecords } from '../../session/records.ts'
 import { openLevelStore } from '../../store/level-store.ts'
@@ -33,7 +34,7 @@ export async function payeeSums(place: StorePlace, id: SessionId): Promise<Store
   try {
     const records = new PayeeRecords(store)
     let promised = 0n
-    for await (const channel of records.channels()) promised += channel.best?.amount ?? 0n
+    for await (const channel of records.channels()) promised += bestAmount(channel)
     return { session: (await records.session(id))?.paid ?? 0n, promised }
   } finally {
     await store.close()
@@ -45,7 +46,7 @@ export async function payerSums(place: StorePlace, id: SessionId): Promise<Store
   try {
     const records = new PayerRecords(store)
     let [session, promised] = [0n, 0n]
-    for await (const channel of records.channels()) promised += channel.last?.amount ?? 0n
+    for await (const channel of records.channels()) promised += signedOf(channel)
     for await (const one of records.sessions()) if (one.id === id) session = one.total
     return { session, promised }
   } finally {

@@ -67,7 +67,7 @@ class Demo {
     const before = await wealth(world)
     const first = await this.#begin(world)
     const opened = await first.consumer.wait('session')
-    this.#screen.step('session', `✔ session    ${opened.id.slice(0, 10)}…, a signed promise for each 64 KiB`, {
+    this.#screen.step('session', `✔ session    ${opened.id.slice(0, 10)}…, a payment for each 64 KiB`, {
       session: opened.id,
     })
     const actors = this.#options.mode.startsWith('kill') ? await this.#killOne(world, first) : first

@@ -10,6 +10,7 @@ import type { PayerSession } from '../../core/session/payer.ts'
 import type { Found } from '../../discovery/market.ts'
 import type { TallyNode } from '../../node/node.ts'
 import type { NodeSession } from '../../node/node-session.ts'
+import type { PayMode } from '../../node/options.ts'
 
 export interface PurchaseInit {
   readonly node: TallyNode
@@ -20,6 +21,7 @@ export interface PurchaseInit {
   readonly limitAtRisk: Amount
   readonly maxPrice: Price | undefined
   readonly expectBytes?: bigint
+  readonly pay?: PayMode
   /** how long a lost connection is tried again, ms */
   readonly patienceMs: number
   readonly signal: AbortSignal
@@ -106,7 +108,7 @@ export class Purchase {
 
   /** The session of an earlier run or connection goes on, or a new one begins. */
   async #begin(): Promise<NodeSession> {
-    const { node, found, inputs, budget, limitAtRisk, maxPrice, expectBytes, signal } = this.#init
+    const { node, found, inputs, budget, limitAtRisk, maxPrice, expectBytes, pay, signal } = this.#init
     const cut = this.#cutSession()
     if (cut !== undefined) {
       const resumed = cut.wish.budget <= budget - this.#sums.paid ? await this.#resume(cut) : undefined
@@ -117,7 +119,7 @@ export class Purchase {
     if (left <= 0n) throw new TallyError('BUDGET_REACHED')
     const session = await node.open({
       service: found, inputs, budget: left, limitAtRisk, signal,
-      ...(maxPrice !== undefined && { maxPrice }), ...(expectBytes !== undefined && { expectBytes }),
+      ...(maxPrice !== undefined && { maxPrice }), ...(expectBytes !== undefined && { expectBytes }), ...(pay !== undefined && { pay }),
     }) // biome-ignore format: a record
     this.#sessions.push(session.id)
     return session
@@ -125,10 +127,14 @@ export class Purchase {
 
   /** undefined: the session is over, a new one is needed. */
   async #resume(cut: PayerSession): Promise<NodeSession | undefined> {
-    const { node, found, signal } = this.#init
+    const { node, found, pay, signal } = this.#init
     const usedBytes = await this.#delivery.used(cut)
     try {
-      const session = await node.resume(cut.id, found, { signal, ...(usedBytes !== undefined && { usedBytes }) })
+      const session = await node.resume(cut.id, found, {
+        signal,
+        ...(usedBytes !== undefined && { usedBytes }),
+        ...(pay !== undefined && { pay }),
+      })
       if (!this.#sessions.includes(cut.id)) this.#sessions.push(cut.id)
       this.#said = ''
       this.#init.tell(`going on with session ${cut.id}`)

@@ -33,6 +33,7 @@ export interface GetFlags {
   readonly provider?: string
   readonly maxPrice?: string
   readonly limitAtRisk?: string
+  readonly pay?: 'promise' | 'tick' | 'auto'
   readonly root?: string
   readonly for?: number
   readonly bytes?: bigint
@@ -104,7 +105,7 @@ async function understand(
   const init: PurchaseInit = {
     node, found, inputs: new TextEncoder().encode(target.path), budget, limitAtRisk: risk, maxPrice: price, signal, tell,
     patienceMs: cli.options.timeout ?? PATIENCE_MS, keep: (document) => keepReceipt(home.paths, document),
-    ...(flags.bytes !== undefined && { expectBytes: flags.bytes }),
+    ...(flags.bytes !== undefined && { expectBytes: flags.bytes }), ...(flags.pay !== undefined && { pay: flags.pay }),
   } // biome-ignore format: a record
   return { cli, opened, target, flags, found, init }
 }

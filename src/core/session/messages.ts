@@ -6,6 +6,7 @@
  * @see protocols/session/SPEC.md
  */
 import type { Amount } from '../amount.ts'
+import type { Head } from '../head.ts'
 import type { Address, ChannelId, Seconds, SessionId } from '../ids.ts'
 import type { Meter } from '../meter.ts'
 import type { SignedPromise } from '../promise.ts'
@@ -34,7 +35,7 @@ export interface TermsOffered {
   readonly terms: Terms
   readonly signature: Uint8Array
   /** the best promise that the payee holds for this channel, with the payer's own signature on it */
-  readonly head: SignedPromise | undefined
+  readonly head: Head | undefined
   /** this session's payments so far; above zero only on resume */
   readonly total: Amount
   readonly acked: Meter
@@ -63,12 +64,24 @@ export interface Ready {
   readonly credit: Amount
 }
 
-/** P: a payment. The rise of `promise.amount` on the channel must equal the rise of `total` in the session. */
+/** P: a payment. The rise of the channel's worth must equal the rise of `total` in the session. */
 export interface Pay {
   readonly type: 'promise'
   readonly session: SessionId
   readonly total: Amount
   readonly promise: SignedPromise
+  /** there exactly when the promise has a lock */
+  readonly salt?: Uint8Array | undefined
+}
+
+/** P: a payment by the chain of the channel's promise: the session's total rises by a unit for each step since the word before. */
+export interface Tick {
+  readonly type: 'tick'
+  readonly session: SessionId
+  /** 1 to 1,024 */
+  readonly k: number
+  /** 32 bytes that hash k times to the anchor */
+  readonly word: Uint8Array
 }
 
 /** P: what the payer has received: cumulative bytes of one data stream, and its own clock for the session. */
@@ -151,6 +164,6 @@ export interface Released {
   readonly signature: Uint8Array
 }
 
-export type FromPayer = Hello | Restate | Accept | Pay | Ack | Close | Countersign | Release | Fault
+export type FromPayer = Hello | Restate | Accept | Pay | Tick | Ack | Close | Countersign | Release | Fault
 export type FromPayee = TermsOffered | Ready | MeterReport | Closing | ReceiptSigned | Released | Fault
 export type Message = FromPayer | FromPayee

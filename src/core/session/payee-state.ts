@@ -13,7 +13,7 @@ import type { SignedPromise } from '../promise.ts'
 import type { Receipt, SignedReceipt } from '../receipt.ts'
 import type { Terms } from '../terms.ts'
 import { ackedOf, exposedOf, type Flow, NO_FLOW, writtenOf } from './flow.ts'
-import type { Close, FromPayee, Pay, Restate } from './messages.ts'
+import type { Close, FromPayee, Pay, Restate, Tick } from './messages.ts'
 import { worthOf } from './worth.ts'
 
 export type PayeeStatus = 'offered' | 'live' | 'closing' | 'cut' | 'closed'
@@ -70,6 +70,8 @@ export interface PayeeContext {
   /** what the same owner's other sessions use of its credit */
   readonly otherExposure: Amount
   readonly verifyPromise: (promise: SignedPromise) => boolean
+  /** an anchor that stood in an earlier lock: what was paid with its words must not be paid with them again */
+  readonly isAnchorUsed: (anchor: Hash32) => boolean
   readonly verifyTerms: (signature: Uint8Array) => boolean
   readonly verifyReceipt: (receipt: Receipt, signature: Uint8Array) => boolean
   readonly signReceipt: (receipt: Receipt) => Uint8Array
@@ -79,6 +81,7 @@ export type PayeeInput =
   | { readonly type: 'restate'; readonly message: Restate }
   | { readonly type: 'accept'; readonly signature: Uint8Array }
   | { readonly type: 'promise'; readonly message: Pay }
+  | { readonly type: 'tick'; readonly message: Tick }
   | { readonly type: 'ack'; readonly stream: number; readonly bytes: bigint; readonly ms: bigint; readonly final: boolean }
   | { readonly type: 'close'; readonly message: Close }
   | { readonly type: 'countersign'; readonly signature: Uint8Array }

@@ -1,6 +1,7 @@
 /** What every rule of the payee is put together from: a step, a report, and the end of a session. */
 import type { Amount } from '../amount.ts'
 import { MAX_AMOUNT } from '../amount.ts'
+import { bestAmount } from '../channel.ts'
 import type { Receipt, SignedReceipt } from '../receipt.ts'
 import type { FromPayee } from './messages.ts'
 import {
@@ -60,6 +61,6 @@ function receiptOf(state: PayeeState, reason: number, context: PayeeContext): Re
   const { session, channel } = state
   return {
     session: session.id, terms: session.termsDigest, channel: channel.id, total: session.paid,
-    amount: channel.best?.amount ?? (0n as Amount), meter: ackedMeter(session), closed: context.nowS, reason,
+    amount: bestAmount(channel), meter: ackedMeter(session), closed: context.nowS, reason,
   } // biome-ignore format: a record
 }

@@ -3,11 +3,13 @@
  * then does what it says.
  * @see protocols/session/SPEC.md
  */
-import { judgePromise } from '../channel.ts'
+
+import type { Amount } from '../amount.ts'
+import { bestAmount, judgePromise, judgeTick, type PromiseRules, type Verdict } from '../channel.ts'
 import { codeOfWire } from '../errors.ts'
-import type { SignedPromise } from '../promise.ts'
+import { carriesOn, type Head, headWorth } from '../head.ts'
 import { acknowledge, openStream, wrote } from './flow.ts'
-import type { Pay, Restate } from './messages.ts'
+import type { Restate } from './messages.ts'
 import { clocksAgree, giveUp, onClose, onCut, onEndStored, onResume, onStop, refuse } from './payee-end.ts'
 import {
   allowance,
@@ -53,7 +55,8 @@ export function stepPayee(before: PayeeState, input: PayeeInput, context: PayeeC
   switch (input.type) {
     case 'restate': return onRestate(state, input.message, context)
     case 'accept': return onAccept(state, input.signature, context)
-    case 'promise': return onPromise(state, input.message, context)
+    case 'promise':
+    case 'tick': return onPayment(state, input, context)
     case 'ack': return onAck(state, input, context)
     case 'close': return onClose(state, input.message, context)
     case 'countersign': return refuse(state, 'WRONG_STATE', context)
@@ -79,12 +82,12 @@ function advance(state: PayeeState, context: PayeeContext): PayeeState {
   return change(state, { at: session.at + passed, ms: runs ? session.ms + BigInt(passed) : session.ms })
 }
 
-function onRestate(state: PayeeState, message: Restate, context: PayeeContext): PayeeStep {
+function onRestate(state: PayeeState, { promise }: Restate, context: PayeeContext): PayeeStep {
   if (state.session.status !== 'offered') return refuse(state, 'WRONG_STATE', context)
-  const verdict = judge(state, message.promise, context)
+  const verdict = promise.locks.length > 0 ? 'LOCKS_REFUSED' : judgePromise(state.channel, promise, undefined, rulesOf(context))
   if (verdict === 'same') return keep(state)
-  if (verdict !== 'better') return refuse(state, verdict, context)
-  return keep({ ...state, channel: { ...state.channel, best: message.promise } }, { type: 'store', then: undefined })
+  if (typeof verdict === 'string') return refuse(state, verdict, context)
+  return keep({ ...state, channel: { ...state.channel, best: verdict } }, { type: 'store', then: undefined })
 }
 
 function onAccept(state: PayeeState, signature: Uint8Array, context: PayeeContext): PayeeStep {
@@ -94,29 +97,40 @@ function onAccept(state: PayeeState, signature: Uint8Array, context: PayeeContex
   return keep(next, { type: 'store', then: { type: 'stored', what: 'accept', total: state.session.total } })
 }
 
-const judge = (state: PayeeState, promise: SignedPromise, context: PayeeContext): ReturnType<typeof judgePromise> =>
-  judgePromise(state.channel, promise, {
-    now: context.nowS,
-    marginS: context.policy.marginS,
-    unreserved: context.policy.unreserved,
-    verify: context.verifyPromise,
-  })
+const rulesOf = ({ nowS, policy, verifyPromise }: PayeeContext): PromiseRules => ({
+  now: nowS,
+  marginS: policy.marginS,
+  unreserved: policy.unreserved,
+  verify: verifyPromise,
+})
 
-function onPromise(state: PayeeState, message: Pay, context: PayeeContext): PayeeStep {
-  const { session } = state
-  if (session.status !== 'live' && session.status !== 'closing') return refuse(state, 'WRONG_STATE', context)
-  const verdict = judge(state, message.promise, context)
-  if (verdict === 'same' && message.total === session.total) return keep(state, report(state, context))
-  if (verdict !== 'same' && verdict !== 'better') return refuse(state, verdict, context)
-  return take(state, message) ?? refuse(state, 'RISE_MISMATCH', context)
+type Payment = PayeeInput & { readonly type: 'promise' | 'tick' }
+
+function judge({ channel }: PayeeState, payment: Payment, context: PayeeContext): Verdict {
+  if (payment.type === 'tick') return judgeTick(channel, payment.message, rulesOf(context))
+  const { promise, salt } = payment.message
+  const [lock] = promise.locks
+  if (lock !== undefined && !carriesOn(channel.best, promise) && context.isAnchorUsed(lock.anchor)) return 'LOCKS_REFUSED'
+  return judgePromise(channel, promise, salt, rulesOf(context))
 }
 
-/** Books a promise that is better; undefined when it did not rise on the channel by exactly what its total rose in the session. */
-function take(state: PayeeState, { promise, total }: Pay): PayeeStep | undefined {
+function onPayment(state: PayeeState, payment: Payment, context: PayeeContext): PayeeStep {
+  const { session } = state
+  if (session.status !== 'live' && session.status !== 'closing') return refuse(state, 'WRONG_STATE', context)
+  const verdict = judge(state, payment, context)
+  const isOld = payment.type === 'tick' || payment.message.total === session.total
+  if (verdict === 'same') return isOld ? keep(state, report(state, context)) : refuse(state, 'RISE_MISMATCH', context)
+  if (typeof verdict === 'string') return refuse(state, verdict, context)
+  return take(state, payment, verdict) ?? refuse(state, 'RISE_MISMATCH', context)
+}
+
+/** Books a head that is worth more; undefined when it did not rise on the channel by exactly what its total rose in the session. */
+function take(state: PayeeState, payment: Payment, head: Head): PayeeStep | undefined {
   const { session, channel } = state
-  const rise = promise.amount - (channel.best?.amount ?? 0n)
-  if (rise !== total - session.total) return undefined
-  const next = { ...change(state, { total }), channel: { ...channel, best: promise } }
+  const rise = headWorth(head) - bestAmount(channel)
+  const total = (session.total + rise) as Amount
+  if (payment.type === 'promise' && payment.message.total !== total) return undefined
+  const next = { ...change(state, { total }), channel: { ...channel, best: head } }
   return keep(next, { type: 'store', then: { type: 'stored', what: 'payment', total } })
 }
 
@@ -203,7 +217,11 @@ function stepClosed(state: PayeeState, input: PayeeInput, context: PayeeContext)
       if (input.what === 'accept' || input.total <= session.paid) return keep(state)
       return keep({ ...change(state, { paid: input.total }), owner: credited(owner, session, input.total) })
     }
-    case 'promise': return judge(state, input.message.promise, context) === 'better' ? (take(state, input.message) ?? keep(state)) : keep(state)
+    case 'promise':
+    case 'tick': {
+      const verdict = judge(state, input, context)
+      return typeof verdict === 'string' ? keep(state) : (take(state, input, verdict) ?? keep(state))
+    }
     case 'countersign': {
       if (session.receipt === undefined || session.countersignature !== undefined) return keep(state)
       if (!context.verifyReceipt(session.receipt.receipt, input.signature)) return keep(state)

@@ -22,6 +22,7 @@ import {
   usedMeter,
   wireOf,
 } from './payer-state.ts'
+import { isToFold, nextPromise, nextTick, wholeTicks } from './payer-ticks.ts'
 import { quantumOf, worthOf } from './worth.ts'
 
 /** What the session will cost when all that is expected was used, where that is known: nothing beyond is prepaid by itself. */
@@ -67,9 +68,11 @@ export function settleUp(state: PayerState, context: PayerContext, urgency: Urge
   if (still && rise > 0n && rise + session.credit < quantum) return trickle(state, terms, rise, context)
   const now = urgency === 'all' || finishing || session.waiting
   const joins = urgency === 'flow' && context.joins && rise * JOIN_SHARE < session.credit
-  if (rise > 0n && (now || rise >= quantum))
-    return !now && joins ? keep(state, { type: 'join' }) : payRise(state, rise as Amount, context)
-  if (finishing && rise <= 0n) return close(state)
+  if (rise > 0n && (now || rise >= quantum)) {
+    if (!now && joins) return keep(state, { type: 'join' })
+    return payRise(state, (now ? rise : wholeTicks(state, rise, context)) as Amount, context)
+  }
+  if (finishing && rise <= 0n) return isToFold(state, context) ? payRise(state, 0n as Amount, context) : close(state)
   if (still) return standstill(state, context, false)
   return urgency === 'all' ? acknowledged(state) : keep(state)
 }
@@ -135,19 +138,25 @@ function acknowledged(state: PayerState): PayerStep {
   return keep(change(state, { saidMs: ms }), ...acks)
 }
 
+/** Pays so much more: with the next words of the chain where they come to exactly that, else with a promise. */
 function payRise(state: PayerState, rise: Amount, context: PayerContext): PayerStep {
   const { session, channel } = state
   const amount = (channel.at + rise) as Amount
   if (amount > channel.reserved) return reserve(state, amount)
-  const promise = context.signPromise(amount)
+  const { head, message } = nextTick(state, rise, context) ?? nextPromise(state, rise, context)
   const total = (session.total + rise) as Amount
-  const last = channel.last === undefined || amount > channel.last.amount ? promise : channel.last
+  const signed = message.type === 'promise' && message.promise.amount > (channel.last?.amount ?? -1n)
   const next: PayerState = {
     session: { ...session, total, waiting: false, saidMs: session.ms },
-    channel: { ...channel, at: amount, last, unconfirmed: (channel.unconfirmed + rise) as Amount },
+    channel: {
+      ...channel,
+      at: amount,
+      head,
+      last: signed ? head.promise : channel.last,
+      unconfirmed: (channel.unconfirmed + rise) as Amount,
+    },
   }
-  const pay = send({ type: 'promise', session: session.id, total, promise })
-  const paid: PayerStep = keep(next, ...acknowledged(next).effects, pay, { type: 'paid', rise })
+  const paid: PayerStep = keep(next, ...acknowledged(next).effects, send(message), { type: 'paid', rise })
   return session.finishing === undefined ? paid : also(close(next), ...paid.effects)
 }
 

@@ -5,7 +5,9 @@
 import type { Amount } from '../amount.ts'
 import type { ChannelOut } from '../channel.ts'
 import { type ErrorCode, TallyError } from '../errors.ts'
+import type { WordChain } from '../head.ts'
 import type { Hash32, Seconds, SessionId } from '../ids.ts'
+import type { Lock } from '../lock.ts'
 import { type Meter, ZERO_METER } from '../meter.ts'
 import { maxCountWithin } from '../price.ts'
 import type { SignedPromise } from '../promise.ts'
@@ -74,7 +76,13 @@ export interface PayerContext {
   readonly signTerms: (terms: Terms) => Uint8Array
   /** whether our own signature is on this promise */
   readonly verifyPromise: (promise: SignedPromise) => boolean
-  readonly signPromise: (amount: Amount) => SignedPromise
+  readonly signPromise: (amount: Amount, locks: readonly Lock[]) => SignedPromise
+  /** whether ticks are wanted: never, wherever it is possible, or where they spare signatures */
+  readonly ticks: 'never' | 'always' | 'auto'
+  /** 32 random bytes */
+  readonly newSalt: () => Uint8Array
+  /** the words behind a salt; the same ones for the same salt and steps */
+  readonly chain: (salt: Uint8Array, steps: number) => WordChain
   readonly verifyReceipt: (receipt: Receipt, signature: Uint8Array) => boolean
   readonly signReceipt: (receipt: Receipt) => Uint8Array
 }

@@ -120,7 +120,7 @@ function onTerms(state: PayerState, message: TermsOffered, context: PayerContext
   } // biome-ignore format: a record
   const { restate } = agreed
   const again =
-    restate === undefined ? [] : [send({ type: 'restate', session: session.id, promise: context.signPromise(restate) })]
+    restate === undefined ? [] : [send({ type: 'restate', session: session.id, promise: context.signPromise(restate, []) })]
   return keep(next, ...again, { type: 'store', then: { type: 'agreed' } })
 }
 

@@ -1,8 +1,9 @@
 // Plain data for the rules of a session: a payer, a payee, a channel of 1,000,000 and a price of 1 base unit a byte.
 import type { Amount } from '../../../src/core/amount.ts'
-import { type ChannelFacts, type ChannelIn, type ChannelOut, newChannelOut } from '../../../src/core/channel.ts'
+import { bestAmount, type ChannelFacts, type ChannelIn, type ChannelOut, newChannelOut } from '../../../src/core/channel.ts'
 import { newOwner, type OwnerAccount } from '../../../src/core/credit.ts'
-import { type ChannelParties, channelId, type Seconds } from '../../../src/core/ids.ts'
+import type { Head } from '../../../src/core/head.ts'
+import { type ChannelParties, channelId, type Hash32, type Seconds } from '../../../src/core/ids.ts'
 import { meterOf } from '../../../src/core/meter.ts'
 import { type Chunk, type Price, priceOf } from '../../../src/core/price.ts'
 import type { FromPayee, FromPayer } from '../../../src/core/session/messages.ts'
@@ -59,7 +60,7 @@ export const channelIn = (best?: bigint | number): ChannelIn => ({
   id: channelId(PARTIES),
   parties: PARTIES,
   facts: facts(),
-  best: best === undefined ? undefined : promise(best),
+  best: best === undefined ? undefined : { promise: promise(best) },
   frozen: undefined,
 })
 
@@ -125,6 +126,7 @@ export class PayeeBench {
   nowS: Seconds = NOW_S
   otherExposure: Amount
   slowDisk = false
+  readonly usedAnchors = new Set<Hash32>()
   /** what waits for the disk */
   readonly stored: PayeeInput[] = []
   readonly said: FromPayee[] = []
@@ -151,7 +153,8 @@ export class PayeeBench {
 
   get context(): PayeeContext {
     const { nowMs, nowS, policy, otherExposure } = this
-    return { nowMs, nowS, policy, otherExposure, ...toyPayee(PAYEE, PAYER, this.state.session.terms) }
+    const isAnchorUsed = (anchor: Hash32): boolean => this.usedAnchors.has(anchor)
+    return { nowMs, nowS, policy, otherExposure, ...toyPayee(PAYEE, PAYER, this.state.session.terms), isAnchorUsed }
   }
 
   get session() {
@@ -199,7 +202,7 @@ export class PayeeBench {
 
   /** pays up to this total; the channel rises by as much */
   pay(total: number): readonly PayeeEffect[] {
-    const amount = (this.state.channel.best?.amount ?? 0n) + BigInt(total) - this.session.total
+    const amount = bestAmount(this.state.channel) + BigInt(total) - this.session.total
     return this.give({
       type: 'promise',
       message: { type: 'promise', session: SESSION, total: A(total), promise: promise(amount) },
@@ -235,6 +238,7 @@ export class PayerBench {
   readonly signed: bigint[] = []
 
   joins = false
+  ticks: PayerContext['ticks'] = 'never'
 
   constructor(init: PayerInit = {}) {
     this.terms = init.terms ?? terms()
@@ -244,14 +248,15 @@ export class PayerBench {
 
   get context(): PayerContext {
     const toy = toyPayer(PAYER, PAYEE)
-    const signPromise: typeof toy.signPromise = (amount) => {
+    const signPromise: typeof toy.signPromise = (amount, locks) => {
       this.signed.push(amount)
-      return toy.signPromise(amount)
+      return toy.signPromise(amount, locks)
     }
     return {
       nowMs: this.nowMs,
       nowS: this.nowS,
       joins: this.joins,
+      ticks: this.ticks,
       moving: () => this.isMoving,
       alone: () => this.isAlone,
       ...toy,
@@ -284,7 +289,7 @@ export class PayerBench {
         type: 'terms',
         terms: offered,
         signature: toyTermsSignature(offered),
-        head: of.head === undefined ? undefined : promise(of.head),
+        head: of.head === undefined ? undefined : { promise: promise(of.head) },
         total: A(of.total ?? 0),
         acked: meterOf({ down: BigInt(of.acked ?? 0) }),
         credit: A(of.credit ?? this.credit),
@@ -302,6 +307,18 @@ export class PayerBench {
   ready(stream = 1): void {
     this.give({ type: 'ready', message: { type: 'ready', session: SESSION, credit: this.credit } })
     this.give({ type: 'opened', stream })
+  }
+
+  /** After a cut: the payee is back with this head and these figures, stream 2 open. */
+  resumed(head: Head, total: number, acked: number): void {
+    this.give({
+      type: 'terms',
+      message: {
+        type: 'terms', terms: this.terms, signature: toyTermsSignature(this.terms), head, total: A(total), acked: meterOf({ down: BigInt(acked) }),
+        credit: this.credit,
+      },
+    }) // biome-ignore format: a record
+    this.ready(1)
   }
 
   use(bytes: number, stream = 1): readonly PayerEffect[] {

@@ -224,12 +224,15 @@ describe('P2: payments', () => {
   test('the rise on the channel must be the rise in the session', () => {
     const bench = new PayeeBench({ channel: channelIn(500) }).live()
     bench.give({ type: 'promise', message: { type: 'promise', session: SESSION, total: A(11), promise: promise(510) } })
-    assert.deepEqual([faults(bench), bench.session.status, bench.state.channel.best?.amount], [['RISE_MISMATCH'], 'closed', 500n])
+    assert.deepEqual(
+      [faults(bench), bench.session.status, bench.state.channel.best?.promise.amount],
+      [['RISE_MISMATCH'], 'closed', 500n],
+    )
   })
   test('H4: only what is above the head pays for the session', () => {
     const bench = new PayeeBench({ channel: channelIn(500) }).live()
     bench.pay(10)
-    assert.deepEqual([bench.session.paid, bench.state.channel.best?.amount], [10n, 510n])
+    assert.deepEqual([bench.session.paid, bench.state.channel.best?.promise.amount], [10n, 510n])
   })
   test('P3: the same promise again changes nothing and is answered with meter', () => {
     const bench = new PayeeBench().live()
@@ -263,7 +266,10 @@ describe('P2: payments', () => {
     bench.give({ type: 'clock' })
     assert.deepEqual([faults(bench), bench.state.owner.debt], [['PATIENCE_OVER'], 1_000n])
     bench.pay(1_000)
-    assert.deepEqual([bench.state.owner.debt, bench.state.channel.best?.amount, bench.session.total], [0n, 1_000n, 1_000n])
+    assert.deepEqual(
+      [bench.state.owner.debt, bench.state.channel.best?.promise.amount, bench.session.total],
+      [0n, 1_000n, 1_000n],
+    )
   })
   test('no count a peer can send makes the rules throw', () => {
     const bench = new PayeeBench({ terms: terms({ price: priceOf([{ kind: 'down', amount: A(2n ** 90n), per: 1n }]) }) }).live()
@@ -307,7 +313,7 @@ describe('order of writing', () => {
       named(bench.give({ type: 'restate', message: { type: 'restate', session: SESSION, promise: promise(700) } })),
       ['store'],
     )
-    assert.deepEqual([bench.state.channel.best?.amount, bench.session.total, bench.state.owner.paid], [700n, 0n, 0n])
+    assert.deepEqual([bench.state.channel.best?.promise.amount, bench.session.total, bench.state.owner.paid], [700n, 0n, 0n])
   })
 })
 

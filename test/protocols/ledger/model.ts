@@ -249,7 +249,13 @@ export class Model extends State {
     const isNew = facts.deposit === 0n && facts.settled === 0n && facts.expiry === 0 && facts.epoch === 0
     if (!genuine || isNew) return { ...nothing, reason: 1 }
     const value = (amount + shownValue(shown, Number(now) as Seconds)) as Amount
-    const paid = payable({ id, parties, facts, best: { amount: value, locks: [], signature: NO_BYTES }, frozen: undefined })
+    const paid = payable({
+      id,
+      parties,
+      facts,
+      best: { promise: { amount: value, locks: [], signature: NO_BYTES } },
+      frozen: undefined,
+    })
     if (paid === 0n) return { ...nothing, reason: 2 }
     const settled = (facts.settled + paid) as Amount
     this.setChannel(parties, { ...facts, settled })

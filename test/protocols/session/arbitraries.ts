@@ -75,6 +75,11 @@ const receipt = record({
 
 const fault = record({ type: fc.constant('fault' as const), session: fc.option(session, { nil: undefined }), code: u16 })
 
+const word = fc.uint8Array({ minLength: 32, maxLength: 32 })
+const head = record({ promise, chain: record({ salt: word, k: u16, word }) }).map(({ promise: of, chain }) =>
+  of.locks.length === 0 ? { promise: of } : { promise: of, chain },
+)
+
 export const fromPayer: fc.Arbitrary<FromPayer> = fc.oneof(
   record({
     type: fc.constant('hello' as const),
@@ -89,7 +94,10 @@ export const fromPayer: fc.Arbitrary<FromPayer> = fc.oneof(
   }),
   record({ type: fc.constant('restate' as const), session, promise }),
   record({ type: fc.constantFrom('accept' as const, 'countersign' as const), session, signature }),
-  record({ type: fc.constant('promise' as const), session, total: amount, promise }),
+  record({ type: fc.constant('promise' as const), session, total: amount, promise, salt: word }).map(({ salt, ...pay }) =>
+    pay.promise.locks.length === 0 ? pay : { ...pay, salt },
+  ),
+  record({ type: fc.constant('tick' as const), session, k: u16, word }),
   record({ type: fc.constant('ack' as const), session, stream: u32, bytes: count, ms: count, final: fc.boolean() }),
   record({ type: fc.constant('close' as const), session, total: amount, acked: meter, reason: u16 }),
   record({ type: fc.constant('release' as const), owner: address, token: address, amount, epoch: u24 }),
@@ -101,7 +109,7 @@ export const fromPayee: fc.Arbitrary<FromPayee> = fc.oneof(
     type: fc.constant('terms' as const),
     terms,
     signature,
-    head: fc.option(promise, { nil: undefined }),
+    head: fc.option(head, { nil: undefined }),
     total: amount,
     acked: meter,
     credit: amount,

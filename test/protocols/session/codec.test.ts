@@ -10,7 +10,7 @@ import type { SessionId } from '../../../src/core/ids.ts'
 import { ZERO_METER } from '../../../src/core/meter.ts'
 import type { Message } from '../../../src/core/session/messages.ts'
 import { fromPayee, fromPayer } from './arbitraries.ts'
-import { address, LARGEST_PROMISE, PAYEE_SAMPLES, PAYER_SAMPLES, PLAIN_PROMISE, SESSION } from './samples.ts'
+import { address, bytes, LARGEST_PROMISE, LOCKED_PROMISE, PAYEE_SAMPLES, PAYER_SAMPLES, SESSION } from './samples.ts'
 
 const spec = readFileSync(new URL('../../../protocols/session/SPEC.md', import.meta.url), 'utf8')
 const decoders = { payer: decodeFromPayer, payee: decodeFromPayee } as const
@@ -123,8 +123,8 @@ describe('every message', () => {
 })
 
 describe('types and sizes', () => {
-  test('an unknown even type is UNSUPPORTED, also one that is reserved for ticks', () => {
-    for (const type of [0, 32, 38, 40, 254]) {
+  test('an unknown even type is UNSUPPORTED', () => {
+    for (const type of [0, 34, 38, 40, 254]) {
       assert.throws(() => decodeFromPayer(Uint8Array.of(type, 1, 2, 3)), { code: 'UNSUPPORTED' })
       assert.throws(() => decodeFromPayee(Uint8Array.of(type)), { code: 'UNSUPPORTED' })
     }
@@ -144,8 +144,12 @@ describe('types and sizes', () => {
     assert.throws(() => decodeFromPayer(new Uint8Array(MAX_SESSION_FRAME_BYTES + 1).fill(33)), { code: 'FRAME_TOO_LARGE' })
   })
 
-  test('a plain promise is at most 200 bytes', () => {
-    assert.ok(encodeMessage({ type: 'promise', session: SESSION, total: 1n as Amount, promise: PLAIN_PROMISE }).length <= 200)
+  test('a promise is at most 200 bytes on the wire, with a chain too; a tick at most 64', () => {
+    const prefix = 4
+    const chained = { ...LOCKED_PROMISE, locks: LOCKED_PROMISE.locks.slice(0, 1) }
+    const pay = { type: 'promise', session: SESSION, total: 1n as Amount } as const
+    assert.ok(prefix + encodeMessage({ ...pay, promise: chained, salt: bytes(32) }).length <= 200)
+    assert.ok(prefix + encodeMessage({ type: 'tick', session: SESSION, k: 1024, word: bytes(32) }).length <= 64)
   })
 
   test('refuses to encode what no field can hold', () => {
@@ -172,10 +176,16 @@ describe('types and sizes', () => {
   })
 
   test('keeps no view on the frame it came in: a change of the bytes afterwards changes nothing', () => {
-    const frame = encodeMessage({ type: 'promise', session: SESSION, total: 1n as Amount, promise: LARGEST_PROMISE })
+    const frame = encodeMessage({
+      type: 'promise',
+      session: SESSION,
+      total: 1n as Amount,
+      promise: LARGEST_PROMISE,
+      salt: bytes(32),
+    })
     const message = decodeFromPayer(frame)
     frame.fill(0)
-    assert.deepEqual(message, { type: 'promise', session: SESSION, total: 1n, promise: LARGEST_PROMISE })
+    assert.deepEqual(message, { type: 'promise', session: SESSION, total: 1n, promise: LARGEST_PROMISE, salt: bytes(32) })
   })
 })
 

@@ -61,7 +61,17 @@ function brokenCases(): BrokenCase[] {
   const receipt = sample('receipt', 'receipt')
   const cases: [comment: string, by: 'payer' | 'payee', encoded: Uint8Array, error: BrokenCase['error']][] = [
     ['an unknown even type', 'payer', Uint8Array.of(40, 1, 2, 3), 'UNSUPPORTED'],
-    ['an even type that is reserved for ticks', 'payer', Uint8Array.of(32), 'UNSUPPORTED'],
+    ['an even type that is not known', 'payer', Uint8Array.of(34), 'UNSUPPORTED'],
+    ['a tick without all of its word', 'payer', sample('tick', 'tick').subarray(0, 50), 'MALFORMED'],
+    ['a tick that is too long', 'payer', sized('tick', 52), 'FRAME_TOO_LARGE'],
+    ['a tick of a payee', 'payee', sample('tick', 'tick'), 'WRONG_STATE'],
+    ['a promise with a lock and no salt', 'payer', sample('promise', 'promise with two locks').subarray(0, -32), 'MALFORMED'],
+    [
+      'a promise without a lock and with a salt',
+      'payer',
+      Buffer.concat([sample('promise', 'promise, as it is sent for each chunk'), new Uint8Array(32)]),
+      'MALFORMED',
+    ],
     ['an unknown odd type', 'payer', Uint8Array.of(41, 1, 2, 3), 'ignored'],
     ['terms sent by a payer', 'payer', terms, 'WRONG_STATE'],
     ['hello sent by a payee', 'payee', hello, 'WRONG_STATE'],

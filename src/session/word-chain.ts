@@ -1,0 +1,48 @@
+/**
+ * The words of a payer's chain: each hashes to the one before it, the first one to the anchor (PayWord, Rivest and Shamir 1996).
+ *
+ * They are derived from the payer's key, the ledger, the channel and a random salt, so that a lost disk loses no chain, and a disk that was
+ * rolled back never signs an anchor twice.
+ * @see protocols/session/SPEC.md section Ticks
+ */
+import { hkdfSync } from 'node:crypto'
+import { keccak256 } from '../core/crypto/keccak.ts'
+import type { Domain } from '../core/eip712.ts'
+import { TallyError } from '../core/errors.ts'
+import type { WordChain } from '../core/head.ts'
+import { addressToBytes, type ChannelId, channelIdToBytes, hash32FromBytes } from '../core/ids.ts'
+import { MAX_STEPS, WORD_BYTES } from '../core/lock.ts'
+
+const CONTEXT = new TextEncoder().encode('tallystick chain 1')
+
+/** The chains of one key. */
+export type WordChains = (domain: Domain, channel: ChannelId, salt: Uint8Array, steps: number) => WordChain
+
+export function wordChainsOf(key: Uint8Array): WordChains {
+  return (domain, channel, salt, steps) => wordChain(key, domain, channel, salt, steps)
+}
+
+/** The chain of `steps` words, 1 to 1,024, behind this salt. 32 bytes of memory a word. @throws TallyError LOCKS_REFUSED for other steps */
+function wordChain(key: Uint8Array, domain: Domain, channel: ChannelId, salt: Uint8Array, steps: number): WordChain {
+  if (!Number.isInteger(steps) || steps < 1 || steps > MAX_STEPS)
+    throw new TallyError('LOCKS_REFUSED', { message: `a chain of ${steps} steps`, fields: { steps } })
+  const chainId = new Uint8Array(8)
+  new DataView(chainId.buffer).setBigUint64(0, domain.chainId)
+  const info = Buffer.concat([CONTEXT, chainId, addressToBytes(domain.ledger), channelIdToBytes(channel)])
+  const words = new Array<Uint8Array>(steps + 1)
+  let word: Uint8Array = new Uint8Array(hkdfSync('sha256', key, salt, info, WORD_BYTES))
+  words[steps] = word
+  for (let k = steps - 1; k >= 0; k--) {
+    word = keccak256(word)
+    words[k] = word
+  }
+  return {
+    anchor: hash32FromBytes(word),
+    steps,
+    word(k) {
+      const found = words[k]
+      if (found === undefined) throw new RangeError(`a chain of ${steps} steps has no word ${k}`)
+      return found
+    },
+  }
+}
