@@ -10,7 +10,7 @@ import { equalBytes } from './bytes.ts'
 import type { ErrorCode } from './errors.ts'
 import { carriesOn, chainLock, type Head, headAfter, headWorth, isWhole } from './head.ts'
 import type { ChannelId, Seconds } from './ids.ts'
-import { walk } from './lock.ts'
+import { sameLocks, walk } from './lock.ts'
 import type { ChannelParties, SignedPromise } from './promise.ts'
 
 /** A channel as the ledger has it. `deposit` and `settled` are cumulative over the channel's life, in base units. */
@@ -136,6 +136,8 @@ export function judgePromise(
   const head = headAfter(best, promise, salt)
   const [before, after] = [headWorth(best), headWorth(head)]
   if (after < before) return 'AMOUNT_TOO_LOW'
+  // a chain that pays nothing would cost a record for nothing
+  if (after === before && promise.locks.length > 0 && !carriesOn(best, promise)) return 'LOCKS_REFUSED'
   const broken = coverage(channel, after, rules)
   if (broken !== undefined) return broken
   // of two that are worth the same the one with another chain may be the easier to settle
@@ -212,8 +214,20 @@ export function agreeOnHead(
   const reserved = at > channel.reserved ? at : channel.reserved
   const drift = channel.drift + (at - channel.at)
   // below what it had confirmed it gets one promise for all of it, without a chain
-  const agreed = { ...channel, last, reserved, at, head: at > theirs ? undefined : head, drift, unconfirmed: 0n as Amount }
+  const goesOn = at > theirs ? undefined : ownHead(channel.head, head)
+  const agreed = { ...channel, last, reserved, at, head: goesOn, drift, unconfirmed: 0n as Amount }
   return { channel: agreed, restate: at > theirs ? at : undefined }
+}
+
+/**
+ * The head that may be gone on with: our own, if the payee shows the very promise that this process sent last, with every word of it. Words of
+ * any other chain are not revealed: an older promise, or one that a restarted process has forgotten, may be worth more by them; and a payee
+ * that could name the salt could choose whose words it gets.
+ */
+function ownHead(own: Head | undefined, shown: Head | undefined): Head | undefined {
+  if (own === undefined || shown === undefined || !sameSignature(own.promise, shown.promise)) return undefined
+  // with fewer words than were revealed, a promise that carries the chain on would be worth more than it says
+  return sameLocks(own.promise.locks, shown.promise.locks) && own.chain?.k === shown.chain?.k ? own : undefined
 }
 
 /** What was sent on the channel and never reached the payee, by its own head; it may be asked for again, base units. */

@@ -81,6 +81,11 @@ export function revealed(head: Head): ReadonlyMap<Hash32, Reveal> {
   return new Map(lock === undefined || head.chain === undefined ? [] : [[lock.anchor, head.chain]])
 }
 
+/** What tells two settlements of a channel apart: worth as much, one with a chain can be harder to settle than one without. */
+export function settlementOf(head: Head | undefined): string {
+  return `${headWorth(head)}${head?.chain === undefined ? '' : `+${head.chain.k}`}`
+}
+
 /** Appends a head: promise | when it has a lock: salt 32 | k u16 | word 32. @throws TallyError MALFORMED, LOCKS_REFUSED */
 export function writeHead(writer: ByteWriter, { promise, chain }: Head): ByteWriter {
   writePromise(writer, promise)

@@ -2,8 +2,9 @@
 import { LRUCache } from 'lru-cache'
 import { bestAmount, type ChannelFacts, type ChannelIn } from '../core/channel.ts'
 import { TallyError } from '../core/errors.ts'
+import { chainLock, type Head, headAfter, headWorth } from '../core/head.ts'
 import { type ChannelId, type ChannelParties, channelId } from '../core/ids.ts'
-import type { Pay } from '../core/session/messages.ts'
+import type { Pay, Tick } from '../core/session/messages.ts'
 import type { ChainFact } from '../ports/chain.ts'
 import type { StoreOp } from '../ports/store.ts'
 import type { PayeeDeskComponents } from './components.ts'
@@ -53,15 +54,18 @@ export class PayeeChannels {
   }
 
   /**
-   * What must be looked up before a promise is judged, if anything: whether there was a top-up that was not told yet, where the promise is
-   * above the deposit that is known; whether the anchor of a new chain was used before. The peer's messages wait meanwhile. Never throws.
+   * What must be looked up before a payment is judged, if anything: whether there was a top-up that was not told yet, where it comes to more than
+   * the deposit that is known; whether the anchor of a new chain was used before. The peer's messages wait meanwhile. Never throws.
    */
-  askFirst(visit: Visit, { session, promise }: Pay): Promise<void> | undefined {
-    const live = this.#book.live(session)
+  askFirst(visit: Visit, message: Pay | Tick): Promise<void> | undefined {
+    const live = this.#book.live(message.session)
     const known = live === undefined ? undefined : this.#book.channel(live.channel)
     if (live?.visit !== visit || known === undefined) return undefined
-    if (promise.amount > known.facts.deposit && !this.#short.has(known.id)) return this.#lookAgain(known)
-    return this.#book.anchors.lookUp(known.best, promise)
+    const { best } = known
+    const deposit =
+      worthAfter(best, message) > known.facts.deposit && !this.#short.has(known.id) ? this.#lookAgain(known) : undefined
+    const anchor = message.type === 'promise' ? this.#book.anchors.lookUp(best, message.promise) : undefined
+    return deposit === undefined ? anchor : deposit.then(() => anchor)
   }
 
   async #lookAgain({ id, parties }: ChannelIn): Promise<void> {
@@ -96,6 +100,13 @@ export class PayeeChannels {
     this.#book.setChannel(channel)
     return this.#book.records.putChannel(channel)
   }
+}
+
+/** What the channel would be worth with it, before anything of it is checked. */
+function worthAfter(best: Head | undefined, message: Pay | Tick): bigint {
+  if (message.type === 'promise') return headWorth(headAfter(best, message.promise, message.salt))
+  const lock = best === undefined ? undefined : chainLock(best)
+  return best === undefined || lock === undefined ? 0n : best.promise.amount + BigInt(Math.min(message.k, lock.steps)) * lock.unit
 }
 
 /** What was asked a moment ago, and need not be asked again. */

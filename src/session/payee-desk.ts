@@ -97,7 +97,8 @@ export class PayeeDesk {
     try {
       for await (const batch of link) {
         for (const message of batch) {
-          const asked = message.type === 'promise' ? this.#channels.askFirst(visit, message) : undefined
+          const asked =
+            message.type === 'promise' || message.type === 'tick' ? this.#channels.askFirst(visit, message) : undefined
           if (asked !== undefined) await asked
           this.#onMessage(visit, message)
         }
@@ -247,6 +248,7 @@ export class PayeeDesk {
       case 'serve': return this.#deliveries.wake(live)
       case 'cutStreams': return this.#deliveries.cut(live)
       case 'drop': return live.visit?.link.abort(new TallyError(effect.code))
+      case 'forget': return void live.visit?.recent.delete(live.session.id)
       case 'settle': return this.#components.settle(live.channel, 'expiry')
       case 'ended': return this.#end(live, effect.code)
       default: return effect satisfies never

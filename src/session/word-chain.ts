@@ -26,9 +26,11 @@ export function wordChainsOf(key: Uint8Array): WordChains {
 function wordChain(key: Uint8Array, domain: Domain, channel: ChannelId, salt: Uint8Array, steps: number): WordChain {
   if (!Number.isInteger(steps) || steps < 1 || steps > MAX_STEPS)
     throw new TallyError('LOCKS_REFUSED', { message: `a chain of ${steps} steps`, fields: { steps } })
-  const chainId = new Uint8Array(8)
-  new DataView(chainId.buffer).setBigUint64(0, domain.chainId)
-  const info = Buffer.concat([CONTEXT, chainId, addressToBytes(domain.ledger), channelIdToBytes(channel)])
+  const numbers = new Uint8Array(10)
+  new DataView(numbers.buffer).setBigUint64(0, domain.chainId)
+  // chains of one salt and other lengths share no word
+  new DataView(numbers.buffer).setUint16(8, steps)
+  const info = Buffer.concat([CONTEXT, numbers, addressToBytes(domain.ledger), channelIdToBytes(channel)])
   const words = new Array<Uint8Array>(steps + 1)
   let word: Uint8Array = new Uint8Array(hkdfSync('sha256', key, salt, info, WORD_BYTES))
   words[steps] = word

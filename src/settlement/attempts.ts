@@ -2,8 +2,9 @@
  * When a channel whose settlement did not work may be tried again. A transaction that pays nothing costs gas all the same, so the same
  * promise is never sent again and again: tries get rarer, and after a few that the ledger refused only news of the channel counts.
  */
-import { bestAmount, type ChannelIn } from '../core/channel.ts'
+import type { ChannelIn } from '../core/channel.ts'
 import type { ErrorCode } from '../core/errors.ts'
+import { settlementOf } from '../core/head.ts'
 import type { ChannelId, Seconds } from '../core/ids.ts'
 
 /** the first pause after a failure, ms; each further one is twice as long */
@@ -70,5 +71,5 @@ export class Attempts {
 
 function stateOf(channel: ChannelIn): string {
   const { facts } = channel
-  return `${bestAmount(channel)}:${facts.deposit}:${facts.settled}:${facts.epoch}`
+  return `${settlementOf(channel.best)}:${facts.deposit}:${facts.settled}:${facts.epoch}`
 }

@@ -3,10 +3,10 @@
  * before the next one. The ledger is the authority for what was settled; this only sends.
  */
 import { toHex } from '../core/bytes.ts'
-import { bestAmount, type ChannelIn } from '../core/channel.ts'
+import type { ChannelIn } from '../core/channel.ts'
 import { keccak256 } from '../core/crypto/keccak.ts'
 import { asTallyError, TallyError } from '../core/errors.ts'
-import { revealed } from '../core/head.ts'
+import { revealed, settlementOf } from '../core/head.ts'
 import type { Address, ChannelId } from '../core/ids.ts'
 import { settleRow } from '../core/promise.ts'
 import { payable, type SettlementPolicy, settleReason } from '../core/settlement.ts'
@@ -31,7 +31,12 @@ interface Batch {
   readonly channels: readonly ChannelIn[]
 }
 
-/** at most this many promises in one transaction: well below the gas limit of a block */
+/** at most this much gas in one transaction, by estimate: half of what one may use */
+const MAX_BATCH_GAS = 8_000_000
+/** a row, and a step of its chain (protocols/ledger/SPEC.md section 12), rounded up */
+const ROW_GAS = 16_000
+const STEP_GAS = 90
+/** no more than this many promises in any case */
 const MAX_ROWS = 300
 /** looks at least this often, ms */
 const LOOK_MS = 600_000
@@ -112,9 +117,7 @@ export class Settler {
   actions(channels: readonly ChannelIn[]): Batch[] {
     const byToken = Map.groupBy(channels, (channel) => channel.parties.token)
     return [...byToken].flatMap(([token, all]) => {
-      const batches = []
-      for (let at = 0; at < all.length; at += MAX_ROWS) batches.push(all.slice(at, at + MAX_ROWS))
-      return batches.map((batch) => ({ action: this.#action(token, batch), channels: batch }))
+      return batchesOf(all).map((batch) => ({ action: this.#action(token, batch), channels: batch }))
     })
   }
 
@@ -224,6 +227,24 @@ export class Settler {
   }
 }
 
+/** A channel's chain is walked on the chain: a few deep ones weigh as much as many promises. Each batch has at least one. */
+function batchesOf(channels: readonly ChannelIn[]): ChannelIn[][] {
+  const batches: ChannelIn[][] = []
+  let left = 0
+  for (const channel of channels) {
+    const gas = ROW_GAS + STEP_GAS * (channel.best?.chain?.k ?? 0)
+    const batch = batches.at(-1)
+    if (batch === undefined || gas > left || batch.length === MAX_ROWS) {
+      batches.push([channel])
+      left = MAX_BATCH_GAS - gas
+    } else {
+      batch.push(channel)
+      left -= gas
+    }
+  }
+  return batches
+}
+
 function isOpenSettlement({ kind, state }: Job): boolean {
   return (kind === 'settle' || kind === 'settle-batch') && !['confirmed', 'replaced', 'failed'].includes(state)
 }
@@ -231,7 +252,7 @@ function isOpenSettlement({ kind, state }: Job): boolean {
 /** The same promises make the same key: a settlement that was interrupted is found again instead of sent twice. */
 function keyOf(channels: readonly ChannelIn[]): string {
   const parts = channels
-    .map((channel) => ({ ...channel, best: bestAmount(channel) }))
+    .map((channel) => ({ ...channel, best: settlementOf(channel.best) }))
     .map(({ id, best, facts }) => `${id}:${best}:${facts.deposit}:${facts.settled}:${facts.epoch}`)
     .sort()
   return `settle:${toHex(keccak256(new TextEncoder().encode(parts.join(','))))}`

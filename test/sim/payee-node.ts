@@ -313,7 +313,8 @@ export class PayeeNode {
       case 'serve': for (const one of this.#of(live.session.terms.owner)) for (const delivery of one.deliveries.values()) delivery.asleep = false; return
       case 'cutStreams': return live.deliveries.clear()
       case 'drop': return live.wire?.cut()
-      case 'settle': return
+      case 'settle':
+      case 'forget': return
       case 'ended': this.live.delete(live.session.id); this.ended.set(live.session.id, live); return
       default: return effect satisfies never
     } // biome-ignore format: a table

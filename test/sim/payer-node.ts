@@ -22,6 +22,7 @@ import type { Wish } from '../../src/core/session/payer-terms.ts'
 import { quantumOf } from '../../src/core/session/worth.ts'
 import { channelOutCodec, payerSessionCodec } from '../../src/session/record-codecs.ts'
 import { Disk, record } from './disk.ts'
+import { Hoard } from './hoard.ts'
 import { type Clock, type PayeeNode, secondsOf } from './payee-node.ts'
 import { toyPayer, toySession } from './toy-crypto.ts'
 import type { DataPiece, Wire } from './wire.ts'
@@ -79,6 +80,8 @@ export class PayerNode {
   readonly ends: SessionEnd[] = []
   /** the most that was ever signed on each channel: no crash makes a signature undone */
   readonly signed = new Map<ChannelId, bigint>()
+  /** what a payee could make of all that was ever sent on each channel */
+  readonly hoards = new Map<ChannelId, Hoard>()
   /** what was truly used in each session */
   readonly used = new Map<SessionId, bigint>()
   /** the wish and terms of every session */
@@ -294,7 +297,11 @@ export class PayerNode {
       // a step sends one payment: it brings the channel to what it is worth now
       const amount = state.channel.at
       if (amount > top) this.signed.set(live.channel, amount)
-      this.onSigned(live.channel, amount)
+      const hoard = this.hoards.get(live.channel) ?? new Hoard()
+      this.hoards.set(live.channel, hoard)
+      if (effect.message.type === 'promise') hoard.promise(effect.message.promise)
+      else hoard.word(effect.message.word)
+      this.onSigned(live.channel, (amount > hoard.worth ? amount : hoard.worth) as Amount)
     }
     if (fresh && state.session.status === 'starting' && (state.session.terms?.arrears ?? 0n) > 0n) {
       for (const { session } of [...this.cut.values()])

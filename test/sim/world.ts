@@ -2,11 +2,12 @@
 import assert from 'node:assert/strict'
 import type { Amount } from '../../src/core/amount.ts'
 import { type ChannelOut, gapOf } from '../../src/core/channel.ts'
-import { type Address, channelId, type Seconds } from '../../src/core/ids.ts'
+import type { Head } from '../../src/core/head.ts'
+import { type Address, channelId, hash32ToBytes, type Seconds } from '../../src/core/ids.ts'
 import { meterOf } from '../../src/core/meter.ts'
 import type { Offer } from '../../src/core/offer.ts'
 import { chunkCost, due, type Price, priceOf, rateOf } from '../../src/core/price.ts'
-import type { FromPayee, FromPayer } from '../../src/core/session/messages.ts'
+import type { FromPayee, FromPayer, TermsOffered } from '../../src/core/session/messages.ts'
 import { quantumOf, worthOf } from '../../src/core/session/worth.ts'
 import { channelOutCodec } from '../../src/session/record-codecs.ts'
 import { type Clock, PayeeNode, type PayeePolicies } from './payee-node.ts'
@@ -55,6 +56,8 @@ function anyOffer(provider: PayeeNode['address'], price: Price): Offer {
 export class World {
   readonly random: Random
   readonly init: WorldInit
+  /** every head that a lying payee has had, by its payer */
+  readonly #heads = new Map<Address, Head[]>()
   readonly clock: Clock = { ms: 0, startS: 1_700_000_000 }
   readonly payers: PayerNode[] = []
   readonly payees: PayeeNode[] = []
@@ -100,7 +103,7 @@ export class World {
       const [durable] = payer.disk.read(`c${id}`, channelOutCodec)
       assert.ok(
         durable !== undefined && amount <= durable.reserved,
-        'P1: nothing is signed that the disk does not know to be reserved',
+        'P1: whatever was signed and revealed, the best of it is worth no more than the disk knows to be reserved',
       )
     }
     for (const payee of this.payees) {
@@ -212,13 +215,26 @@ export class World {
       return [{ ...message, paused: true, credit: 0n as Amount, written: { ...message.written, down: 0n } }]
     if (payeeCheats !== 'understates' || message.type !== 'terms') return [message]
     // an old head of ours, and a total to match or not to match
-    const head = message.head === undefined || this.random.chance(0.3) ? undefined : message.head
+    const head = message.head === undefined || this.random.chance(0.3) ? undefined : this.#oldHead(message)
     const total = this.random.chance(0.5) ? message.total : (((message.total * BigInt(this.random.int(0, 9))) / 10n) as Amount)
     const acked = { ...message.acked, down: message.acked.down + BigInt(this.random.pick([0, 0, 500, 5_000])) }
     const terms = this.random.chance(0.3)
       ? { ...message.terms, arrears: (message.terms.arrears + BigInt(this.random.int(1, 5_000))) as Amount }
       : message.terms
     return [{ ...message, terms, signature: toyTermsSignature(terms), head, total, acked }]
+  }
+
+  /** The head, an older one, or one with the salt of another chain: all with signatures and words that are right. */
+  #oldHead({ terms, head }: TermsOffered): Head | undefined {
+    const heads = this.#heads.get(terms.signer) ?? []
+    if (head !== undefined) heads.push(head)
+    this.#heads.set(terms.signer, heads)
+    const shown = this.random.pick(heads)
+    if (shown.chain === undefined) return shown
+    const [lock] = shown.promise.locks
+    const salt = this.random.pick(heads).chain?.salt ?? shown.chain.salt
+    const fresh = this.random.chance(0.5) || lock === undefined
+    return { promise: shown.promise, chain: fresh ? { ...shown.chain, salt } : { salt, k: 0, word: hash32ToBytes(lock.anchor) } }
   }
 
   #data(): void {

@@ -99,10 +99,13 @@ export function giveUp(state: PayeeState, code: ErrorCode, context: PayeeContext
   return keep(end.state, { type: 'cutStreams' }, fault, ...end.effects)
 }
 
+/** No honest payer ever sends it, and each costs a check: whoever does has to come again. */
+const isForged = (code: ErrorCode): boolean => code === 'SIGNER_WRONG' || code === 'WORD_WRONG'
+
 /** The payer broke a rule (P4). */
 export function refuse(state: PayeeState, code: ErrorCode, context: PayeeContext): PayeeStep {
   const end = giveUp(state, code, context)
-  return keep(end.state, ...end.effects, ...(code === 'SIGNER_WRONG' ? [{ type: 'drop', code } as const] : []))
+  return keep(end.state, ...end.effects, ...(isForged(code) ? [{ type: 'drop', code } as const] : []))
 }
 
 /** The end is on the disk: the receipt may be shown. */

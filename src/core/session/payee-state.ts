@@ -107,6 +107,8 @@ export type PayeeEffect =
   | { readonly type: 'cutStreams' }
   /** the peer broke the rules in a way that ends the whole control stream */
   | { readonly type: 'drop'; readonly code: ErrorCode }
+  /** nothing more of a session that is over is looked at on this stream */
+  | { readonly type: 'forget' }
   /** the channel should be settled soon, whatever the gas policy says */
   | { readonly type: 'settle' }
   | { readonly type: 'ended'; readonly code: ErrorCode | undefined }

@@ -220,7 +220,9 @@ function stepClosed(state: PayeeState, input: PayeeInput, context: PayeeContext)
     case 'promise':
     case 'tick': {
       const verdict = judge(state, input, context)
-      return typeof verdict === 'string' ? keep(state) : (take(state, input, verdict) ?? keep(state))
+      if (verdict === 'same') return keep(state)
+      // one that breaks a rule is the last: nothing limits what could still be sent, and each costs a check
+      return typeof verdict === 'string' ? keep(state, { type: 'forget' }) : (take(state, input, verdict) ?? keep(state, { type: 'forget' }))
     }
     case 'countersign': {
       if (session.receipt === undefined || session.countersignature !== undefined) return keep(state)

@@ -76,7 +76,9 @@ function lockAfter(state: PayerState, rise: bigint, context: PayerContext): Lock
   if (head?.chain !== undefined && lock !== undefined && head.chain.k < lock.steps) {
     const { salt, k } = head.chain
     const isOwn = session.terms !== undefined && lock.unit === quantumOf(session.terms) && context.ticks !== 'never'
-    if (others || (isOwn && session.finishing === undefined)) return { lock, salt, folded: BigInt(k) * lock.unit }
+    const isUsedUp = rise / lock.unit > BigInt(lock.steps - k)
+    const goesOn = isOwn && session.finishing === undefined ? !isUsedUp : others
+    if (goesOn) return { lock, salt, folded: BigInt(k) * lock.unit }
   }
   if (context.ticks === 'never' || session.finishing !== undefined || session.terms === undefined) return NO_LOCK
   const unit = quantumOf(session.terms)

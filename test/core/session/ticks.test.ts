@@ -7,8 +7,9 @@ import { type Head, headWorth } from '../../../src/core/head.ts'
 import type { Seconds } from '../../../src/core/ids.ts'
 import type { Lock } from '../../../src/core/lock.ts'
 import type { Pay, Tick } from '../../../src/core/session/messages.ts'
+import { Hoard } from '../../sim/hoard.ts'
 import { toyChain, toyPayee, toyPromise } from '../../sim/toy-crypto.ts'
-import { A, channelIn, facts, NOW_S, PAYEE, PAYER, PayeeBench, PayerBench, SESSION, terms } from './fixture.ts'
+import { A, channelIn, facts, NOW_S, named, PAYEE, PAYER, PayeeBench, PayerBench, SESSION, terms } from './fixture.ts'
 
 const UNIT = 10n
 const STEPS = 20
@@ -177,20 +178,107 @@ describe('T3: how a payer pays with ticks', () => {
     for (let i = 0; i < 15; i++) bench.use(1_000)
     assert.ok(kinds(bench).every((kind) => kind.endsWith('+0')))
   })
-  test('a head with a chain of ours is gone on with after a cut, from the word that the payee holds', () => {
-    const bench = ticking()
-    for (let i = 0; i < 3; i++) bench.use(1_000)
-    const { head } = bench.state.channel
+  for (const [lost, next] of [
+    [0, 'tick 3'],
+    [1, 'promise 3000 +97'],
+  ] as const) {
+    test(`after a cut the chain goes on where the payee holds all words of it, else it is folded: ${lost} lost`, () => {
+      const bench = ticking()
+      for (let i = 0; i < 3; i++) bench.use(1_000)
+      const { head } = bench.state.channel
+      assert.ok(head?.chain !== undefined)
+      const { salt } = head.chain
+      const words = toyChain(PAYER, PAYEE, salt, head.promise.locks[0]?.steps ?? 0)
+      bench.give({ type: 'cut' })
+      const held: Head = { promise: head.promise, chain: { salt, k: 2 - lost, word: words.word(2 - lost) } }
+      bench.resumed(held, 3_000 - lost * 1_000, 3_000 - lost * 1_000)
+      bench.use(1_000)
+      assert.deepEqual([kinds(bench)[3], bench.session.total], [next, 4_000n])
+    })
+  }
+})
+
+describe('T3: a payee that lies about the head gets no more than was meant for it', () => {
+  const hoardOf = (...benches: PayerBench[]): bigint => {
+    const hoard = new Hoard()
+    for (const pay of benches.flatMap(payments)) pay.type === 'promise' ? hoard.promise(pay.promise) : hoard.word(pay.word)
+    return hoard.worth
+  }
+  const anchorHead = ({ promise, salt }: Pay): Head => {
+    const steps = promise.locks[0]?.steps ?? 1
+    return { promise, chain: { salt: salt as Uint8Array, k: 0, word: toyChain(PAYER, PAYEE, salt as Uint8Array, steps).word(0) } }
+  }
+  const signed = (bench: PayerBench): Pay[] => payments(bench).flatMap((pay) => (pay.type === 'promise' ? [pay] : []))
+
+  test('by showing the salt of another chain: words of no other chain are revealed', () => {
+    const first = ticking({ wish: { budget: A(1_000_000) } })
+    for (let i = 0; i < 3; i++) first.use(1_000)
+    first.meter()
+    first.give({ type: 'finish', code: undefined })
+    first.receipt()
+    const second = new PayerBench({
+      credit: 50_000,
+      wish: { budget: A(1_000_000), expect: 20_000n },
+      channel: first.state.channel,
+    })
+    second.ticks = 'always'
+    second.offer({ head: 3_000 })
+    second.ready()
+    for (let i = 0; i < 2; i++) second.use(1_000)
+    second.meter()
+    const { head } = second.state.channel
     assert.ok(head?.chain !== undefined)
-    bench.give({ type: 'cut' })
-    // one word was on its way and is lost
-    const salt = head.chain.salt
-    const lock = head.promise.locks[0] as Lock
-    const held: Head = { promise: head.promise, chain: { salt, k: 1, word: toyChain(PAYER, PAYEE, salt, lock.steps).word(1) } }
-    bench.resumed(held, 2_000, 3_000)
+    second.give({ type: 'cut' })
+    second.resumed({ promise: head.promise, chain: { ...head.chain, salt: signed(first)[0]?.salt as Uint8Array } }, 2_000, 2_000)
+    for (let i = 0; i < 3; i++) second.use(1_000)
+    assert.equal(second.session.status, 'live')
+    assert.ok(hoardOf(first, second) <= second.state.channel.at)
+  })
+  test('by hiding a promise that carried the same chain on: words are never worth something to two promises', () => {
+    const bench = ticking({ wish: { budget: A(300_000), limitAtRisk: A(3_000) } })
     bench.use(1_000)
-    // what was lost is paid again, in one word
-    assert.deepEqual([kinds(bench).at(-1), bench.session.total], ['tick 3', 4_000n])
+    for (let i = 1; i <= 100; i++) {
+      bench.use(900)
+      bench.meter({ paused: true, written: 1_000 + 900 * i + 1, paid: 1_000n })
+    }
+    const before = hoardOf(bench)
+    bench.give({ type: 'cut' })
+    bench.resumed(anchorHead(signed(bench)[0] as Pay), 1_000, 91_000)
+    for (let i = 0; i < 20; i++) bench.use(1_000)
+    assert.equal(bench.session.status, 'live')
+    assert.ok(hoardOf(bench) <= bench.state.channel.reserved && before <= bench.state.channel.reserved)
+  })
+  test('by hiding words: a promise that carries the chain on is not worth them twice', () => {
+    const bench = ticking({ wish: { budget: A(300_000), limitAtRisk: A(3_000) } })
+    for (let i = 0; i < 4; i++) bench.use(1_000)
+    const held = hoardOf(bench)
+    bench.give({ type: 'cut' })
+    bench.resumed(anchorHead(signed(bench)[0] as Pay), 1_000, 4_000)
+    bench.meter({ paused: true, written: 4_300, paid: 1_000n })
+    bench.use(300)
+    assert.equal(held, 4_000n)
+    assert.ok(hoardOf(bench) <= bench.state.channel.at)
+  })
+  test('to a process that was restarted: it folds, whatever it is shown', () => {
+    const before = ticking()
+    for (let i = 0; i < 3; i++) before.use(1_000)
+    before.meter()
+    const { head } = before.state.channel
+    assert.ok(head !== undefined)
+    before.give({ type: 'cut' })
+    const after = new PayerBench({ credit: 50_000 })
+    after.ticks = 'always'
+    after.state = { session: before.session, channel: { ...before.state.channel, head: undefined } }
+    after.resumed(head, 3_000, 3_000)
+    after.use(1_000)
+    assert.match(kinds(after)[0] ?? '', /^promise 4000 \+/)
+    assert.notEqual(signed(after)[0]?.promise.locks[0]?.anchor, head.promise.locks[0]?.anchor)
+  })
+  test('a chain that cannot pay a rise any more is folded: joined payments use it up, too', () => {
+    const bench = ticking({ wish: { budget: A(1_000_000), limitAtRisk: A(100_000) } })
+    for (let i = 0; i < 300; i++) bench.use(3_000)
+    assert.ok(bench.signed.length <= 8, `${bench.signed.length} signatures for 300 payments`)
+    assert.equal(hoardOf(bench), bench.state.channel.at)
   })
 })
 
@@ -215,18 +303,18 @@ describe('the payee of a session that is paid with ticks', () => {
 
   test('counts each word when it is durable', () => {
     const bench = new PayeeBench().live()
-    chunk(bench, 0, 0, lockOf(1))
+    chunk(bench, 10, 10, lockOf(1))
     bench.slowDisk = true
     word(bench, 1)
     word(bench, 3)
-    assert.deepEqual([bench.session.total, bench.session.paid], [30n, 0n])
+    assert.deepEqual([bench.session.total, bench.session.paid], [40n, 10n])
     bench.sync()
-    assert.deepEqual([bench.session.paid, bestAmount(bench.state.channel)], [30n, 30n])
-    assert.equal(bench.state.owner.paid, 30n)
+    assert.deepEqual([bench.session.paid, bestAmount(bench.state.channel)], [40n, 40n])
+    assert.equal(bench.state.owner.paid, 40n)
   })
   test('is not disturbed by a word that it has', () => {
     const bench = new PayeeBench().live()
-    chunk(bench, 0, 0, lockOf(1))
+    chunk(bench, 10, 10, lockOf(1))
     word(bench, 2)
     const before = bench.state
     word(bench, 1)
@@ -236,13 +324,25 @@ describe('the payee of a session that is paid with ticks', () => {
   })
   test('ends the session at a wrong word, and keeps what was paid', () => {
     const bench = new PayeeBench().live()
-    chunk(bench, 0, 0, lockOf(1))
+    chunk(bench, 10, 10, lockOf(1))
     word(bench, 2)
-    word(bench, 3, wordsOf(2))
-    assert.deepEqual([fault(bench), bench.session.status, bench.session.paid], ['WORD_WRONG', 'closed', 20n])
+    assert.ok(named(word(bench, 3, wordsOf(2))).includes('drop'))
+    assert.deepEqual([fault(bench), bench.session.status, bench.session.paid], ['WORD_WRONG', 'closed', 30n])
     // what was on its way when the session ended still counts
     word(bench, 3)
-    assert.equal(bench.session.paid, 30n)
+    assert.equal(bench.session.paid, 40n)
+  })
+  test('after the end looks at no payment any more once one has broken a rule', () => {
+    const bench = new PayeeBench().live()
+    chunk(bench, 10, 10, lockOf(1))
+    word(bench, 1, wordsOf(2))
+    assert.deepEqual(named(word(bench, 2, wordsOf(2))), ['forget'])
+    assert.deepEqual(named(chunk(bench, 5, 5)), ['forget'])
+  })
+  test('T1: refuses a chain that pays nothing', () => {
+    const bench = new PayeeBench().live()
+    chunk(bench, 0, 0, lockOf(1))
+    assert.deepEqual([fault(bench), bench.session.status], ['LOCKS_REFUSED', 'closed'])
   })
   test('T1: refuses an anchor that was used before', () => {
     const bench = new PayeeBench().live()
