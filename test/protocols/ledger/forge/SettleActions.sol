@@ -79,7 +79,7 @@ abstract contract SettleActions is ArrivalActions {
         uint256 paid = _settle(c, one) + _settle(c, other);
         uint256 due = _max(most > states[c].deposit ? states[c].deposit : most, before) - before;
         _hold(Rule.PromisesNeverAddUp, paid == due);
-        ++done[Action.SettleTwo];
+        if (paid != 0) ++done[Action.SettleTwo];
     }
 
     /// Promises of any channels of one target in one token, one of them perhaps twice, and rows that must be skipped.

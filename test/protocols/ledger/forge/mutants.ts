@@ -11,19 +11,23 @@ import { MUTANTS, type Mutant } from './mutations.ts'
 
 const CONTRACTS = 'protocols/ledger/contracts'
 const FORGE = 'test/protocols/ledger/forge'
-const workplace = join(ROOT, 'node_modules/.cache/forge/mutants')
+// of this process alone: two runs in one copy would each meet the mutants of the other
+const workplace = join(ROOT, `node_modules/.cache/forge/mutants-${process.pid}`)
+process.on('exit', () => rmSync(workplace, { recursive: true, force: true }))
 const env = {
   // node takes no TypeScript from below node_modules, so the compiler is called where it really lies
   FOUNDRY_SOLC: join(ROOT, FORGE, 'solc.ts'),
   FOUNDRY_OUT: 'out',
   FOUNDRY_CACHE_PATH: 'cache',
+  FOUNDRY_TEST_FAILURES_FILE: 'failures/tests',
+  FOUNDRY_FUZZ_FAILURE_PERSIST_DIR: 'failures',
+  FOUNDRY_INVARIANT_FAILURE_PERSIST_DIR: 'failures',
   FOUNDRY_INVARIANT_RUNS: '12',
   FOUNDRY_INVARIANT_SHRINK_RUN_LIMIT: '1',
 }
 
 /** A copy of the contracts and the proof, in which things may be broken. */
 function prepare(): void {
-  rmSync(workplace, { recursive: true, force: true })
   mkdirSync(workplace, { recursive: true })
   for (const folder of [CONTRACTS, FORGE]) cpSync(join(ROOT, folder), join(workplace, folder), { recursive: true })
   symlinkSync(join(ROOT, 'node_modules'), join(workplace, 'node_modules'))
@@ -48,6 +52,8 @@ function describeFailures(results: readonly TestResult[]): string {
 /** What notices the mutant: the campaign, or else the fuzz tests; undefined when nothing does. */
 function hunt(mutant: Mutant): string | undefined {
   const restore = insert(mutant)
+  // what made another mutant fail is no evidence here
+  rmSync(join(workplace, 'failures'), { recursive: true, force: true })
   try {
     for (const which of [
       ['--match-test', 'invariant_'],
