@@ -3,6 +3,7 @@ import { asTallyError, TallyError } from '../../src/core/errors.ts'
 import { cutInsideFrame, encodeFrame, takeFrame } from './frame-codec.ts'
 import { Inlet, streamCut, waterMarks } from './inlet.ts'
 import { awaitPeerEnd, closeSignal, DEFAULT_CLOSE_TIMEOUT_MS, Outlet, type WaitOptions } from './outlet.ts'
+import { Packer, packBytes } from './packer.ts'
 
 /** A run of bytes as libp2p and it-pipe pass it around. */
 export type RawChunk = Parameters<Stream['send']>[0]
@@ -78,6 +79,9 @@ export function rawStream(stream: Stream, options: RawOptions = {}): RawStream {
   return new Raw(stream, options)
 }
 
+/** A frame of yamux may be as large as its window, which begins at 256 KiB; the bytes of a pack travel together. */
+const PACK_MESSAGES = 4
+
 class Raw implements RawStream {
   readonly stream: Stream
   readonly source: AsyncIterable<Uint8Array>
@@ -86,7 +90,10 @@ class Raw implements RawStream {
   readonly #closeTimeoutMs: number
   readonly #inlet: Inlet
   readonly #outlet: Outlet
+  readonly #packer = new Packer(packBytes(PACK_MESSAGES))
   #stopSink: ((error: TallyError) => void) | undefined
+  /** a turn of the loop will send what is packed */
+  #flushes = false
   #reading = false
   #writing = false
   #bytesRead = 0
@@ -97,7 +104,13 @@ class Raw implements RawStream {
     this.#maxFrameBytes = options.maxFrameBytes ?? 4096
     this.#closeTimeoutMs = options.closeTimeoutMs ?? DEFAULT_CLOSE_TIMEOUT_MS
     this.#inlet = new Inlet(stream, waterMarks(this.#maxFrameBytes, options))
-    this.#outlet = new Outlet(stream, { onCut: (error) => this.#stopSink?.(error) })
+    this.#outlet = new Outlet(stream, {
+      onCut: (error) => {
+        this.#packer.clear()
+        this.#stopSink?.(error)
+      },
+      onDrain: () => this.#flushSoon(),
+    })
     this.source = { [Symbol.asyncIterator]: () => this[Symbol.asyncIterator]() }
     this.sink = (source) => this.#pour(source)
   }
@@ -127,7 +140,11 @@ class Raw implements RawStream {
   }
 
   async writeFrame(payload: Uint8Array, options: WaitOptions = {}): Promise<void> {
-    await this.#send(encodeFrame(payload, this.#maxFrameBytes), options.signal)
+    const frame = encodeFrame(payload, this.#maxFrameBytes)
+    await this.#writes(options.signal, async () => {
+      await this.#sendRest(options.signal)
+      if (!this.#outlet.send(frame)) await this.#outlet.drained(options.signal)
+    })
   }
 
   async read(options: WaitOptions = {}): Promise<Uint8Array | undefined> {
@@ -146,7 +163,16 @@ class Raw implements RawStream {
 
   async write(bytes: RawChunk, options: WaitOptions = {}): Promise<void> {
     if (bytes.byteLength === 0) return
-    await this.#send(bytes, options.signal, bytes.byteLength)
+    const { signal } = options
+    await this.#writes(signal, async () => {
+      if (this.#outlet.error !== undefined) throw this.#outlet.error
+      this.#packer.push(bytes)
+      this.#bytesWritten += bytes.byteLength
+      for (let pack = this.#packer.takeFull(); pack !== undefined; pack = this.#packer.takeFull()) {
+        if (!this.#outlet.send(pack)) await this.#outlet.drained(signal)
+      }
+    })
+    this.#flushSoon()
   }
 
   async closeWrite(options: WaitOptions = {}): Promise<void> {
@@ -185,22 +211,41 @@ class Raw implements RawStream {
     }
   }
 
-  /** Waits before and after: before, so that a caller that gave up a wait cannot pile bytes up; after, to slow it down. */
-  async #send(bytes: RawChunk, signal: AbortSignal | undefined, count = 0): Promise<void> {
+  /** One writer at a time. It waits before it adds anything, so that a caller that gave up a wait cannot pile bytes up. */
+  async #writes(signal: AbortSignal | undefined, write: () => Promise<void>): Promise<void> {
     if (this.#writing) throw new TallyError('INTERNAL', { message: 'two writers on one raw stream' })
     this.#writing = true
     try {
       if (this.#outlet.blocked) await this.#outlet.drained(signal)
-      const more = this.#outlet.send(bytes)
-      this.#bytesWritten += count
-      if (!more) await this.#outlet.drained(signal)
+      await write()
     } finally {
       this.#writing = false
     }
   }
 
+  /** What does not fill a pack waits for the rest of this turn of the loop, or until the transport takes more. */
+  #flushSoon(): void {
+    if (this.#flushes || this.#packer.byteLength === 0) return
+    this.#flushes = true
+    setImmediate(() => {
+      this.#flushes = false
+      // a writer that waits in the middle of its packs sends the rest itself
+      if (this.#writing || this.#outlet.blocked || this.#outlet.error !== undefined) return
+      for (let rest = this.#packer.takeRest(); rest !== undefined; rest = this.#packer.takeRest()) {
+        if (!this.#outlet.send(rest)) return
+      }
+    })
+  }
+
+  async #sendRest(signal: AbortSignal | undefined): Promise<void> {
+    for (let rest = this.#packer.takeRest(); rest !== undefined; rest = this.#packer.takeRest()) {
+      if (!this.#outlet.send(rest)) await this.#outlet.drained(signal)
+    }
+  }
+
   async #closeWrite(signal: AbortSignal): Promise<void> {
     try {
+      await this.#sendRest(signal)
       await this.#outlet.closeWrite(signal)
     } catch (thrown) {
       const error = asTallyError(thrown)

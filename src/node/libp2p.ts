@@ -13,6 +13,7 @@ import { MAX_STREAM_WINDOW_BYTES } from '../../protocols/framing/inlet.ts'
 import { type OfferService, type OfferServiceInit, offerService } from '../../protocols/offer/service.ts'
 import { libp2pKey } from '../../protocols/peer-identity.ts'
 import { type SessionService, type SessionServiceInit, sessionService } from '../../protocols/session/service.ts'
+import { noiseCrypto } from './noise-crypto.ts'
 
 export const DHT_PROTOCOL = '/tallystick/kad/1.0.0'
 
@@ -42,7 +43,7 @@ export async function createNetwork(init: NetworkInit): Promise<Network> {
     privateKey: libp2pKey(init.privateKey),
     addresses: { listen: [...init.listen] },
     transports: [tcp()],
-    connectionEncrypters: [noise()],
+    connectionEncrypters: [noise({ crypto: noiseCrypto })],
     streamMuxers: [yamux({ streamOptions: { maxStreamWindowSize: MAX_STREAM_WINDOW_BYTES } })],
     connectionManager: { maxConnections: 1000, inboundConnectionThreshold: 100, maxIncomingPendingConnections: 100 },
     // a dead peer is noticed within seconds; without this, never

@@ -5,6 +5,7 @@ import type { Stream } from '@libp2p/interface'
 import { pipe } from 'it-pipe'
 import { Uint8ArrayList } from 'uint8arraylist'
 import { encodeFrame } from '../../../protocols/framing/frame-codec.ts'
+import { packBytes } from '../../../protocols/framing/packer.ts'
 import { type RawChunk, type RawOptions, type RawStream, rawStream } from '../../../protocols/framing/raw-stream.ts'
 import { type FaultProxy, faultProxy } from '../../support/fault-proxy.ts'
 import { addressThrough, type NodePair, nodePair, portOf } from '../../support/libp2p.ts'
@@ -160,6 +161,46 @@ describe('raw stream', () => {
     await writing
     assert.equal(at, 200 * 65_536)
     await far.close()
+  })
+
+  test('writes leave in packs of full noise messages; what does not fill one leaves in the next turn of the loop', async () => {
+    const { near, far } = await open()
+    const sizes: number[] = []
+    const send = near.stream.send.bind(near.stream)
+    near.stream.send = (bytes) => {
+      sizes.push(bytes.byteLength)
+      return send(bytes)
+    }
+    const received = collect(far)
+    await near.write(Buffer.from('a'))
+    await near.write(Buffer.from('bc'))
+    assert.deepEqual(sizes, [], 'not yet')
+    await turn()
+    assert.deepEqual(sizes, [3])
+    for (let n = 0; n < 64; n++) await near.write(pattern(65_536, n))
+    await near.closeWrite()
+    assert.equal((await received).byteLength, 3 + (64 << 16))
+    assert.equal(sizes.slice(1).filter((size) => size === packBytes(4)).length, 16)
+    assert.ok(sizes.length <= 19, `${sizes.length} sends`)
+    await far.close()
+  })
+
+  test('bytes of a writer that gave up leave when the transport takes more, without a further call', async () => {
+    const { near, far } = await open()
+    const stop = new AbortController()
+    const filling = assert.rejects(
+      (async () => {
+        for (;;) await near.write(Buffer.alloc(1_000_000), { signal: stop.signal })
+      })(),
+      { code: 'ABORTED' },
+    )
+    await until(() => near.stream.writableNeedsDrain && far.unreadBytes > 1 << 20)
+    stop.abort()
+    await filling
+    let got = 0
+    while (got < near.bytesWritten) got += (await far.read())?.byteLength ?? Number.NaN
+    assert.equal(got, near.bytesWritten)
+    await Promise.all([near.close(), far.close()])
   })
 
   test('a write that waits is told of the cut', async () => {
