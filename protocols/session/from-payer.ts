@@ -7,7 +7,18 @@ import { readAddress, writeAddress } from '../../src/core/ids.ts'
 import { WORD_BYTES } from '../../src/core/lock.ts'
 import { readMeter, writeMeter } from '../../src/core/meter.ts'
 import { readPromise, writePromise } from '../../src/core/promise.ts'
-import type { Accept, Ack, Agree, Close, Countersign, Hello, Pay, Release, Restate, Tick } from '../../src/core/session/messages.ts'
+import type {
+  Accept,
+  Ack,
+  Agree,
+  Close,
+  Countersign,
+  Hello,
+  Pay,
+  Release,
+  Restate,
+  Tick,
+} from '../../src/core/session/messages.ts'
 import { checkService, readFlag, readSession, writeFlag, writeSession } from './fields.ts'
 import { MAX_INPUT_BYTES, MAX_SERVICE_BYTES } from './protocol.ts'
 

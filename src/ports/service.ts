@@ -84,6 +84,8 @@ export interface ServiceAdapter {
   /** one line each for the offer: what a request holds, what comes out */
   readonly inputs: string
   readonly outputs: string
+  /** what it counts beside bytes to the consumer and time: 'up' where it reads its input. A price for anything else is refused. @default nothing */
+  readonly charges?: readonly ('up' | 'calls' | 'units')[]
   /** bytes that a buyer can use at the least, together: a payment for fewer would be waited for. @default 1 */
   readonly leastChunkBytes?: number
   /** Checks the inputs of a hello and says what the session will sell: the `content` of its terms, at most 1,024 bytes. */

@@ -19,11 +19,11 @@ import {
   usableBytes,
 } from '../core/session/payer.ts'
 import type { Charge, OpenOptions, PaidSession, PaidStream } from '../ports/service.ts'
+import { countsOfCharge } from './charge-desk.ts'
 import type { PayerCrypto } from './crypto.ts'
 import type { ProviderLine } from './payer-line.ts'
 import { PayerStream } from './payer-stream.ts'
 import { StreamTab } from './stream-tab.ts'
-import { countsOfCharge } from './charge-desk.ts'
 
 /** What a live session needs of the desk. */
 interface Desk {
@@ -77,7 +77,12 @@ export class LiveSession implements PaidSession {
   #handed = 0n
   /** how many more bytes of the session may be handed to the user (undefined = no limit), and of which records that was worked out */
   #known:
-    | { readonly session: PayerSession; readonly channel: ChannelOut; readonly flying: bigint; readonly bytes: bigint | undefined }
+    | {
+        readonly session: PayerSession
+        readonly channel: ChannelOut
+        readonly flying: bigint
+        readonly bytes: bigint | undefined
+      }
     | undefined
   /** which limit was reached, and since when the clock knows of it, ms */
   #short: { readonly code: ErrorCode; since: number | undefined } | undefined

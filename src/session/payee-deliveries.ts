@@ -1,8 +1,8 @@
 /** The data streams of a provider: which it takes, and how far each may write. */
 import { asTallyError, TallyError } from '../core/errors.ts'
+import { rateOf } from '../core/price.ts'
 import { sellsCounts, soldOf } from '../core/session/counts.ts'
 import { allowance, covers, type PayeeContext, type PayeeInput } from '../core/session/payee.ts'
-import { rateOf } from '../core/price.ts'
 import type { IncomingData } from '../ports/link.ts'
 import type { ServiceAdapter } from '../ports/service.ts'
 import type { Log, ServiceOnSale } from './components.ts'

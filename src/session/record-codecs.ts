@@ -186,24 +186,24 @@ export const payeeSessionCodec: RecordCodec<PayeeSession> = {
 
 /** A record of version 1: only bytes and time were counted. */
 export function readPayeeSession(reader: ByteReader): PayeeSession {
-    const status = stateOf(PAYEE_STATES, reader.u8())
-    const terms = readTerms(reader)
-    const termsDigest = readHash32(reader)
-    const termsSignature = readSignature(reader)
-    const payerSignature = readOptional(reader, readSignature)
-    const total = readAmount(reader)
-    const paid = readAmount(reader)
-    const done = reader.u64()
-    const written = reader.u64()
-    const lost = reader.u64()
-    // stream 0 is never used on the wire: it stands for what had been written and not acknowledged when the record was made
-    const open = new Map(written > done ? [[0, { written: written - done, acked: 0n }]] : [])
-    const ms = reader.u64()
-    const ackedMs = reader.u64()
-    const closeReason = reader.u16()
-    const receipt = readOptional(reader, readSignedReceipt)
-    const countersignature = readOptional(reader, readSignature)
-    return {
+  const status = stateOf(PAYEE_STATES, reader.u8())
+  const terms = readTerms(reader)
+  const termsDigest = readHash32(reader)
+  const termsSignature = readSignature(reader)
+  const payerSignature = readOptional(reader, readSignature)
+  const total = readAmount(reader)
+  const paid = readAmount(reader)
+  const done = reader.u64()
+  const written = reader.u64()
+  const lost = reader.u64()
+  // stream 0 is never used on the wire: it stands for what had been written and not acknowledged when the record was made
+  const open = new Map(written > done ? [[0, { written: written - done, acked: 0n }]] : [])
+  const ms = reader.u64()
+  const ackedMs = reader.u64()
+  const closeReason = reader.u16()
+  const receipt = readOptional(reader, readSignedReceipt)
+  const countersignature = readOptional(reader, readSignature)
+  return {
       id: terms.session, status, terms, termsDigest, termsSignature, payerSignature, total, paid, flow: { done, lost, open },
       counts: NO_COUNT_FLOWS, held: NO_COUNTS, unsaid: new Map(), ms, ackedMs, paused: false, want: BYTE, waitingSince: undefined, at: 0, stopping: undefined, closeReason, receipt, countersignature,
     } // biome-ignore format: a record
@@ -275,21 +275,21 @@ export const payerSessionCodec: RecordCodec<PayerSession> = {
 
 /** A record of version 1: only bytes and time were counted. */
 export function readPayerSession(reader: ByteReader): PayerSession {
-    const status = stateOf(PAYER_STATES, reader.u8())
-    const wasStale = flagged(reader)
-    const id = readSessionId(reader)
-    const wish = readWish(reader)
-    const terms = readOptional(reader, readTerms)
-    const termsDigest = readOptional(reader, readHash32)
-    const termsSignature = readOptional(reader, readSignature)
-    const [total, paid] = [readAmount(reader), readAmount(reader)]
-    const flow = { done: reader.u64(), lost: 0n, open: new Map() }
-    const ms = reader.u64()
-    const credit = readAmount(reader)
-    const finishing = readOptional(reader, (from) => from.u16())
-    const receipt = readOptional(reader, readSignedReceipt)
-    const failure = readOptional(reader, (from) => codeOfWire(from.u16()) ?? ('INTERNAL' as const))
-    return {
+  const status = stateOf(PAYER_STATES, reader.u8())
+  const wasStale = flagged(reader)
+  const id = readSessionId(reader)
+  const wish = readWish(reader)
+  const terms = readOptional(reader, readTerms)
+  const termsDigest = readOptional(reader, readHash32)
+  const termsSignature = readOptional(reader, readSignature)
+  const [total, paid] = [readAmount(reader), readAmount(reader)]
+  const flow = { done: reader.u64(), lost: 0n, open: new Map() }
+  const ms = reader.u64()
+  const credit = readAmount(reader)
+  const finishing = readOptional(reader, (from) => from.u16())
+  const receipt = readOptional(reader, readSignedReceipt)
+  const failure = readOptional(reader, (from) => codeOfWire(from.u16()) ?? ('INTERNAL' as const))
+  return {
       id, status, wish, terms, termsDigest, termsSignature, total, paid, flow, counts: NO_COUNT_FLOWS, most: new Map(),
       ms, saidMs: ms, at: 0, credit, paused: false, waiting: false, written: ZERO_METER,
       // a session that went on after this record was made may have sent what is not in it

@@ -25,8 +25,16 @@ export function soldOf(price: Price, { up, calls, units }: Counts): Counts {
 }
 
 export const someCount = ({ up, calls, units }: Counts): boolean => up > 0n || calls > 0n || units > 0n
-export const addCounts = (a: Counts, b: Counts): Counts => ({ up: a.up + b.up, calls: a.calls + b.calls, units: a.units + b.units })
-export const lessCounts = (a: Counts, b: Counts): Counts => ({ up: a.up - b.up, calls: a.calls - b.calls, units: a.units - b.units })
+export const addCounts = (a: Counts, b: Counts): Counts => ({
+  up: a.up + b.up,
+  calls: a.calls + b.calls,
+  units: a.units + b.units,
+})
+export const lessCounts = (a: Counts, b: Counts): Counts => ({
+  up: a.up - b.up,
+  calls: a.calls - b.calls,
+  units: a.units - b.units,
+})
 /** Whether no count of `a` is above its count in `b`. */
 export const isWithin = (a: Counts, b: Counts): boolean => COUNT_KINDS.every((kind) => a[kind] <= b[kind])
 export const mostOf = (a: Counts, b: Counts): Counts => {

@@ -3,7 +3,7 @@
  * @see protocols/session/SPEC.md M1, M2, M3, M6
  */
 import { chunkCost } from '../price.ts'
-import { addCounts, agreeCounts, chargeCounts, type Counts, endCounts, lessCounts, NO_COUNTS, someCount } from './counts.ts'
+import { addCounts, agreeCounts, type Counts, chargeCounts, endCounts, lessCounts, NO_COUNTS, someCount } from './counts.ts'
 import type { Agree } from './messages.ts'
 import { refuse } from './payee-end.ts'
 import type { PayeeContext, PayeeInput, PayeeSession, PayeeState, PayeeStep } from './payee-state.ts'

@@ -45,12 +45,21 @@ export function onClose(state: PayeeState, message: Close, context: PayeeContext
   if (message.total !== session.total) return refuse(state, 'RISE_MISMATCH', context)
   const { down, ms } = message.acked
   const [written, acked] = [writtenMeter(session), ackedMeter(session)]
-  const fits = METER_KINDS.every((kind) => kind === 'ms' || (message.acked[kind] <= written[kind] && message.acked[kind] >= acked[kind]))
+  const fits = METER_KINDS.every(
+    (kind) => kind === 'ms' || (message.acked[kind] <= written[kind] && message.acked[kind] >= acked[kind]),
+  )
   if (!fits || !clocksAgree(session, ms)) return refuse(state, 'METER_DISAGREES', context)
   const flow = foldAll(session.flow, down)
   const counts = foldCounts(session.counts, countsIn(message.acked))
   const ackedMs = ms > session.ackedMs ? ms : session.ackedMs
-  const next = change(state, { status: 'closing', flow, counts, ackedMs, closeReason: message.reason, waitingSince: context.nowMs })
+  const next = change(state, {
+    status: 'closing',
+    flow,
+    counts,
+    ackedMs,
+    closeReason: message.reason,
+    waitingSince: context.nowMs,
+  })
   if (session.paid !== session.total) return keep(next, { type: 'cutStreams' })
   const end = finish(next, message.reason, context)
   return keep(end.state, { type: 'cutStreams' }, ...end.effects)

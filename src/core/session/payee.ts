@@ -18,7 +18,6 @@ import {
   BYTE,
   credited,
   creditLeft,
-  dueOf,
   type PayeeContext,
   type PayeeInput,
   type PayeeState,
@@ -97,7 +96,9 @@ function advance(state: PayeeState, context: PayeeContext): PayeeState {
 function onOpened(state: PayeeState, stream: number): PayeeStep {
   const { status, terms, flow, counts } = state.session
   if (status !== 'live') return keep(state)
-  return keep(change(state, { flow: openStream(flow, stream), counts: sellsCounts(terms.price) ? openCounts(counts, stream) : counts }))
+  return keep(
+    change(state, { flow: openStream(flow, stream), counts: sellsCounts(terms.price) ? openCounts(counts, stream) : counts }),
+  )
 }
 
 function onRestate(state: PayeeState, { promise }: Restate, context: PayeeContext): PayeeStep {

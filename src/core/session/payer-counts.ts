@@ -13,8 +13,8 @@ import {
   isWithin,
   lessCounts,
   mostOf,
-  someCount,
   soldOf,
+  someCount,
 } from './counts.ts'
 import { settleUp } from './payer-pay.ts'
 import {

@@ -300,7 +300,13 @@ describe('files service: ranges', () => {
     put('f', 'sixteen bytes ok!')
     const content = await prepare('f')
     const again = filesService({ root, chunkBytes: 16 })
-    const answer = await again.open({ request: encodeRequest(range(0, 16)), content, input: nothing(), signal: never, ...UNCHARGED })
+    const answer = await again.open({
+      request: encodeRequest(range(0, 16)),
+      content,
+      input: nothing(),
+      signal: never,
+      ...UNCHARGED,
+    })
     assert.equal((await bytesOf(answer)).toString(), 'sixteen bytes ok')
   })
 
