@@ -36,6 +36,7 @@ import {
   toAmount,
 } from './options.ts'
 import type { Shelf } from './shelf.ts'
+import { usualChunk } from './usual-chunk.ts'
 
 export interface NodeParts {
   readonly self: Self
@@ -159,8 +160,9 @@ export class TallyNode {
     this.#refuseStopped()
     const { token, shelf, payee, market, policy } = this.#parts
     const price = typeof options.price === 'string' ? parsePrice(options.price, token) : options.price
-    refuseUnmetered(price)
-    const chunk = typeof options.chunk === 'object' ? options.chunk : parseChunk(options.chunk ?? usualChunk(price), price)
+    refuseUnmetered(price, options.service)
+    const given = options.chunk ?? usualChunk(price)
+    const chunk = typeof given === 'object' ? given : parseChunk(given, price)
     refuseTooSmall(chunk, options.service)
     const item = await shelf.put({
       service: options.name, adapter: options.service, description: options.description ?? '', price, chunk,
@@ -300,8 +302,3 @@ const deskOptions = ({ signal, pay }: { readonly signal?: AbortSignal; readonly 
   ...(signal !== undefined && { signal }),
   ...(pay !== undefined && { ticks: ticksFor(pay) }),
 })
-
-/** 64 KiB, or a second where only time is priced. */
-function usualChunk({ rates }: Price): string {
-  return rates.length === 1 && rates[0]?.kind === 'ms' ? '1 s' : '64 KiB'
-}

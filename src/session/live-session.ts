@@ -6,7 +6,9 @@ import type { Amount } from '../core/amount.ts'
 import type { ChannelOut } from '../core/channel.ts'
 import { type ErrorCode, TallyError } from '../core/errors.ts'
 import type { ChannelId } from '../core/ids.ts'
+import { rateOf } from '../core/price.ts'
 import type { SignedReceipt } from '../core/receipt.ts'
+import type { Charge as ChargeMessage } from '../core/session/messages.ts'
 import {
   atRiskOf,
   JOIN_MS,
@@ -16,10 +18,12 @@ import {
   type PayerSession,
   usableBytes,
 } from '../core/session/payer.ts'
-import type { PaidSession, PaidStream } from '../ports/service.ts'
+import type { Charge, OpenOptions, PaidSession, PaidStream } from '../ports/service.ts'
+import { countsOfCharge } from './charge-desk.ts'
 import type { PayerCrypto } from './crypto.ts'
 import type { ProviderLine } from './payer-line.ts'
 import { PayerStream } from './payer-stream.ts'
+import { StreamTab } from './stream-tab.ts'
 
 /** What a live session needs of the desk. */
 interface Desk {
@@ -57,6 +61,10 @@ export class LiveSession implements PaidSession {
   readonly ended: Promise<SessionEnd>
   readonly #desk: Desk
   readonly #streams = new Map<number, PayerStream>()
+  /** what each stream that is open, or waits for its last charge, was charged */
+  readonly #tabs = new Map<number, StreamTab>()
+  /** told when a stream ends */
+  #onTabGone: (() => void) | undefined
   /** bytes of each stream that were used in this turn of the loop and that the rules have not heard of yet */
   #unsaid = new Map<number, number>()
   #session: PayerSession
@@ -68,7 +76,14 @@ export class LiveSession implements PaidSession {
   #stage: { readonly status: PayerSession['status']; readonly since: number } | undefined
   #handed = 0n
   /** how many more bytes of the session may be handed to the user (undefined = no limit), and of which records that was worked out */
-  #known: { readonly session: PayerSession; readonly channel: ChannelOut; readonly bytes: bigint | undefined } | undefined
+  #known:
+    | {
+        readonly session: PayerSession
+        readonly channel: ChannelOut
+        readonly flying: bigint
+        readonly bytes: bigint | undefined
+      }
+    | undefined
   /** which limit was reached, and since when the clock knows of it, ms */
   #short: { readonly code: ErrorCode; since: number | undefined } | undefined
 
@@ -141,25 +156,95 @@ export class LiveSession implements PaidSession {
     return this
   }
 
-  async open(request: Uint8Array, options: { signal?: AbortSignal } = {}): Promise<PaidStream> {
+  async open(request: Uint8Array, options: OpenOptions = {}): Promise<PaidStream> {
     if (this.session.status !== 'live') throw new TallyError('WRONG_STATE', { message: `the session is ${this.session.status}` })
     const number = this.#next++
-    this.#desk.run(this, { type: 'opened', stream: number })
+    const tab = new StreamTab(options)
+    this.#tabs.set(number, tab)
+    this.#desk.run(this, { type: 'opened', stream: number, most: tab.most })
+    const { signal } = options
     try {
-      const opened = await this.line.openData({ session: this.session.id, stream: number, request }, options)
-      const stream = new PayerStream(this, number, opened)
-      if (opened.free) this.#desk.run(this, { type: 'ended', stream: number })
-      if (this.session.status !== 'live') stream.abort(new TallyError('STREAM_CUT'))
+      const header = { session: this.session.id, stream: number, request }
+      const opened = await this.line.openData(header, signal === undefined ? {} : { signal })
+      const stream = new PayerStream(this, number, opened, tab)
+      if (opened.free) this.#endStream(number)
+      // it can have been charged what was not allowed before it was answered
+      if (this.session.status !== 'live' || !(opened.free || this.#tabs.has(number))) stream.abort(new TallyError('STREAM_CUT'))
       else this.#streams.set(number, stream)
       return stream
     } catch (thrown) {
-      this.#desk.run(this, { type: 'ended', stream: number })
+      this.#endStream(number)
       throw thrown
     }
   }
 
+  #endStream(stream: number): void {
+    this.#tabs.delete(stream)
+    this.#desk.run(this, { type: 'ended', stream })
+    this.#onTabGone?.()
+  }
+
+  /** The provider charges a stream. */
+  charge(message: ChargeMessage): void {
+    const { stream, final } = message
+    const tab = this.#tabs.get(stream)
+    if (tab === undefined) return
+    this.#desk.run(this, { type: 'charge', message, sent: tab.sent, handed: this.handed })
+    // it may have cost the stream
+    if (this.#tabs.get(stream) !== tab) return
+    tab.note(this.#session, stream)
+    tab.tell(final)
+    if (final && tab.isOver) this.#endStream(stream)
+  }
+
+  /** Takes calls and units of a stream for right, as far as they were charged. */
+  agree(stream: number, upTo: Charge): void {
+    const tab = this.#tabs.get(stream)
+    this.#desk.run(this, { type: 'agree', stream, upTo: countsOfCharge(upTo), handed: this.handed })
+    tab?.note(this.#session, stream)
+  }
+
+  /** The provider charges more than was allowed: the stream ends, and nothing of it is paid but what was agreed to before (M4). */
+  refuse(stream: number): void {
+    const open = this.#streams.get(stream)
+    if (open === undefined) this.#endStream(stream)
+    else open.abort(new TallyError('CHARGE_REFUSED'))
+  }
+
+  /** How many of `bytes` may be sent: what neither budget nor deposit covers could not be paid. */
+  send(tab: StreamTab, bytes: number): number {
+    const most = this.#sendable(BigInt(bytes))
+    tab.sent += most
+    return Number(most)
+  }
+
+  #sendable(bytes: bigint): bigint {
+    const { terms } = this.session
+    if (terms === undefined || rateOf(terms.price, 'up') === undefined) return bytes
+    const state = { session: this.#session, channel: this.#desk.channelOf(this) }
+    const usable = usableBytes(state, 'up', { down: this.#handed, up: this.#flying })
+    return usable === undefined || usable > bytes ? bytes : usable
+  }
+
+  /** bytes that were sent and that the provider has not said to have taken */
+  get #flying(): bigint {
+    let sum = 0n
+    for (const tab of this.#tabs.values()) sum += tab.flying
+    return sum
+  }
+
+  get #isCharging(): boolean {
+    return [...this.#tabs.values()].some((tab) => tab.isWaiting)
+  }
+
+  /** Streams that were read to their end have had their last charge: what was used is paid (M5). */
+  async #charged(): Promise<void> {
+    while (this.#isCharging) await new Promise<void>((resolve) => (this.#onTabGone = resolve))
+  }
+
   /** Pays what is owed, closes and returns the end with its receipt. Resolves also when the session had ended in another way. */
   async close(options: { code?: ErrorCode; signal?: AbortSignal } = {}): Promise<SessionEnd> {
+    if (options.code === undefined && this.#isCharging) await this.#charged()
     this.#desk.run(this, { type: 'finish', code: options.code })
     const { signal } = options
     if (signal === undefined) return await this.ended
@@ -203,11 +288,15 @@ export class LiveSession implements PaidSession {
       this.#short.since ??= nowMs
       if (nowMs - this.#short.since > IDLE_MS) return { type: 'finish', code: this.#short.code }
     }
+    for (const [stream, tab] of this.#tabs) if (tab.isLate(nowMs)) this.#endStream(stream)
     return { type: 'clock', handed: this.handed }
   }
 
-  streamEnded(stream: number, free: boolean): void {
-    if (this.#streams.delete(stream) && !free) this.#desk.run(this, { type: 'ended', stream })
+  streamEnded(stream: number, free: boolean, clean: boolean): void {
+    if (!this.#streams.delete(stream) || free) return
+    const tab = this.#tabs.get(stream)
+    if (!clean || tab === undefined || tab.isDone(this.session)) this.#endStream(stream)
+    else tab.over()
   }
 
   /** bytes of all streams that were given to their readers and are not used yet */
@@ -228,9 +317,10 @@ export class LiveSession implements PaidSession {
   /** It is asked for every run of bytes, and changes with the records only. */
   #usable(): bigint | undefined {
     const channel = this.#desk.channelOf(this)
-    if (this.#known?.session !== this.#session || this.#known.channel !== channel) {
-      const bytes = usableBytes({ session: this.#session, channel })
-      this.#known = { session: this.#session, channel, bytes }
+    const flying = this.#flying
+    if (this.#known?.session !== this.#session || this.#known.channel !== channel || this.#known.flying !== flying) {
+      const bytes = usableBytes({ session: this.#session, channel }, 'down', { up: flying })
+      this.#known = { session: this.#session, channel, flying, bytes }
     }
     return this.#known.bytes
   }
@@ -282,6 +372,8 @@ export class LiveSession implements PaidSession {
     const error = new TallyError(this.session.failure ?? 'STREAM_CUT')
     for (const stream of [...this.#streams.values()]) stream.abort(error)
     this.#streams.clear()
+    this.#tabs.clear()
+    this.#onTabGone?.()
   }
 
   #over(code: ErrorCode | undefined): void {

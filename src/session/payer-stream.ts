@@ -4,7 +4,8 @@
  */
 import { type ErrorCode, TallyError } from '../core/errors.ts'
 import type { OpenedData } from '../ports/link.ts'
-import type { PaidStream } from '../ports/service.ts'
+import type { Charge, Charged, PaidStream } from '../ports/service.ts'
+import type { StreamTab } from './stream-tab.ts'
 
 /** What a stream needs of its session. */
 interface Session {
@@ -12,7 +13,11 @@ interface Session {
   hand(bytes: number): number
   taken(bytes: bigint): void
   exhausted(): ErrorCode
-  streamEnded(stream: number, free: boolean): void
+  /** how many of so many bytes may be sent */
+  send(tab: StreamTab, bytes: number): number
+  agree(stream: number, upTo: Charge): void
+  /** `clean`: read to its end */
+  streamEnded(stream: number, free: boolean, clean: boolean): void
 }
 
 export class PayerStream implements PaidStream {
@@ -22,9 +27,11 @@ export class PayerStream implements PaidStream {
   readonly #session: Session
   readonly #number: number
   readonly #data: OpenedData
+  readonly #tab: StreamTab
   #handed = 0n
 
-  constructor(session: Session, number: number, data: OpenedData) {
+  constructor(session: Session, number: number, data: OpenedData, tab: StreamTab) {
+    this.#tab = tab
     this.#session = session
     this.#number = number
     this.#data = data
@@ -44,8 +51,22 @@ export class PayerStream implements PaidStream {
     this.#session.used(this.#number, Number(most))
   }
 
+  get charged(): Charged {
+    return this.#tab.charged
+  }
+
+  get agreed(): Charged {
+    return this.#tab.agreed
+  }
+
+  agree(upTo: Charge): void {
+    if (!this.free) this.#session.agree(this.#number, upTo)
+  }
+
   async write(bytes: Uint8Array): Promise<void> {
-    await this.#data.bytes.write(bytes)
+    const most = this.free ? bytes.length : this.#session.send(this.#tab, bytes.length)
+    if (most > 0) await this.#data.bytes.write(most === bytes.length ? bytes : bytes.subarray(0, most))
+    if (most < bytes.length) throw new TallyError(this.#session.exhausted())
   }
 
   async closeWrite(): Promise<void> {
@@ -54,13 +75,13 @@ export class PayerStream implements PaidStream {
 
   abort(error: Error): void {
     this.#data.bytes.abort(error)
-    this.#over()
+    this.#over(false)
   }
 
-  #over(): void {
+  #over(clean: boolean): void {
     this.#session.taken(this.#handed)
     this.#handed = 0n
-    this.#session.streamEnded(this.#number, this.free)
+    this.#session.streamEnded(this.#number, this.free, clean)
   }
 
   /** `used`: a piece counts as used when the next one is asked for. */
@@ -81,7 +102,7 @@ export class PayerStream implements PaidStream {
       }
     } finally {
       // the reader may acknowledge its last piece right after this
-      queueMicrotask(() => this.#over())
+      queueMicrotask(() => this.#over(clean))
       if (clean) await this.#data.bytes.closeWrite().catch(() => undefined)
       else this.#data.bytes.abort(new TallyError('STREAM_CUT'))
     }

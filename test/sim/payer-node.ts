@@ -322,6 +322,7 @@ export class PayerNode {
       case 'join': live.joins = true; return
       case 'live': return this.#open(live)
       case 'paid': return
+      case 'refused': return
       case 'cutStreams': live.reader = undefined; return
       case 'ended': return this.#end(live, effect.code)
       default: return effect satisfies never
@@ -380,6 +381,7 @@ function inputOf(message: FromPayee): PayerInput | undefined {
     case 'closing': return { type: 'closing', reason: message.reason }
     case 'receipt': return { type: 'receipt', receipt: message.receipt }
     case 'fault': return { type: 'fault', code: message.code }
+    case 'charge':
     case 'released': return undefined
     default: return message satisfies never
   } // biome-ignore format: a table
