@@ -71,6 +71,16 @@ export function encodeAnswer(head: AnswerHead | FailureHead): Uint8Array {
   return bytes
 }
 
+/** Whether it can travel. */
+export function isAnswer(head: AnswerHead): boolean {
+  try {
+    encodeAnswer(head)
+    return true
+  } catch {
+    return false
+  }
+}
+
 /** @throws TallyError CONTENT_WRONG */
 export function decodeAnswer(bytes: Uint8Array): AnswerHead | FailureHead {
   if (bytes.length > MAX_HEAD_BYTES) throw wrong('it is too long')

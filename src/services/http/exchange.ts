@@ -3,6 +3,7 @@ import { asTallyError, TallyError } from '../../core/errors.ts'
 import type { PaidSession, PaidStream } from '../../ports/service.ts'
 import { abortError } from '../abort.ts'
 import { serviceFailed } from './backend.ts'
+import { Bill } from './bill.ts'
 import { decodeAnswer, encodeRequest } from './codec.ts'
 import { type AnswerHead, carried, isBodiless, MAX_HEAD_BYTES, type RequestHead } from './head.ts'
 
@@ -13,6 +14,8 @@ export interface HttpCall extends Omit<RequestHead, 'headers'> {
   readonly send?: AsyncIterable<Uint8Array>
   /** how long the head of the answer may take, ms. @default 300,000 */
   readonly timeoutMs?: number
+  /** a route that counts as more calls than this, or as more units, is not asked for. @default no limit */
+  readonly limits?: { readonly calls?: bigint | undefined; readonly units?: bigint | undefined }
   readonly signal?: AbortSignal
 }
 
@@ -26,13 +29,16 @@ const TIMEOUT_MS = 300_000
 /**
  * Sends a request and waits for the head of the answer. Read or return `bytes`, else the stream stays open.
  *
- * @throws TallyError REQUEST_INVALID, SERVICE_FAILED (its field `status` is 501 to 504), CONTENT_WRONG, STREAM_CUT, ABORTED, and as `open` of a session
+ * @throws TallyError PRICE_TOO_HIGH (nothing was sent), REQUEST_INVALID, SERVICE_FAILED (its field `status` is 501 to 504), CONTENT_WRONG, STREAM_CUT, ABORTED, and as `open` of a session
  */
 export async function httpExchange(session: PaidSession, call: HttpCall): Promise<HttpAnswer> {
   const { signal, send, timeoutMs = TIMEOUT_MS } = call
   const request = encodeRequest({ ...call, headers: carried(call.headers, 'request') })
   const late = AbortSignal.timeout(timeoutMs)
-  const stream = await session.open(request, { ...(signal !== undefined && { signal }) })
+  const bill = new Bill(session, call)
+  const onCharge = (): void => bill.settle()
+  const stream = await session.open(request, { onCharge, ...(signal !== undefined && { signal }) })
+  bill.stream = stream
   const tooLate = (): void => stream.abort(serviceFailed(504))
   const stop = (): void => stream.abort(signal === undefined ? new TallyError('ABORTED') : abortError(signal))
   late.addEventListener('abort', tooLate, { once: true })
@@ -44,9 +50,10 @@ export async function httpExchange(session: PaidSession, call: HttpCall): Promis
   try {
     const head = await reader.head()
     if (head.status === 101 && !call.upgrade) throw new TallyError('CONTENT_WRONG', { message: 'nobody asked for an upgrade' })
+    bill.onHead(head)
     // a body that broke off before its answer was told of: the answer stands
     upload?.catch(() => undefined)
-    return { ...head, bytes: bodyOf(reader, isBodiless(call.method, head.status) ? 0n : head.body, over) }
+    return { ...head, bytes: bodyOf(reader, isBodiless(call.method, head.status) ? 0n : head.body, bill, over) }
   } catch (thrown) {
     over()
     stream.abort(asTallyError(thrown))
@@ -87,6 +94,7 @@ async function pour(send: AsyncIterable<Uint8Array>, stream: PaidStream, { body,
 async function* bodyOf(
   reader: Reader,
   length: AnswerHead['body'],
+  bill: Bill,
   over: () => void,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   let left = typeof length === 'bigint' ? length : undefined
@@ -97,11 +105,13 @@ async function* bodyOf(
       if (left !== undefined) left -= BigInt(piece.length)
       if (left !== undefined && left < 0n)
         throw new TallyError('CONTENT_WRONG', { message: 'the body is longer than the answer says' })
+      bill.onPiece(piece)
       yield piece
       reader.used(piece)
     }
     if (left !== undefined && left > 0n)
       throw new TallyError('STREAM_CUT', { message: 'the body is shorter than the answer says' })
+    bill.onEnd()
   } finally {
     over()
     await reader.stop()

@@ -1,4 +1,5 @@
 /** A handler of this process that speaks the web's Request and Response, such as the `fetch` of a hono app. */
+import { ReadableStream } from 'node:stream/web'
 import { type Backend, type BackendAnswer, type BackendCall, lengthOf, nothing, proxyHeaders, serviceFailed } from './backend.ts'
 import { type Header, isBodiless } from './head.ts'
 
@@ -40,7 +41,7 @@ function requestOf({ head, body, signal }: BackendCall): Request {
   const init = { method: head.method, headers, signal }
   if (body === undefined) return new Request(`http://${host}${head.path}`, init)
   // a body that streams must say so
-  const streaming = { ...init, body: ReadableStream.from(body), duplex: 'half' } as RequestInit
+  const streaming = { ...init, body: ReadableStream.from(body), duplex: 'half' } as unknown as RequestInit
   return new Request(`http://${host}${head.path}`, streaming)
 }
 

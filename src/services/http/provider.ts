@@ -1,13 +1,15 @@
 import type { RequestListener } from 'node:http'
 import { asTallyError, TallyError } from '../../core/errors.ts'
-import type { ServiceAdapter, ServiceAnswer, ServiceCall } from '../../ports/service.ts'
+import type { Reservation, ServiceAdapter, ServiceAnswer, ServiceCall } from '../../ports/service.ts'
 import { refuseAborted } from '../abort.ts'
-import { type Backend, failureStatus, serviceFailed } from './backend.ts'
-import { decodeRequest, encodeAnswer } from './codec.ts'
+import { type Backend, type BackendAnswer, type BackendCall, failureStatus, serviceFailed } from './backend.ts'
+import { decodeRequest, encodeAnswer, isAnswer } from './codec.ts'
 import { type FetchHandler, handlerBackend } from './handler.ts'
 import { type AnswerHead, carried, type FailureHead, type RequestHead } from './head.ts'
+import { costOf, encodeTariff, ONE_CALL_EACH, type RouteCost, type Tariff } from './tariff.ts'
 import { Upload } from './upload.ts'
 import { listenerBackend, upstreamBackend } from './upstream.ts'
+import { UsageReader } from './usage.ts'
 
 /** What is sold: a server by its URL, the `fetch` of an app such as hono's, or a request listener such as an express app. */
 export type HttpTarget = { readonly target: string } | { readonly fetch: FetchHandler } | { readonly app: RequestListener }
@@ -17,9 +19,10 @@ export type HttpInit = HttpTarget & {
   readonly timeoutMs?: number
   /** calls at the same time, over all sessions. @default 256 */
   readonly maxCalls?: number
+  /** as how many calls and units each route counts. @default each request that does not fail is one call */
+  readonly tariff?: Tariff
 }
 
-const CONTENT = Uint8Array.of(1)
 const TIMEOUT_MS = 120_000
 const MAX_CALLS = 256
 
@@ -27,11 +30,11 @@ const MAX_CALLS = 256
  * Sells an HTTP service: each data stream is one request. It passes on what a consumer may say and nothing else, and asks the service only
  * once the answer could be paid for. @see protocols/http/SPEC.md
  *
- * @throws TallyError USAGE when the target is not an http or https URL
+ * @throws TallyError USAGE when the target is not an http or https URL, or the tariff is none
  */
 export function httpService(init: HttpInit): ServiceAdapter {
   const timeoutMs = init.timeoutMs ?? TIMEOUT_MS
-  return new HttpService(backendOf(init, timeoutMs), timeoutMs, init.maxCalls ?? MAX_CALLS)
+  return new HttpService(backendOf(init, timeoutMs), init.tariff ?? ONE_CALL_EACH, timeoutMs, init.maxCalls ?? MAX_CALLS)
 }
 
 function backendOf(init: HttpTarget, timeoutMs: number): Backend {
@@ -43,14 +46,19 @@ class HttpService implements ServiceAdapter {
   readonly kind = 'http'
   readonly inputs = 'nothing'
   readonly outputs = 'what a web server answers to each request'
+  readonly charges = ['up', 'calls', 'units'] as const
   readonly #backend: Backend
+  readonly #tariff: Tariff
+  readonly #content: Uint8Array
   readonly #timeoutMs: number
   readonly #maxCalls: number
   readonly #closing = new AbortController()
   #calls = 0
 
-  constructor(backend: Backend, timeoutMs: number, maxCalls: number) {
+  constructor(backend: Backend, tariff: Tariff, timeoutMs: number, maxCalls: number) {
     this.#backend = backend
+    this.#tariff = tariff
+    this.#content = encodeTariff(tariff)
     this.#timeoutMs = timeoutMs
     this.#maxCalls = maxCalls
   }
@@ -58,7 +66,7 @@ class HttpService implements ServiceAdapter {
   async prepare(inputs: Uint8Array, signal: AbortSignal): Promise<Uint8Array> {
     refuseAborted(signal)
     if (inputs.length > 0) throw new TallyError('REQUEST_INVALID', { message: 'a session of this service takes no input' })
-    return CONTENT.slice()
+    return this.#content.slice()
   }
 
   async open(call: ServiceCall): Promise<ServiceAnswer> {
@@ -79,20 +87,21 @@ class HttpService implements ServiceAdapter {
   async *#answer(head: RequestHead, call: ServiceCall, ended: AbortSignal): AsyncGenerator<Uint8Array> {
     const gone = new AbortController()
     const signal = AbortSignal.any([ended, gone.signal])
-    const upload = new Upload(call.input, head, (error) => gone.abort(error))
     this.#calls += 1
     try {
-      const answer = await this.#backend.answer({ head, body: upload.body, signal }).catch((thrown: unknown) => thrown as Error)
-      if (answer instanceof Error) return yield framed({ type: 'failure', status: failureStatus(answer) })
-      const { status, headers, body } = answer
-      if (status === 101 && !head.upgrade) return yield framed({ type: 'failure', status: 502 })
-      const pieces = answer.bytes[Symbol.asyncIterator]()
-      try {
-        yield headOf({ type: 'answer', status, headers: carried(headers, 'answer'), body })
-        yield* this.#pieces(pieces, status === 101)
-      } finally {
-        await pieces.return?.()
+      const cost = costOf(this.#tariff, head)
+      const bill = await call.reserve({ calls: cost.calls, units: cost.usage?.most ?? 0 })
+      const upload = new Upload(call.input, head, (error) => gone.abort(error))
+      const answer = await this.#ask({ head: cost.usage === undefined ? head : unpacked(head), body: upload.body, signal })
+      const first = headOf(answer)
+      if (answer instanceof TallyError || first === undefined) {
+        bill.release()
+        return yield framed({ type: 'failure', status: failureStatus(answer) })
       }
+      const usage = this.#settleHead(bill, cost, first)
+      yield framed(first)
+      yield* this.#pieces(answer, usage)
+      if (usage !== undefined) bill.debit({ calls: cost.calls, units: usage.end() })
     } catch (thrown) {
       refuseAborted(signal)
       throw thrown instanceof TallyError ? thrown : serviceFailed(502, thrown)
@@ -102,25 +111,52 @@ class HttpService implements ServiceAdapter {
     }
   }
 
+  /** The answer, or the failure that takes its place. */
+  async #ask(call: BackendCall): Promise<BackendAnswer | TallyError> {
+    try {
+      const answer = await this.#backend.answer(call)
+      return answer.status === 101 && !call.head.upgrade ? serviceFailed(502) : answer
+    } catch (thrown) {
+      return asTallyError(thrown)
+    }
+  }
+
+  /** Charges what is known with the head; what is still to be counted is returned. */
+  #settleHead(bill: Reservation, cost: RouteCost, head: AnswerHead): UsageReader | undefined {
+    if (head.status >= 400 && !this.#tariff.chargeFailures) bill.release()
+    else if (cost.usage !== undefined) return new UsageReader(cost.usage, head)
+    else bill.debit()
+    return undefined
+  }
+
   /** Each piece as it comes. A service that falls silent in the middle is given up, unless both ends may be silent for as long as they like. */
-  async *#pieces(pieces: AsyncIterator<Uint8Array>, patient: boolean): AsyncGenerator<Uint8Array> {
-    for (;;) {
-      const next = pieces.next()
-      const piece = patient ? await next : await within(this.#timeoutMs, next)
-      if (piece.done === true) return
-      if (piece.value.length > 0) yield piece.value
+  async *#pieces({ bytes, status }: BackendAnswer, usage: UsageReader | undefined): AsyncGenerator<Uint8Array> {
+    const pieces = bytes[Symbol.asyncIterator]()
+    try {
+      for (;;) {
+        const next = pieces.next()
+        const piece = status === 101 ? await next : await within(this.#timeoutMs, next)
+        if (piece.done === true) return
+        usage?.add(piece.value)
+        if (piece.value.length > 0) yield piece.value
+      }
+    } finally {
+      await pieces.return?.()
     }
   }
 }
 
+/** A count can be read only in an answer that is not compressed. */
+function unpacked(head: RequestHead): RequestHead {
+  return { ...head, headers: head.headers.filter(([name]) => name !== 'accept-encoding') }
+}
+
 /** What cannot travel is no answer. */
-function headOf(head: AnswerHead): Uint8Array {
-  try {
-    return framed(head)
-  } catch (thrown) {
-    if (asTallyError(thrown).code !== 'CONTENT_WRONG') throw thrown
-    return framed({ type: 'failure', status: 502 })
-  }
+function headOf(answer: BackendAnswer | TallyError): AnswerHead | undefined {
+  if (answer instanceof TallyError) return undefined
+  const { status, headers, body } = answer
+  const head: AnswerHead = { type: 'answer', status, headers: carried(headers, 'answer'), body }
+  return isAnswer(head) ? head : undefined
 }
 
 function framed(head: AnswerHead | FailureHead): Uint8Array {
