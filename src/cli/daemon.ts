@@ -3,7 +3,7 @@
 import { formatAddress } from '../core/ids.ts'
 import { formatCount, formatPrice } from '../core/price-text.ts'
 import { dueOf, writtenMeter } from '../core/session/payee.ts'
-import { formatAmount } from '../core/token.ts'
+import { formatAmount, type TokenInfo } from '../core/token.ts'
 import type { ServeOptions, TallyNode } from '../node/node.ts'
 import type { Cli } from './context.ts'
 import type { OpenedNode } from './open-node.ts'
@@ -13,7 +13,8 @@ import { untilStopped } from './stop.ts'
 export interface DaemonInit {
   /** multiaddrs joined by commas. @default those of the settings */
   readonly listen?: string
-  readonly services: readonly ServeOptions[]
+  /** what is sold; where its price needs the token, a function of it */
+  readonly services: readonly (ServeOptions | ((token: TokenInfo) => ServeOptions))[]
   /** for the line that buyers can copy: what follows the name of the service */
   readonly sample?: string
 }
@@ -30,7 +31,7 @@ export async function runDaemon(cli: Cli, init: DaemonInit): Promise<void> {
   try {
     const api = await startApi(home.paths.apiSocket, control, { runner: lender(cli, opened) })
     try {
-      for (const service of init.services) await node.serve(service)
+      for (const service of init.services) await node.serve(typeof service === 'function' ? service(node.token) : service)
       announce(cli, opened, init)
       watchSessions(cli, node)
       await untilStopped(cli.stop.signal)

@@ -22,6 +22,7 @@ import type { Log, Self, SessionEvents } from '../session/components.ts'
 import type { PayeeDesk } from '../session/payee-desk.ts'
 import type { PayerDesk, ProviderLine } from '../session/payer-desk.ts'
 import type { Settler } from '../settlement/settler.ts'
+import { fetchOnce, type HttpOptions, openHttp } from './http-options.ts'
 import type { Network } from './libp2p.ts'
 import { type Lines, parsePeer } from './lines.ts'
 import type { Money } from './money.ts'
@@ -35,6 +36,7 @@ import {
   ticksFor,
   toAmount,
 } from './options.ts'
+import type { PaidHttp } from './paid-http.ts'
 import type { Shelf } from './shelf.ts'
 import { usualChunk } from './usual-chunk.ts'
 
@@ -197,6 +199,16 @@ export class TallyNode {
     const id = sessionIdFromBytes(randomBytes(16))
     const live = await payer.open(line, await this.#wish(options, found), id, deskOptions(options))
     return new NodeSession(live, found.offer, domain, self)
+  }
+
+  /** HTTP over paid sessions, one for each service, under one budget. Close it: that closes the sessions. */
+  http(options: HttpOptions): PaidHttp {
+    return openHttp(options, { token: this.token, choose: (one) => this.#choose(one), open: (one) => this.open(one) })
+  }
+
+  /** One request to a service, as the web's fetch: `tally://name/path`. Its session ends with its body. @throws as `open` and `PaidHttp.call` */
+  async fetch(input: string | URL | Request, init: RequestInit & HttpOptions): Promise<Response> {
+    return await fetchOnce(this.http({ ...init, idleMs: 0 }), input, init)
   }
 
   /** Goes on with a session that was cut: same session, same totals. @throws SESSION_UNKNOWN when either end has forgotten it */

@@ -2,10 +2,12 @@ import { readdir } from 'node:fs/promises'
 import { Command } from 'commander'
 import { TallyError } from '../../core/errors.ts'
 import { isServiceName } from '../../core/offer.ts'
+import type { TokenInfo } from '../../core/token.ts'
+import type { ServeOptions } from '../../node/node.ts'
 import type { ServiceAdapter } from '../../ports/service.ts'
 import type { Cli } from '../context.ts'
 import { runDaemon } from '../daemon.ts'
-import { examples, size } from '../options.ts'
+import { duration, examples, size } from '../options.ts'
 import { plain } from '../output.ts'
 
 interface ServeFlags {
@@ -22,6 +24,7 @@ export function serveCommand(cli: Cli): Command {
     .description('sells something, until it is stopped')
     .addCommand(filesCommand(cli))
     .addCommand(streamCommand(cli))
+    .addCommand(httpCommand(cli))
 }
 
 function common(command: Command): Command {
@@ -77,22 +80,75 @@ function streamCommand(cli: Cli): Command {
     })
 }
 
-async function serve(cli: Cli, service: ServiceAdapter, flags: ServeFlags, sample: string): Promise<void> {
-  const { name, price, chunk, description, minReservation, listen } = flags
-  if (!isServiceName(name))
-    throw new TallyError('USAGE', {
-      message: `"${name.slice(0, 80)}" cannot be the name of a service`,
-      hint: 'a name has 1 to 64 of a-z 0-9 . _ -',
+interface HttpFlags extends ServeFlags {
+  readonly route: readonly string[]
+  readonly chargeFailures?: boolean
+  readonly answerWithin?: number
+}
+
+function httpCommand(cli: Cli): Command {
+  return common(
+    new Command('http')
+      .description('sells a web server: every request by the call, the byte, the second, or by what its answer says')
+      .argument('<url>', 'where it is, such as http://127.0.0.1:3000'),
+  )
+    .option('--route <route>', 'the price of one route, may be repeated; the first one that fits counts', collect, [])
+    .option('--charge-failures', 'charge calls that were answered with 400 or more as well')
+    .option('--answer-within <duration>', 'how long the server may take to answer, or be silent in the middle', duration)
+    .addHelpText(
+      'after',
+      `${examples(
+        'serve http http://127.0.0.1:3000 --name quotes --price 0.01/MiB',
+        "serve http http://127.0.0.1:3000 --name api --price 0.001/call --route 'POST /v1/*=0.002/call' --route 'GET /health=free'",
+        "serve http http://127.0.0.1:8000 --name llm --price free --route 'POST /v1/chat=0.00002/unit:token usage:$.usage.total_tokens most:8000'",
+      )}
+Buyers use it with \`tallystick proxy\`, or with fetch in the library.`,
+    )
+    .action(async (url: string, flags: HttpFlags) => {
+      const [{ httpService }, { routePrices }] = await Promise.all([
+        import('../../services/http/index.ts'),
+        import('../../node/route-prices.ts'),
+      ])
+      const { answerWithin: timeoutMs, price: base, route, chargeFailures = false } = flags
+      const offer = (token: TokenInfo): ServeOptions => {
+        const { price, tariff } = routePrices(base, route, chargeFailures, token)
+        return {
+          ...offered(flags),
+          price,
+          service: httpService({ target: url, tariff, ...(timeoutMs !== undefined && { timeoutMs }) }),
+        }
+      }
+      checkName(flags.name)
+      const { listen } = flags
+      await runDaemon(cli, { services: [offer], ...(listen !== undefined && { listen }) })
     })
-  const offer = {
+}
+
+const collect = (text: string, all: readonly string[]): string[] => [...all, text]
+
+async function serve(cli: Cli, service: ServiceAdapter, flags: ServeFlags, sample: string): Promise<void> {
+  checkName(flags.name)
+  const { price, listen } = flags
+  const offer = { ...offered(flags), price, service }
+  await runDaemon(cli, { services: [offer], sample, ...(listen !== undefined && { listen }) })
+}
+
+function offered({ name, chunk, description, minReservation }: ServeFlags): Omit<ServeOptions, 'service' | 'price'> {
+  return {
     name,
-    service,
-    price,
     ...(chunk !== undefined && { chunk }),
     ...(description !== undefined && { description }),
     ...(minReservation !== undefined && { minReservation }),
   }
-  await runDaemon(cli, { services: [offer], sample, ...(listen !== undefined && { listen }) })
+}
+
+/** @throws TallyError USAGE */
+function checkName(name: string): void {
+  if (isServiceName(name)) return
+  throw new TallyError('USAGE', {
+    message: `"${name.slice(0, 80)}" cannot be the name of a service`,
+    hint: 'a name has 1 to 64 of a-z 0-9 . _ -',
+  })
 }
 
 const shellSafe = (name: string): string => (/^[\w.,@%+=:-]+$/.test(name) ? name : `'${name.replaceAll("'", "'\\''")}'`)
