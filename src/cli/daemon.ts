@@ -79,8 +79,16 @@ function announce(cli: Cli, { node, settings }: OpenedNode, { sample }: DaemonIn
   const [address] = addresses
   const known = settings.config.bootstrap.length > 0
   const where = known || address === undefined ? '' : `${address}/`
+  const budget = `--budget '1 ${token.symbol}'`
   const tries =
-    first === undefined ? [] : [`  try:  tallystick get ${where}${first.service}${sample ?? ''} --budget '1 ${token.symbol}'`]
+    first === undefined
+      ? []
+      : first.kind === 'http'
+        ? [
+            `  try:  tallystick proxy ${budget}${known || address === undefined ? '' : ` --provider ${address}`}`,
+            `        curl -x http://127.0.0.1:8402 http://${first.service}.tally/`,
+          ]
+        : [`  try:  tallystick get ${where}${first.service}${sample ?? ''} ${budget}`]
   const join = first === undefined && address !== undefined ? [`  join:  tallystick up --bootstrap ${address}`] : []
   out.text(
     `${out.tick} live  tallystick://${peer}${first === undefined ? '' : `/${first.service}`}`,
