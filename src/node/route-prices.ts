@@ -1,7 +1,7 @@
 /** Prices of routes as one price of a session and a tariff: routes of different prices count as different numbers of calls. */
 import type { Amount } from '../core/amount.ts'
 import { TallyError } from '../core/errors.ts'
-import { type Price, priceOf, type Rate, rateOf } from '../core/price.ts'
+import { type Chunk, chunkCost, type Price, priceOf, type Rate, rateOf } from '../core/price.ts'
 import { parsePrice } from '../core/price-text.ts'
 import type { TokenInfo } from '../core/token.ts'
 import type { Route, Tariff } from '../services/http/tariff.ts'
@@ -13,32 +13,41 @@ interface Priced {
   readonly price: Price
 }
 
+export interface RoutePrices {
+  readonly price: Price
+  readonly tariff: Tariff
+  /** what the dearest request may cost; undefined where none is charged: a payment that covers less would have a request wait for several */
+  readonly chunk: Chunk | undefined
+}
+
 /**
  * Reads routes such as `POST /v1/* = 0.002/call`, `GET /health = free` and `POST /v1/chat = 0.00002/unit:token usage:$.usage.total_tokens most:8000`
  * beside the price of everything else. The price that comes out names the largest price of which every route costs a whole multiple.
  *
  * @throws TallyError USAGE, PRICE_INVALID
  */
-export function routePrices(
-  base: string,
-  routes: readonly string[],
-  chargeFailures: boolean,
-  token: TokenInfo,
-): { readonly price: Price; readonly tariff: Tariff } {
+export function routePrices(base: string, routes: readonly string[], chargeFailures: boolean, token: TokenInfo): RoutePrices {
   const all = parsePrice(base, token)
   const priced = routes.map((text) => read(text, token))
   const call = commonRate([all, ...priced.map(({ price }) => price)].flatMap((price) => rateOf(price, 'calls') ?? []))
   const unit = oneUnit([all, ...priced.map(({ price }) => price)])
   const rates = all.rates.filter(({ kind }) => kind !== 'calls' && kind !== 'units')
   const times = (price: Price): number => (call === undefined ? 0 : timesOf(rateOf(price, 'calls'), call))
-  return {
-    price: priceOf([...rates, ...(call === undefined ? [] : [call]), ...(unit === undefined ? [] : [unit.rate])], unit?.name),
-    tariff: {
-      chargeFailures,
-      calls: times(all),
-      routes: priced.map(({ route, price }) => ({ ...route, calls: times(price) })),
-    },
+  const price = priceOf([...rates, ...(call === undefined ? [] : [call]), ...(unit === undefined ? [] : [unit.rate])], unit?.name)
+  const tariff = {
+    chargeFailures,
+    calls: times(all),
+    routes: priced.map((one) => ({ ...one.route, calls: times(one.price) })),
   }
+  return { price, tariff, chunk: dearest(price, tariff) }
+}
+
+function dearest(price: Price, { calls, routes }: Tariff): Chunk | undefined {
+  const steps: Chunk[] = [{ calls, usage: undefined }, ...routes].flatMap((route) => [
+    ...(route.calls > 0 ? [{ kind: 'calls', size: BigInt(route.calls) } as const] : []),
+    ...(route.usage === undefined ? [] : [{ kind: 'units', size: route.usage.most } as const]),
+  ])
+  return steps.toSorted((a, b) => (chunkCost(price, a) < chunkCost(price, b) ? 1 : -1))[0]
 }
 
 function read(text: string, token: TokenInfo): Priced {

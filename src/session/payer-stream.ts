@@ -81,6 +81,7 @@ export class PayerStream implements PaidStream {
   #over(clean: boolean): void {
     this.#session.taken(this.#handed)
     this.#handed = 0n
+    if (clean) this.#tab.tellEnd()
     this.#session.streamEnded(this.#number, this.free, clean)
   }
 

@@ -11,6 +11,7 @@ export class StreamTab {
   /** what may be charged without asking */
   readonly most: Counts | undefined
   readonly #onCharge: OpenOptions['onCharge']
+  readonly #onEnd: OpenOptions['onEnd']
   /** bytes that were ever sent */
   sent = 0n
   charged: Counts = NO_COUNTS
@@ -21,9 +22,10 @@ export class StreamTab {
   #overSince: number | undefined
 
   /** @throws TallyError USAGE for counts that are none */
-  constructor({ most, onCharge }: OpenOptions) {
+  constructor({ most, onCharge, onEnd }: OpenOptions) {
     this.most = most === undefined ? undefined : countsOfCharge(most)
     this.#onCharge = onCharge
+    this.#onEnd = onEnd
   }
 
   /** bytes that were sent and are not agreed to yet */
@@ -42,6 +44,11 @@ export class StreamTab {
   tell(final: boolean): void {
     this.#isFinal ||= final
     this.#onCharge?.(this.charged, final)
+  }
+
+  /** The reader has come to the end: it may still agree. */
+  tellEnd(): void {
+    this.#onEnd?.()
   }
 
   /** The stream was read to its end. */

@@ -49,11 +49,12 @@ describe('HTTP over paid sessions', () => {
     }: Partial<HttpOptions> & { price?: string; routes?: string[]; target?: string } = {},
   ): Promise<Shop> {
     const provider = await net_.provider(t)
-    const { price: sum, tariff } = routePrices(price, routes, false, provider.token)
+    const { price: sum, tariff, chunk } = routePrices(price, routes, false, provider.token)
     await provider.serve({
       name: 'web',
       service: httpService({ target: options.target ?? web.url, tariff, timeoutMs: 2_000 }),
       price: sum,
+      ...(chunk !== undefined && { chunk }),
     })
     const consumer = await net_.consumer(t, [provider])
     const closed: ClosedSession[] = []
@@ -280,7 +281,7 @@ describe('HTTP over paid sessions', () => {
   })
 
   test('units are read out of the answer by both ends: JSON, and the last event that names them', async (t) => {
-    const route = 'POST /chat=0.0001/unit:token usage:$.usage.total_tokens most:500'
+    const route = 'POST /chat=0.0001/unit:token usage:$.usage.total_tokens most:200'
     const { http: paid, closed } = await shop(t, { price: 'free', routes: [route] })
     const ask = async (body: string): Promise<void> =>
       void (await (await paid.fetch('tally://web/chat', { method: 'POST', body })).arrayBuffer())
@@ -289,7 +290,7 @@ describe('HTTP over paid sessions', () => {
     await ask('json 9999')
     await ask('text 5')
     await paid.close()
-    assert.equal(closed[0]?.figures.delivered.units, 120n + 33n + 500n)
-    assert.equal(paid.spent, 65_300n)
+    assert.equal(closed[0]?.figures.delivered.units, 120n + 33n + 200n)
+    assert.equal(paid.spent, 35_300n)
   })
 })

@@ -34,12 +34,12 @@ export async function webServer(): Promise<WebServer> {
     },
     '/events': async (_, response) => {
       response.writeHead(200, { 'content-type': 'text/event-stream' })
-      response.once('close', () => gone.emit('events'))
+      response.once('close', () => gone.emit('events') && next.emit('next'))
       events = 0
       while (!response.destroyed) {
         events += 1
         response.write(`data: ${events}\n\n`)
-        await Promise.race([once(next, 'next'), once(response, 'close')])
+        await once(next, 'next')
       }
     },
     '/endless': (_, response) => {
@@ -48,8 +48,8 @@ export async function webServer(): Promise<WebServer> {
     },
     '/zeros': async (_, response) => {
       const zeros = Buffer.alloc(65_536)
-      while (!response.destroyed)
-        if (!response.write(zeros)) await Promise.race([once(response, 'drain'), once(response, 'close')])
+      response.once('close', () => response.emit('drain'))
+      while (!response.destroyed) if (!response.write(zeros)) await once(response, 'drain')
     },
     '/chat': async (request, response) => {
       let text = ''

@@ -111,8 +111,9 @@ Buyers use it with \`tallystick proxy\`, or with fetch in the library.`,
       ])
       const { answerWithin: timeoutMs, price: base, route, chargeFailures = false } = flags
       const offer = (token: TokenInfo): ServeOptions => {
-        const { price, tariff } = routePrices(base, route, chargeFailures, token)
+        const { price, tariff, chunk } = routePrices(base, route, chargeFailures, token)
         return {
+          ...(chunk !== undefined && { chunk }),
           ...offered(flags),
           price,
           service: httpService({ target: url, tariff, ...(timeoutMs !== undefined && { timeoutMs }) }),

@@ -36,8 +36,11 @@ export async function httpExchange(session: PaidSession, call: HttpCall): Promis
   const request = encodeRequest({ ...call, headers: carried(call.headers, 'request') })
   const late = AbortSignal.timeout(timeoutMs)
   const bill = new Bill(session, call)
-  const onCharge = (): void => bill.settle()
-  const stream = await session.open(request, { onCharge, ...(signal !== undefined && { signal }) })
+  const stream = await session.open(request, {
+    onCharge: () => bill.settle(),
+    onEnd: () => bill.onEnd(),
+    ...(signal !== undefined && { signal }),
+  })
   bill.stream = stream
   const tooLate = (): void => stream.abort(serviceFailed(504))
   const stop = (): void => stream.abort(signal === undefined ? new TallyError('ABORTED') : abortError(signal))
@@ -111,7 +114,6 @@ async function* bodyOf(
     }
     if (left !== undefined && left > 0n)
       throw new TallyError('STREAM_CUT', { message: 'the body is shorter than the answer says' })
-    bill.onEnd()
   } finally {
     over()
     await reader.stop()
