@@ -65,7 +65,12 @@ describe('HTTP over paid sessions', () => {
       onClosed: (one) => void closed.push(one),
     })
     const broke: string[] = []
-    const proxy = new ProxyServer({ http: paid, timeoutMs: 10_000, broke: (_, { code }) => broke.push(code) })
+    const proxy = new ProxyServer({
+      http: paid,
+      timeoutMs: 10_000,
+      advise: (_, error) => error,
+      broke: (_, { code }) => broke.push(code),
+    })
     const { port } = await proxy.listen('127.0.0.1', 0)
     t.after(async () => {
       await proxy.close()

@@ -16,6 +16,8 @@ export interface ExchangeInit {
   readonly http: PaidHttp
   /** how long an answer may take to begin, ms */
   readonly timeoutMs: number
+  /** the same failure with the next step */
+  readonly advise: (wanted: Wanted, error: TallyError) => TallyError
   /** something went wrong behind the head of an answer, where the client sees only a broken connection */
   readonly broke: (wanted: Wanted, error: TallyError) => void
 }
@@ -47,7 +49,7 @@ export async function answerRequest(
       response.destroy()
       return
     }
-    const { status, headers, body: text } = errorReply(error)
+    const { status, headers, body: text } = errorReply(init.advise(wanted, error))
     response.writeHead(status, [...headers]).end(text)
   }
 }
@@ -70,7 +72,7 @@ export async function answerUpgrade(init: ExchangeInit, wanted: Wanted, request:
     if (gone.signal.aborted) return
     const error = asTallyError(thrown)
     init.broke(wanted, error)
-    const { status, headers, body } = errorReply(error)
+    const { status, headers, body } = errorReply(init.advise(wanted, error))
     if (socket.writable) socket.end(headText(status, headers) + body)
   }
 }

@@ -3,14 +3,16 @@ import { join } from 'node:path'
 import { dialable } from '../../api/node-control.ts'
 import { PeerBook } from '../../api/peer-book.ts'
 import type { Amount } from '../../core/amount.ts'
-import { TallyError } from '../../core/errors.ts'
+import { asTallyError, TallyError } from '../../core/errors.ts'
 import { parsePrice } from '../../core/price-text.ts'
 import { formatSize } from '../../core/size.ts'
 import { formatAmount, parseAmount } from '../../core/token.ts'
+import type { Found } from '../../discovery/market.ts'
 import { configAmount } from '../../node/config-schema.ts'
 import type { ClosedSession, NodeSession } from '../../node/node-session.ts'
 import type { PaidHttp } from '../../node/paid-http.ts'
 import type { Cli } from '../context.ts'
+import { advised } from '../get/advice.ts'
 import { choose } from '../get/choose.ts'
 import type { OpenedNode } from '../open-node.ts'
 import { facts, plain, short } from '../output.ts'
@@ -52,10 +54,15 @@ export async function runProxy(cli: Cli, where: string, flags: ProxyFlags): Prom
       cli.exitCode = DRY_RUN
       return
     }
-    const http = buyer(cli, opened, most, flags)
+    const sellers = new Map<string, Found>()
+    const http = buyer(cli, opened, most, flags, sellers)
     const server = new ProxyServer({
       http,
       timeoutMs: cli.options.timeout ?? ANSWER_MS,
+      advise: ({ service }, error) => {
+        const found = sellers.get(service)
+        return found === undefined ? error : asTallyError(advised(error, { opened, found, init: { budget: most } }))
+      },
       broke: ({ service, path }, { code, message }) => cli.out.note(`${plain(service + path)}: ${message} (${code})`),
     })
     try {
@@ -71,7 +78,7 @@ export async function runProxy(cli: Cli, where: string, flags: ProxyFlags): Prom
   })
 }
 
-function buyer(cli: Cli, opened: OpenedNode, budget: Amount, flags: ProxyFlags): PaidHttp {
+function buyer(cli: Cli, opened: OpenedNode, budget: Amount, flags: ProxyFlags, sellers: Map<string, Found>): PaidHttp {
   const { node, home, settings } = opened
   const { token } = node
   const { limitAtRisk, maxPrice } = settings.config.consumer
@@ -90,6 +97,7 @@ function buyer(cli: Cli, opened: OpenedNode, budget: Amount, flags: ProxyFlags):
       const target = { provider: flags.provider, service, path: '' }
       const tell = (line: string): void => cli.out.note(line)
       const found = await choose(node, target, { book, maxPrice: price, timeoutMs: FIND_MS, signal: cli.stop.signal, tell })
+      sellers.set(service, found)
       await book.remember(found.provider, dialable(found.peer.toString(), found.offer.addresses))
       return found
     },

@@ -117,6 +117,7 @@ class HttpService implements ServiceAdapter {
       const answer = await this.#backend.answer(call)
       return answer.status === 101 && !call.head.upgrade ? serviceFailed(502) : answer
     } catch (thrown) {
+      refuseAborted(call.signal)
       return asTallyError(thrown)
     }
   }
