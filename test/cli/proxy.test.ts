@@ -69,4 +69,14 @@ describe('a web server behind `serve http`', () => {
     const verified = await world.json(['receipt', 'verify', `${consumer}/receipts/${receipt}`], { home: consumer })
     assert.deepEqual([verified.valid, verified.countersigned, verified.paid], [true, true, '0.004 tUSDC'])
   })
+  test('one answer is got by `get`, and one that is a failure is one', async () => {
+    const got = await world.json(['get', 'quotes/small', '-o', 'small.txt', '--budget', '0.01 tUSDC'], { home: consumer })
+    assert.deepEqual(
+      [got.status, got.bytes, got.paid, readFileSync(world.path('cwd/small.txt'), 'utf8')],
+      ['200', '5', '0.001 tUSDC', 'small'],
+    )
+    const none = await world.run(['get', 'quotes/nothing', '-o', '-', '--budget', '0.01 tUSDC'], { home: consumer })
+    assert.equal(none.code, 5, none.stderr)
+    assert.match(none.stderr, /answered with 404/)
+  })
 })

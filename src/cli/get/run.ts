@@ -18,6 +18,7 @@ import { keepReceipt } from '../receipts.ts'
 import { advised, type Deal, ending } from './advice.ts'
 import { choose } from './choose.ts'
 import { FileDelivery, PipedFileDelivery } from './deliver-file.ts'
+import { HttpDelivery } from './deliver-http.ts'
 import { StreamDelivery } from './deliver-stream.ts'
 import { ProgressNotes } from './progress-note.ts'
 import { type Delivery, type Outcome, Purchase, type PurchaseInit } from './purchase.ts'
@@ -69,6 +70,7 @@ export async function runGet(cli: Cli, what: string, flags: GetFlags): Promise<v
     const { kind } = order.found.offer
     if (kind === 'files') return await (target.path === '' || target.path.endsWith('/') ? getIndex(order) : getFile(order))
     if (kind === 'stream') return await getStream(order)
+    if (kind === 'http') return await getHttp(order)
     throw new TallyError('UNSUPPORTED', {
       message: `"${target.service}" is of the kind "${plain(kind)}", which this version cannot buy`,
     })
@@ -103,7 +105,7 @@ async function understand(
   })
   await book.remember(found.provider, dialable(found.peer.toString(), found.offer.addresses))
   const init: PurchaseInit = {
-    node, found, inputs: new TextEncoder().encode(target.path), budget, limitAtRisk: risk, maxPrice: price, signal, tell,
+    node, found, inputs: new TextEncoder().encode(found.offer.kind === 'http' ? '' : target.path), budget, limitAtRisk: risk, maxPrice: price, signal, tell,
     patienceMs: cli.options.timeout ?? PATIENCE_MS, keep: (document) => keepReceipt(home.paths, document),
     ...(flags.bytes !== undefined && { expectBytes: flags.bytes }), ...(flags.pay !== undefined && { pay: flags.pay }),
   } // biome-ignore format: a record
@@ -153,6 +155,27 @@ async function buyFile(order: Order, piped: boolean, to: string): Promise<void> 
     bytes: size === undefined ? formatSize(BigInt(bytes)) : `${bytes} of ${size}`,
     ...(delivery.sha256 !== undefined && { sha256: delivery.sha256.slice(2) }),
   })
+}
+
+/** As curl: to stdout unless it is told where; an answer of 400 or more is written too, and is a failure. */
+async function getHttp(order: Order): Promise<void> {
+  const { cli, target, flags, init } = order
+  const { out } = flags
+  const piped = out === undefined || out === '-'
+  if (piped && cli.out.json) throw jsonNeedsFile()
+  const path = resolve(cli.terminal.cwd, out ?? '')
+  const sink = piped ? stdoutSink(cli.terminal) : await fileSink(path, flags.overwrite === true)
+  try {
+    const delivery = new HttpDelivery({ path: target.path, sink, signal: init.signal })
+    const state = () => ({ bytes: delivery.bytes, size: undefined })
+    const outcome = await buy(order, delivery, { what: plain(`${target.service}/${target.path}`), state })
+    const { status, bytes } = delivery
+    tell(order, outcome, piped, { ...(piped ? {} : { file: path }), status: `${status ?? 'none'}`, bytes: `${bytes}` })
+    if (status !== undefined && status >= 400)
+      throw new TallyError(status === 404 ? 'NOT_FOUND' : 'SERVICE_FAILED', { message: `the service answered with ${status}` })
+  } finally {
+    await sink.close()
+  }
 }
 
 async function getStream(order: Order): Promise<void> {
