@@ -172,9 +172,10 @@ export class World {
     const budget = (random.chance(0.15) ? (whole * BigInt(random.int(0, 10))) / 10n : whole * 2n + cost * 20n + 5n) as Amount
     const grain = goals > 1 ? 100 : random.pick([1, 100, 1_000, 1_700])
     // what is prepaid must reach for what the reader can use together
-    // and for what a stream may be charged beside
+    // and for what a stream may be charged beside; of a chunk that is prepaid less than a sixteenth is not worth a payment
     const charged = due(payee.offer.price, { ...ZERO_METER, ...soldOf(payee.offer.price, MOST) })
-    const limitAtRisk = (cost * BigInt(random.int(grain > 1_000 ? 2 : 1, 4)) + 1n + charged) as Amount
+    const beside = charged > 0n ? charged + cost / 8n : 0n
+    const limitAtRisk = (cost * BigInt(random.int(grain > 1_000 ? 2 : 1, 4)) + 1n + beside) as Amount
     return {
       payee, budget, limitAtRisk, knowsSize: random.chance(0.5), grain, have: 0, session: undefined, state: 'wanted', sessions: 0,
     } // biome-ignore format: a record
