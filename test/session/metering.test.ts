@@ -210,15 +210,15 @@ describe('calls', () => {
   test('without a limit nothing is agreed to but what the reader agrees to', async () => {
     await inMarket(CALLS, answer, async (_, consumer) => {
       const session = await begin(consumer)
+      const open: { stream?: PaidStream } = {}
+      open.stream = await session.open(EMPTY, { onCharge: (charged) => open.stream?.agree(charged) })
+      assert.equal(await textOf(open.stream), '42')
+      await until(() => open.stream?.agreed.calls === 1n)
       const told: [Charged, boolean][] = []
       const silent = await session.open(EMPTY, { onCharge: (charged, final) => told.push([charged, final]) })
       assert.equal(await textOf(silent), '42')
       await until(() => told.some(([, final]) => final))
-      assert.equal(silent.charged.calls, 1n)
-      assert.equal(silent.agreed.calls, 0n)
-      const open: { stream?: PaidStream } = {}
-      open.stream = await session.open(EMPTY, { onCharge: (charged) => open.stream?.agree(charged) })
-      assert.equal(await textOf(open.stream), '42')
+      assert.deepEqual([silent.charged.calls, silent.agreed.calls], [1n, 0n])
       const { meter, total } = await paidFor(session)
       assert.deepEqual({ calls: meter.calls, total }, { calls: 1n, total: 100n })
     })
