@@ -2,6 +2,7 @@ import { type Amount, amount, isAmount, readAmount } from './amount.ts'
 import { ByteReader, ByteWriter } from './bytes.ts'
 import { TallyError } from './errors.ts'
 import { MAX_COUNT, METER_KINDS, type Meter, type MeterKind } from './meter.ts'
+import { mostWithin, type Scale, scaleFor, type Tier, weigh, weighKind } from './price-scale.ts'
 
 /** `amount` base units for every `per` of one kind. Not reduced: 10,000 per 1,048,576 bytes stays what it was called. */
 export interface Rate {
@@ -106,70 +107,15 @@ export function priceOf(rates: readonly Rate[], unitName?: string): Price {
   return frozenPrice(sorted, unitName)
 }
 
-/** From a count on, so much for each more, over the denominator of the price. */
-interface Tier {
-  readonly from: bigint
-  readonly weight: bigint
-}
-
-/**
- * A price over one denominator: count x weight, summed, / denominator = exact base units. The tiers of a kind are in rising order, none
- * for what is free; `flat`: the one weight of each kind, where no rate holds from a count on.
- */
-interface Scale {
-  readonly denominator: bigint
-  readonly tiers: Readonly<Record<MeterKind, readonly Tier[]>>
-  readonly flat: Readonly<Record<MeterKind, bigint>> | undefined
-}
-
-const gcd = (a: bigint, b: bigint): bigint => (b === 0n ? a : gcd(b, a % b))
-
 // Prices never change, and a session asks the same one for every write: what follows from a price is worked out once.
 const scales = new WeakMap<Price, Scale>()
 
 function scaleOf(price: Price): Scale {
   const known = scales.get(price)
   if (known !== undefined) return known
-  let denominator = 1n
-  for (const { per } of price.rates) denominator *= per / gcd(denominator, per)
-  const tiers: Record<MeterKind, Tier[]> = { down: [], up: [], ms: [], calls: [], units: [] }
-  for (const { kind, amount: base, per, from = 0n } of price.rates) tiers[kind].push({ from, weight: base * (denominator / per) })
-  const weightOf = (kind: MeterKind): bigint => tiers[kind][0]?.weight ?? 0n
-  const flat = price.rates.every(({ from }) => from === undefined)
-    ? { down: weightOf('down'), up: weightOf('up'), ms: weightOf('ms'), calls: weightOf('calls'), units: weightOf('units') }
-    : undefined
-  const scale = { denominator, tiers, flat }
+  const scale = scaleFor(price.rates)
   scales.set(price, scale)
   return scale
-}
-
-/** What a count of one kind costs exactly, times the denominator: each tier for the part that is in it. */
-function weighKind(tiers: readonly Tier[], count: bigint): bigint {
-  let sum = 0n
-  for (const [i, { from, weight }] of tiers.entries()) {
-    if (count <= from) break
-    const end = tiers[i + 1]?.from ?? count
-    sum += ((count < end ? count : end) - from) * weight
-  }
-  return sum
-}
-
-/** The largest count of one kind that costs no more than this, times the denominator; undefined when it is free. */
-function mostWithin(tiers: readonly Tier[], limit: bigint): bigint | undefined {
-  let spent = 0n
-  for (const [i, { from, weight }] of tiers.entries()) {
-    const end = tiers[i + 1]?.from
-    const whole = end === undefined ? undefined : (end - from) * weight
-    if (whole === undefined || spent + whole > limit) return from + (limit - spent) / weight
-    spent += whole
-  }
-  return undefined
-}
-
-/** The exact sum of all rates, times the denominator. */
-function weigh({ flat, tiers }: Scale, meter: Meter): bigint {
-  if (flat === undefined) return METER_KINDS.reduce((sum, kind) => sum + weighKind(tiers[kind], meter[kind]), 0n)
-  return meter.down * flat.down + meter.up * flat.up + meter.ms * flat.ms + meter.calls * flat.calls + meter.units * flat.units
 }
 
 /**

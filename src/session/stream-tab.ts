@@ -70,3 +70,57 @@ export class StreamTab {
     return nowMs - this.#overSince > FINAL_MS
   }
 }
+
+/** The tabs of all streams of a session that are open, or wait for their last charge. */
+export class StreamTabs {
+  readonly #tabs = new Map<number, StreamTab>()
+  #gone = Promise.withResolvers<void>()
+
+  /** @throws TallyError USAGE for counts that are none */
+  open(stream: number, options: OpenOptions): StreamTab {
+    const tab = new StreamTab(options)
+    this.#tabs.set(stream, tab)
+    return tab
+  }
+
+  get(stream: number): StreamTab | undefined {
+    return this.#tabs.get(stream)
+  }
+
+  end(stream: number): void {
+    this.#tabs.delete(stream)
+    this.#tellGone()
+  }
+
+  clear(): void {
+    this.#tabs.clear()
+    this.#tellGone()
+  }
+
+  /** bytes that were sent and that the provider has not said to have taken */
+  get flying(): bigint {
+    let sum = 0n
+    for (const tab of this.#tabs.values()) sum += tab.flying
+    return sum
+  }
+
+  /** Streams that were read to their end and whose last charge did not come in time. */
+  late(nowMs: number): number[] {
+    return [...this.#tabs].flatMap(([stream, tab]) => (tab.isLate(nowMs) ? [stream] : []))
+  }
+
+  /** Whether a stream that was read to its end waits for its last charge. */
+  get isCharging(): boolean {
+    return [...this.#tabs.values()].some((tab) => tab.isWaiting)
+  }
+
+  /** Resolves when none does: what was used is charged, and can be paid (M5). */
+  async charged(): Promise<void> {
+    while (this.isCharging) await this.#gone.promise
+  }
+
+  #tellGone(): void {
+    this.#gone.resolve()
+    this.#gone = Promise.withResolvers()
+  }
+}
