@@ -191,7 +191,6 @@ export class LiveSession implements PaidSession {
     if (this.#tabs.get(stream) !== tab) return
     tab.note(this.#session, stream)
     tab.tell(final)
-    if (final && tab.isOver) this.#endStream(stream)
   }
 
   /** Takes calls and units of a stream for right, as far as they were charged. */
@@ -203,9 +202,11 @@ export class LiveSession implements PaidSession {
 
   /** The provider charges more than was allowed: the stream ends, and nothing of it is paid but what was agreed to before (M4). */
   refuse(stream: number): void {
+    const error = new TallyError('CHARGE_REFUSED')
+    this.#tabs.get(stream)?.refuse(error)
     const open = this.#streams.get(stream)
     if (open === undefined) this.#endStream(stream)
-    else open.abort(new TallyError('CHARGE_REFUSED'))
+    else open.abort(error)
   }
 
   /** How many of `bytes` may be sent: what neither budget nor deposit covers could not be paid. */
@@ -269,15 +270,17 @@ export class LiveSession implements PaidSession {
       this.#short.since ??= nowMs
       if (nowMs - this.#short.since > IDLE_MS) return { type: 'finish', code: this.#short.code }
     }
-    for (const stream of this.#tabs.late(nowMs)) this.#endStream(stream)
+    this.#tabs.onClock(nowMs)
     return { type: 'clock', handed: this.handed }
   }
 
-  streamEnded(stream: number, free: boolean, clean: boolean): void {
-    if (!this.#streams.delete(stream) || free) return
-    const tab = this.#tabs.get(stream)
-    if (!clean || tab === undefined || tab.isDone(this.session)) this.#endStream(stream)
-    else tab.over()
+  /** A stream was read to its end: resolves when it was charged for the last time. @throws CHARGE_REFUSED */
+  async lastCharge(tab: StreamTab): Promise<void> {
+    await tab.last(this.#session)
+  }
+
+  streamEnded(stream: number, free: boolean): void {
+    if (this.#streams.delete(stream) && !free) this.#endStream(stream)
   }
 
   /** bytes of all streams that were given to their readers and are not used yet */
