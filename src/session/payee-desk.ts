@@ -4,7 +4,6 @@
  *
  * Owns: the records of channels, owners and sessions in which this node is paid. Authority for what was delivered and paid.
  */
-import type { Amount } from '../core/amount.ts'
 import type { ChannelIn } from '../core/channel.ts'
 import { creditLimit, type OwnerAccount } from '../core/credit.ts'
 import { asTallyError, type ErrorCode, TallyError } from '../core/errors.ts'

@@ -72,7 +72,7 @@ export function stepPayee(before: PayeeState, input: PayeeInput, context: PayeeC
     case 'took': return onTook(state, input.stream, BigInt(input.bytes), context)
     case 'hold': return onHold(state, input.counts, context)
     case 'settle': return onSettle(state, input, context)
-    case 'forfeit': return onForfeit(state, input.held)
+    case 'forfeit': return onForfeit(state, input.held, context)
     case 'served': return onServed(state, input.stream)
     case 'agree': return onAgree(state, input.message, context)
     case 'blocked': return onBlocked(state, input.want ?? BYTE, context)
