@@ -28,7 +28,12 @@ export interface RoutePrices {
  */
 export function routePrices(base: string, routes: readonly string[], chargeFailures: boolean, token: TokenInfo): RoutePrices {
   const all = parsePrice(base, token)
+  if (routes.length === 0) {
+    const tariff = { chargeFailures, calls: rateOf(all, 'calls') === undefined ? 0 : 1, routes: [] }
+    return { price: all, tariff, chunk: undefined }
+  }
   const priced = routes.map((text) => read(text, token))
+  refuseTiers([all, ...priced.map(({ price }) => price)])
   const call = commonRate([all, ...priced.map(({ price }) => price)].flatMap((price) => rateOf(price, 'calls') ?? []))
   const unit = oneUnit([all, ...priced.map(({ price }) => price)])
   const rates = all.rates.filter(({ kind }) => kind !== 'calls' && kind !== 'units')
@@ -40,6 +45,14 @@ export function routePrices(base: string, routes: readonly string[], chargeFailu
     routes: priced.map((one) => ({ ...one.route, calls: times(one.price) })),
   }
   return { price, tariff, chunk: dearest(price, tariff) }
+}
+
+/** Calls of several routes are counted as one, and so are their units: how far a tier of one has come is not known. */
+function refuseTiers(prices: readonly Price[]): void {
+  const tiers = prices.some(({ rates }) =>
+    rates.some(({ kind, from }) => (kind === 'calls' || kind === 'units') && from !== undefined),
+  )
+  if (tiers) throw new TallyError('USAGE', { message: 'beside routes, calls and units have one rate each, without tiers' })
 }
 
 function dearest(price: Price, { calls, routes }: Tariff): Chunk | undefined {

@@ -16,8 +16,8 @@ interface Session {
   /** how many of so many bytes may be sent */
   send(tab: StreamTab, bytes: number): number
   agree(stream: number, upTo: Charge): void
-  /** `clean`: read to its end */
-  streamEnded(stream: number, free: boolean, clean: boolean): void
+  lastCharge(tab: StreamTab): Promise<void>
+  streamEnded(stream: number, free: boolean): void
 }
 
 export class PayerStream implements PaidStream {
@@ -75,14 +75,13 @@ export class PayerStream implements PaidStream {
 
   abort(error: Error): void {
     this.#data.bytes.abort(error)
-    this.#over(false)
+    this.#over()
   }
 
-  #over(clean: boolean): void {
+  #over(): void {
     this.#session.taken(this.#handed)
     this.#handed = 0n
-    if (clean) this.#tab.tellEnd()
-    this.#session.streamEnded(this.#number, this.free, clean)
+    this.#session.streamEnded(this.#number, this.free)
   }
 
   /** `used`: a piece counts as used when the next one is asked for. */
@@ -92,7 +91,12 @@ export class PayerStream implements PaidStream {
       for (;;) {
         const piece = await this.#data.bytes.read()
         clean = piece === undefined
-        if (piece === undefined) return
+        if (piece === undefined) {
+          // what all of it cost is known when it ends
+          this.#tab.tellEnd()
+          if (!this.free) await this.#session.lastCharge(this.#tab)
+          return
+        }
         const most = this.free ? piece.length : this.#session.hand(piece.length)
         if (!this.free) this.#handed += BigInt(most)
         if (most > 0) {
@@ -103,7 +107,7 @@ export class PayerStream implements PaidStream {
       }
     } finally {
       // the reader may acknowledge its last piece right after this
-      queueMicrotask(() => this.#over(clean))
+      queueMicrotask(() => this.#over())
       if (clean) await this.#data.bytes.closeWrite().catch(() => undefined)
       else this.#data.bytes.abort(new TallyError('STREAM_CUT'))
     }

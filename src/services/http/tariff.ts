@@ -112,7 +112,12 @@ export function costOf(tariff: Tariff, request: { readonly method: string; reado
  */
 function plainPath(path: string): string {
   const [folders = ''] = path.split('?', 1)
-  const decoded = folders.replace(/%([2-7][0-9a-f])/gi, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)))
+  let decoded = folders
+  // a server behind a server may decode what was decoded
+  for (let before = ''; before !== decoded; ) {
+    before = decoded
+    decoded = decoded.replace(/%([2-7][0-9a-f])/gi, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)))
+  }
   const short = decoded.replace(/\/{2,}/g, '/').toLowerCase()
   return short.length > 1 && short.endsWith('/') ? short.slice(0, -1) : short
 }
