@@ -50,12 +50,13 @@ export function machine(): string {
 }
 
 export function table(rows: readonly Measured[]): string {
+  const width = Math.max(...rows.map(({ id }) => id.length), 3)
   const lines = rows.map(({ id, value, unit, values, goal, note }) => {
     const spread = `${shown(Math.min(...values))} .. ${shown(Math.max(...values))}`
-    const against = goal === undefined ? '' : `  goal >= ${goal}: ${value >= goal ? 'reached' : 'missed'}`
-    return `${id.padEnd(22)} ${shown(value).padStart(9)} ${unit.padEnd(6)} ${spread.padEnd(20)}${against}${note === undefined ? '' : `  ${note}`}`.trimEnd()
+    const against = goal === undefined ? '' : `  goal >= ${shown(goal)}: ${value >= goal ? 'reached' : 'missed'}`
+    return `${id.padEnd(width)} ${shown(value).padStart(9)} ${unit.padEnd(6)} ${spread.padEnd(20)}${against}${note === undefined ? '' : `  ${note}`}`.trimEnd()
   })
-  return [`${'row'.padEnd(22)} ${'median'.padStart(9)} ${''.padEnd(6)} lowest .. highest`, ...lines].join('\n')
+  return [`${'row'.padEnd(width)} ${'median'.padStart(9)} ${''.padEnd(6)} lowest .. highest`, ...lines].join('\n')
 }
 
 const shown = (value: number): string => rounded(value).toLocaleString('en', { maximumFractionDigits: 3 })
