@@ -39,18 +39,22 @@ export interface ScriptedPayerInit {
   readonly deliver: (payer: ScriptedPayer, bytes: Uint8Array) => void
 }
 
-/** Its newest chain, and how much of it is revealed. */
+/** Its newest chain, and how much of it is revealed. The words are not kept: a heap full of them would be the payee's to clean. */
 interface Chain {
-  readonly words: WordChain
   readonly salt: Uint8Array
+  readonly steps: number
   k: number
+}
+
+/** A chain while its words are at hand. */
+interface OpenChain extends Chain {
+  readonly words: WordChain
 }
 
 /** Encoded payments one after the other, and where each of them ends. */
 interface Script {
   readonly bytes: Uint8Array
-  readonly ends: readonly number[]
-  readonly promises: number
+  readonly ends: Uint32Array
 }
 
 export class ScriptedPayer {
@@ -68,7 +72,7 @@ export class ScriptedPayer {
   #chain: Chain | undefined
   /** what all prepared payments come to, base units: what the payee must hold when the last of them is durable */
   total = 0n
-  #script: Script = { bytes: new Uint8Array(0), ends: [], promises: 0 }
+  #script: Script = { bytes: new Uint8Array(0), ends: new Uint32Array(0) }
   /** what was paid before this script */
   #base = 0n
   #sent = 0
@@ -102,18 +106,21 @@ export class ScriptedPayer {
 
   /** Signs and encodes the next `count` payments; answers how many of them are promises. */
   prepare(count: number, pay: 'promise' | 'tick'): number {
-    const frames: Uint8Array[] = []
-    let promises = 0
     this.#base = this.total
-    for (let at = 0; at < count; at++) {
-      const message = pay === 'tick' && this.#chain !== undefined ? this.#nextTick(this.#chain) : undefined
-      if (message === undefined) promises += 1
-      frames.push(encodeFrame(encodeMessage(message ?? this.#nextPromise(pay)), MAX_SESSION_FRAME_BYTES))
+    let promises = 0
+    let chain = pay === 'tick' && this.#chain !== undefined ? this.#withWords(this.#chain) : undefined
+    const frames = Array.from({ length: count }, () => {
+      const isTick = chain !== undefined && chain.k < chain.steps
+      if (!isTick) promises += 1
+      if (!isTick && pay === 'tick') chain = this.#newChain(chain)
+      const message = isTick && chain !== undefined ? this.#tick(chain) : this.#promise(chain)
       this.total += CHUNK_COST
-    }
+      return encodeFrame(encodeMessage(message), MAX_SESSION_FRAME_BYTES)
+    })
+    this.#chain = chain === undefined ? undefined : { salt: chain.salt, steps: chain.steps, k: chain.k }
     let end = 0
-    const ends = frames.map((frame) => (end += frame.length))
-    this.#script = { bytes: Buffer.concat(frames), ends, promises }
+    const ends = Uint32Array.from(frames, (frame) => (end += frame.length))
+    this.#script = { bytes: Buffer.concat(frames), ends }
     this.#sent = 0
     return promises
   }
@@ -142,27 +149,28 @@ export class ScriptedPayer {
     this.#stream.arrive(bytes)
   }
 
-  #nextTick(chain: Chain): FromPayer | undefined {
-    if (chain.k === chain.words.steps) return undefined
+  #withWords(chain: Chain): OpenChain {
+    return { ...chain, words: wordChainsOf(this.#key)(this.#init.domain, this.channel, chain.salt, chain.steps) }
+  }
+
+  #newChain(before: Chain | undefined): OpenChain {
+    return this.#withWords({
+      salt: randomBytes(SALT_BYTES),
+      steps: before === undefined ? this.#init.firstSteps : MAX_STEPS,
+      k: 0,
+    })
+  }
+
+  #tick(chain: OpenChain): FromPayer {
     chain.k += 1
     return { type: 'tick', session: this.session, k: chain.k, word: chain.words.word(chain.k) }
   }
 
-  /** A promise that pays a chunk, folds the chain before it, and begins the next one where ticks are to follow. */
-  #nextPromise(pay: 'promise' | 'tick'): FromPayer {
+  /** A promise that pays a chunk and folds the chain before it; with a chain it begins that one. */
+  #promise(chain: OpenChain | undefined): FromPayer {
     const total = (this.total + CHUNK_COST) as Amount
-    if (pay === 'promise') this.#chain = undefined
-    else {
-      const salt = randomBytes(SALT_BYTES)
-      const steps = this.#chain === undefined ? this.#init.firstSteps : MAX_STEPS
-      const words = wordChainsOf(this.#key)(this.#init.domain, channelId(this.#promises.channel), salt, steps)
-      this.#chain = { words, salt, k: 0 }
-    }
-    const chain = this.#chain
-    const locks =
-      chain === undefined
-        ? []
-        : [{ anchor: chain.words.anchor, unit: CHUNK_COST as Amount, steps: chain.words.steps, expiry: 0 as Seconds }]
+    const unit = CHUNK_COST as Amount
+    const locks = chain === undefined ? [] : [{ anchor: chain.words.anchor, unit, steps: chain.steps, expiry: 0 as Seconds }]
     const promise = this.#promises.sign(total, locks, this.#sign)
     return { type: 'promise', session: this.session, total, promise, salt: chain?.salt }
   }
