@@ -44,7 +44,15 @@ const rounded = (value: number): number => (value < 10 ? Math.round(value * 1000
 export function machine(): string {
   const { dependencies } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'))
   const of = (name: string): string => `${name.slice(name.lastIndexOf('/') + 1)} ${dependencies[name]}`
-  const parts = ['libp2p', '@libp2p/tcp', '@chainsafe/libp2p-noise', '@chainsafe/libp2p-yamux', 'level', 'secp256k1', 'ethers'].map(of)
+  const parts = [
+    'libp2p',
+    '@libp2p/tcp',
+    '@chainsafe/libp2p-noise',
+    '@chainsafe/libp2p-yamux',
+    'level',
+    'secp256k1',
+    'ethers',
+  ].map(of)
   const memory = `${Math.round(totalmem() / 2 ** 30)} GiB`
   return `${cpus().length} x ${cpus()[0]?.model.trim() ?? 'unknown'}, ${memory}, ${type()} ${release()}, node ${process.version}, ${parts.join(', ')}`
 }
