@@ -70,6 +70,8 @@ export interface Accepted {
   readonly perSync: number
   /** how many of the payments were signed promises */
   readonly promises: number
+  /** processor time of all threads for one payment, in microseconds */
+  readonly cpuUs: number
 }
 
 export interface Run {
@@ -120,12 +122,15 @@ const answers = {
     const promises = payers.reduce((sum, payer) => sum + payer.prepare(each, pay), 0)
     collect()
     const before = store.stats().batches
+    busySince()
     const begin = performance.now()
     await Promise.all(payers.map((payer) => payer.pay(window)))
     const ms = performance.now() - begin
-    const perSync = (payers.length * each) / (store.stats().batches - before)
+    const payments = payers.length * each
+    const cpuUs = (busySince().cpuMs * 1000) / payments
+    const perSync = payments / (store.stats().batches - before)
     await demandDurable(store, payers)
-    return { ms, payments: payers.length * each, promises, perSync }
+    return { ms, payments, promises, perSync, cpuUs }
   },
 
   /**
@@ -170,8 +175,6 @@ const answers = {
     if (good !== count) throw new Error('a good signature was refused')
     return count / (ms / 1e3)
   },
-
-  busy: busySince,
 }
 export type PayeeAnswers = typeof answers
 

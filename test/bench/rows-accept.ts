@@ -20,11 +20,11 @@ export async function acceptRows(bench: Bench): Promise<Measured[]> {
     await payee.ask('begin', { place: bench.place, channels: CHANNELS })
     const each = Math.ceil(PROMISES_EACH * bench.scale)
     const runs = await counted(bench, async (name) => {
-      const { ms, payments, perSync } = await payee.ask('accept', { each, pay: 'promise', window: PROMISE_WINDOW })
+      const { ms, payments, perSync, cpuUs } = await payee.ask('accept', { each, pay: 'promise', window: PROMISE_WINDOW })
       const rate = payments / (ms / 1e3)
       const checks = await payee.ask('checks', { count: CHECKS })
       note(
-        `promise_accept_per_s ${name}: ${rate.toFixed(0)}/s, ${perSync.toFixed(0)} promises a sync, ${checks.toFixed(0)} checks/s alone`,
+        `promise_accept_per_s ${name}: ${rate.toFixed(0)}/s, ${perSync.toFixed(0)} promises a sync, ${cpuUs.toFixed(1)} us of CPU each, ${checks.toFixed(0)} checks/s alone`,
       )
       return { rate, checks }
     })
@@ -45,11 +45,11 @@ export async function acceptTickRows(bench: Bench): Promise<Measured[]> {
     await payee.ask('begin', { place: { ...bench.place, dir: `${bench.place.dir}/ticks` }, channels: CHANNELS })
     const each = Math.ceil(TICKS_EACH * bench.scale)
     const runs = await counted(bench, async (name) => {
-      const { ms, payments, promises, perSync } = await payee.ask('accept', { each, pay: 'tick', window: TICK_WINDOW })
+      const { ms, payments, promises, perSync, cpuUs } = await payee.ask('accept', { each, pay: 'tick', window: TICK_WINDOW })
       const ticks = payments - promises
       const rate = ticks / (ms / 1e3)
       note(
-        `tick_accept_per_s ${name}: ${rate.toFixed(0)}/s, ${ticks} ticks and ${promises} promises, ${perSync.toFixed(0)} payments a sync`,
+        `tick_accept_per_s ${name}: ${rate.toFixed(0)}/s, ${ticks} ticks and ${promises} promises, ${perSync.toFixed(0)} payments a sync, ${cpuUs.toFixed(1)} us of CPU each`,
       )
       return { rate, promises }
     })

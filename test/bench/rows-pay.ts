@@ -50,14 +50,23 @@ async function withPayers<T>(
   }
 }
 
+/** Processor time of either end for one payment, all threads together, since this was asked last; as the progress line shows it. */
+async function cpuUs({ payers, provider }: Ends, payments: number): Promise<string> {
+  const us = (cpuMs: number): string => ((cpuMs * 1000) / payments).toFixed(1)
+  const [paying, paid] = [await payers.ask('busy'), await provider.ask('busy')]
+  return `${us(paying.cpuMs)} + ${us(paid.cpuMs)} us of CPU each (payers, provider)`
+}
+
 /** Signed promises per second between two processes, and the time of one while so many others are under way. */
 export async function paymentRows(bench: Bench): Promise<Measured[]> {
-  return await withPayers(bench, PROMISES, async ({ payers }) => {
+  return await withPayers(bench, PROMISES, async (ends) => {
+    const { payers } = ends
     const payments = Math.ceil(30_000 * bench.scale)
     const runs = await counted(bench, async (name) => {
+      await cpuUs(ends, payments)
       const { ms } = await payers.ask('pay', { payments, window: 1 })
       const rate = payments / (ms / 1e3)
-      note(`promise_e2e_per_s ${name}: ${rate.toFixed(0)}/s`)
+      note(`promise_e2e_per_s ${name}: ${rate.toFixed(0)}/s, ${await cpuUs(ends, payments)}`)
       const times: Float64Array[] = []
       for (const load of LOADS) times.push(await loaded(bench, payers, { name, load, rate }))
       return { rate, times }
@@ -101,15 +110,18 @@ function rttRowsOf(suffix: string, runs: readonly Float64Array[]): Measured[] {
 
 /** Ticks per second between two processes, each a payment of its own session. */
 export async function tickRows(bench: Bench): Promise<Measured[]> {
-  return await withPayers(bench, { ...TICKS, price: TICK_PRICE }, async ({ payers, provider }) => {
+  return await withPayers(bench, { ...TICKS, price: TICK_PRICE }, async (ends) => {
+    const { payers, provider } = ends
     const payments = Math.ceil(500_000 * bench.scale)
     const rates = await counted(bench, async (name) => {
+      await cpuUs(ends, payments)
       const { ms, ticks, promises } = await payers.ask('pay', { payments, window: TICK_WINDOW })
+      const cpu = await cpuUs(ends, payments)
       // two chunks that were paid together would be one message
       if (ticks + promises !== payments) throw new Error(`${payments} payments left as ${ticks} ticks and ${promises} promises`)
       demandSame('session', await payers.ask('paid'), await provider.ask('durable'))
       const rate = ticks / (ms / 1e3)
-      note(`tick_e2e_per_s ${name}: ${rate.toFixed(0)}/s, ${ticks} ticks and ${promises} promises`)
+      note(`tick_e2e_per_s ${name}: ${rate.toFixed(0)}/s, ${ticks} ticks and ${promises} promises, ${cpu}`)
       return rate
     })
     const text = `${TICKS.payers} payers x ${TICKS.sessionsEach} sessions; all found on the provider's disk`
