@@ -4,7 +4,6 @@
  *
  * Owns: the records of channels, owners and sessions in which this node is paid. Authority for what was delivered and paid.
  */
-import type { Amount } from '../core/amount.ts'
 import type { ChannelIn } from '../core/channel.ts'
 import { creditLimit, type OwnerAccount } from '../core/credit.ts'
 import { asTallyError, type ErrorCode, TallyError } from '../core/errors.ts'
@@ -87,7 +86,7 @@ export class PayeeDesk {
       for await (const batch of link) {
         for (const message of batch) {
           if (message.type === 'tick' && this.#ticks.take(visit, message)) continue
-          this.#ticks.handIn()
+          if (message.type !== 'ack') this.#ticks.handIn()
           const asked =
             message.type === 'promise' || message.type === 'tick' ? this.#channels.askFirst(visit, message) : undefined
           if (asked !== undefined) await asked
