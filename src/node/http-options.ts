@@ -23,14 +23,13 @@ export interface HttpOptions {
   /** how long a session that nobody uses is kept, ms. @default 60,000 */
   readonly idleMs?: number
   /** who is to sell a service. @default as `open` of a node chooses */
-  readonly find?: (service: string, signal: AbortSignal | undefined) => Promise<Found>
+  readonly find?: (service: string) => Promise<Found>
   /** called when a session is over, with its receipt */
   readonly onClosed?: (closed: ClosedSession, session: NodeSession) => void | Promise<void>
 }
 
 type OneService<Service> = Pick<HttpOptions, 'provider' | 'budget' | 'maxPrice' | 'limitAtRisk' | 'pay'> & {
   readonly service: Service
-  readonly signal?: AbortSignal
 }
 
 /** What is needed of the node. */
@@ -50,12 +49,11 @@ export function openHttp(options: HttpOptions, market: HttpMarket): PaidHttp {
     ...(limitAtRisk !== undefined && { limitAtRisk }), ...(pay !== undefined && { pay }),
   } // biome-ignore format: a record
   const budget: Amount = toAmount('budget', options.budget, '', token)
-  const until = (signal: AbortSignal | undefined) => (signal === undefined ? {} : { signal })
   return new PaidHttp({
     budget,
     maxPrice: typeof maxPrice === 'string' ? parsePrice(maxPrice, token) : maxPrice,
-    find: find ?? (async (service, signal) => await market.choose({ ...rules, budget, service, ...until(signal) })),
-    open: async (service, most, signal) => await market.open({ ...rules, service, budget: most, ...until(signal) }),
+    find: find ?? (async (service) => await market.choose({ ...rules, budget, service })),
+    open: async (service, most) => await market.open({ ...rules, service, budget: most }),
     idleMs,
     onClosed,
   })

@@ -9,6 +9,7 @@ import type { Amount } from '../core/amount.ts'
 import { asTallyError, TallyError } from '../core/errors.ts'
 import { type Price, rateOf } from '../core/price.ts'
 import type { Found } from '../discovery/market.ts'
+import { unlessAborted } from '../services/abort.ts'
 import { type HttpAnswer, type HttpCall, httpExchange } from '../services/http/index.ts'
 import { paidFetch } from './fetch.ts'
 import type { ClosedSession, NodeSession } from './node-session.ts'
@@ -19,9 +20,9 @@ export interface PaidHttpInit {
   readonly budget: Amount
   readonly maxPrice: Price | undefined
   /** who sells it */
-  readonly find: (service: string, signal: AbortSignal | undefined) => Promise<Found>
+  readonly find: (service: string) => Promise<Found>
   /** opens a session that signs no more than the budget */
-  readonly open: (found: Found, budget: Amount, signal: AbortSignal | undefined) => Promise<NodeSession>
+  readonly open: (found: Found, budget: Amount) => Promise<NodeSession>
   /** how long a session that nobody uses is kept, ms; 0 = not at all */
   readonly idleMs: number
   /** a session is over */
@@ -72,8 +73,9 @@ export class PaidHttp {
   async call(service: string, call: HttpCall): Promise<HttpAnswer> {
     const end = performance.now() + PATIENCE_MS
     for (let reopened = false; ; ) {
-      const entry = await this.#entry(service, call.signal)
-      const session = await entry.session
+      const entry = await this.#entry(service)
+      // the session is for others too: who leaves does not end its opening
+      const session = await (call.signal === undefined ? entry.session : unlessAborted(entry.session, call.signal))
       const leave = await entry.turns.enter(call.signal)
       clearTimeout(entry.timer)
       const left = (): void => {
@@ -113,15 +115,15 @@ export class PaidHttp {
     await this.close()
   }
 
-  async #entry(service: string, signal: AbortSignal | undefined): Promise<Entry> {
+  async #entry(service: string): Promise<Entry> {
     const known = this.#entries.get(service)
     if (known !== undefined) return known
     if (this.#closed) throw new TallyError('SHUTTING_DOWN')
     if (this.#left <= 0n) await this.#endIdle()
-    return this.#entries.get(service) ?? this.#begin(service, signal)
+    return this.#entries.get(service) ?? this.#begin(service)
   }
 
-  #begin(service: string, signal: AbortSignal | undefined): Entry {
+  #begin(service: string): Entry {
     const budget = this.#left
     if (budget <= 0n) {
       const message =
@@ -129,17 +131,17 @@ export class PaidHttp {
       throw new TallyError('BUDGET_REACHED', { message })
     }
     this.#set += budget
-    const session = this.#open(service, budget, signal)
+    const session = this.#open(service, budget)
     const entry: Entry = { service, budget, session, turns: new Turns(MAX_STREAMS), timer: undefined, over: undefined }
     this.#entries.set(service, entry)
     session.then(({ ended }) => ended).then(() => this.#end(entry), () => this.#forget(entry)) // biome-ignore format: one thought
     return entry
   }
 
-  async #open(service: string, budget: Amount, signal: AbortSignal | undefined): Promise<NodeSession> {
-    const found = await this.#init.find(service, signal)
+  async #open(service: string, budget: Amount): Promise<NodeSession> {
+    const found = await this.#init.find(service)
     if (found.offer.kind !== 'http') throw new TallyError('UNSUPPORTED', { message: `"${service}" is not an HTTP service` })
-    return await this.#init.open(found, budget, signal)
+    return await this.#init.open(found, budget)
   }
 
   get #left(): Amount {

@@ -90,7 +90,7 @@ function httpCommand(cli: Cli): Command {
   return common(
     new Command('http')
       .description('sells a web server: every request by the call, the byte, the second, or by what its answer says')
-      .argument('<url>', 'where it is, such as http://127.0.0.1:3000'),
+      .argument('<url>', 'where it is, such as http://127.0.0.1:3000, or the port alone'),
   )
     .option('--route <route>', 'the price of one route, may be repeated; the first one that fits counts', collect, [])
     .option('--charge-failures', 'charge calls that were answered with 400 or more as well')
@@ -98,7 +98,7 @@ function httpCommand(cli: Cli): Command {
     .addHelpText(
       'after',
       `${examples(
-        'serve http http://127.0.0.1:3000 --name quotes --price 0.01/MiB',
+        'serve http 3000 --name quotes --price 0.01/MiB',
         "serve http http://127.0.0.1:3000 --name api --price 0.001/call --route 'POST /v1/*=0.002/call' --route 'GET /health=free'",
         "serve http http://127.0.0.1:8000 --name llm --price free --route 'POST /v1/chat=0.00002/unit:token usage:$.usage.total_tokens most:8000'",
       )}
@@ -116,9 +116,10 @@ Buyers use it with \`tallystick proxy\`, or with fetch in the library.`,
           ...(chunk !== undefined && { chunk }),
           ...offered(flags),
           price,
-          service: httpService({ target: url, tariff, ...(timeoutMs !== undefined && { timeoutMs }) }),
+          service: httpService({ target, tariff, ...(timeoutMs !== undefined && { timeoutMs }) }),
         }
       }
+      const target = /^\d{1,5}$/.test(url) ? `http://127.0.0.1:${url}` : url
       checkName(flags.name)
       const { listen } = flags
       await runDaemon(cli, { services: [offer], ...(listen !== undefined && { listen }) })
