@@ -5,7 +5,19 @@ import { type Amount, amount } from '../../src/core/amount.ts'
 import { fromHex, toHex } from '../../src/core/bytes.ts'
 import { TallyError } from '../../src/core/errors.ts'
 import { addMeters, MAX_COUNT, METER_KINDS, type Meter, type MeterKind, meterOf } from '../../src/core/meter.ts'
-import { chunkCost, comparePrices, decodePrice, due, encodePrice, isAtMost, MAX_PRICE_BYTES, maxCountWithin, type Price, priceOf, type Rate } from '../../src/core/price.ts'
+import {
+  chunkCost,
+  comparePrices,
+  decodePrice,
+  due,
+  encodePrice,
+  isAtMost,
+  MAX_PRICE_BYTES,
+  maxCountWithin,
+  type Price,
+  priceOf,
+  type Rate,
+} from '../../src/core/price.ts'
 import { freeOf, isPinned, lessFree } from '../../src/core/price-free.ts'
 import { formatPrice, parsePrice } from '../../src/core/price-text.ts'
 
