@@ -116,5 +116,6 @@ async function written(to: ServerResponse | Duplex, piece: Uint8Array): Promise<
     to.on('drain', done)
     to.on('close', done)
   })
-  return !to.destroyed
+  // one that closes as soon as it has everything has got it all the same
+  return !to.destroyed || to.writableLength === 0
 }

@@ -101,6 +101,7 @@ async function* bodyOf(
   over: () => void,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   let left = typeof length === 'bigint' ? length : undefined
+  if (left === 0n) over()
   try {
     for (;;) {
       const piece = await reader.next()
@@ -109,6 +110,8 @@ async function* bodyOf(
       if (left !== undefined && left < 0n)
         throw new TallyError('CONTENT_WRONG', { message: 'the body is longer than the answer says' })
       bill.onPiece(piece)
+      // who has it all may leave: only the provider's last word is waited for
+      if (left === 0n) over()
       yield piece
       reader.used(piece)
     }
