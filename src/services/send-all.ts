@@ -33,6 +33,8 @@ export function sendAll(stream: PaidStream, input: AsyncIterable<Uint8Array> | u
     get failure() {
       return failure
     },
-    stop: () => void (isOver = true),
+    stop: () => {
+      isOver = true
+    },
   }
 }

@@ -55,7 +55,11 @@ describe('a program that is sold by the call', () => {
   test('output that nobody wants any more ends the program, and is not paid', async (t) => {
     const live = await session(t, 'exec yes', '0.01/MiB')
     let left = 100_000
-    const { end } = await callProgram(live, { output: (bytes) => (left -= bytes.length) > 0 })
+    const output = (bytes: Uint8Array): boolean => {
+      left -= bytes.length
+      return left > 0
+    }
+    const { end } = await callProgram(live, { output })
     assert.equal(end, undefined)
     assert.equal((await live.close()).code, undefined)
   })
