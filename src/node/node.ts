@@ -64,9 +64,9 @@ export interface ServeOptions {
   /** 1 to 64 of a-z 0-9 . _ - */
   readonly name: string
   readonly service: ServiceAdapter
-  /** such as '0.01 USDC/MiB', '0.001/s', '0.1/GiB+0.0001/s', 'free' */
+  /** such as '0.01 USDC/MiB', '0.001/s', '0.1/GiB+0.0001/s', '0.001/call+0.5/Mtoken', '0.02/MiB>10MiB,0.01/MiB>1GiB', 'free' */
   readonly price: string | Price
-  /** after how much a payment is due, such as '64 KiB' or '1 s'. @default 64 KiB, or 1 s where only time is priced */
+  /** after how much a payment is due, such as '64 KiB', '1 s' or '10 call'. @default 64 KiB; 1 s where only time is priced; the dearest step where calls or units are */
   readonly chunk?: string | Chunk
   readonly description?: string
   readonly minReservation?: AmountLike

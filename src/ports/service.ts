@@ -107,7 +107,7 @@ export interface PaidStream extends AsyncIterable<Uint8Array> {
   readonly unacknowledged: AsyncIterable<Uint8Array>
   /** the next `bytes` bytes of this stream were used */
   acknowledge(bytes: number): void
-  /** what the provider has charged on this stream so far, whether or not it is agreed to */
+  /** what the provider has charged on this stream so far, whether or not it is agreed to; all of it once the stream was read to its end */
   readonly charged: Charged
   /** what of it was agreed to, and is paid */
   readonly agreed: Charged
@@ -129,7 +129,7 @@ export interface OpenOptions {
    * A charge beyond it ends the stream with CHARGE_REFUSED, and is never paid. Left out: nothing is agreed to but by `agree`.
    */
   readonly most?: Charge
-  /** The provider has charged something, and told all of it when `final`: the last moment to `agree`. It may come after the last byte. */
+  /** The provider has charged something, and told all of it when `final`: the last moment to `agree`. It may come after the last byte; the stream ends after it. */
   readonly onCharge?: (charged: Charged, final: boolean) => void
 }
 

@@ -23,7 +23,7 @@ import { countsOfCharge } from './charge-desk.ts'
 import type { PayerCrypto } from './crypto.ts'
 import type { ProviderLine } from './payer-line.ts'
 import { PayerStream } from './payer-stream.ts'
-import { StreamTab } from './stream-tab.ts'
+import { type StreamTab, StreamTabs } from './stream-tab.ts'
 
 /** What a live session needs of the desk. */
 interface Desk {
@@ -62,9 +62,7 @@ export class LiveSession implements PaidSession {
   readonly #desk: Desk
   readonly #streams = new Map<number, PayerStream>()
   /** what each stream that is open, or waits for its last charge, was charged */
-  readonly #tabs = new Map<number, StreamTab>()
-  /** told when a stream ends */
-  #onTabGone: (() => void) | undefined
+  readonly #tabs = new StreamTabs()
   /** bytes of each stream that were used in this turn of the loop and that the rules have not heard of yet */
   #unsaid = new Map<number, number>()
   #session: PayerSession
@@ -159,8 +157,7 @@ export class LiveSession implements PaidSession {
   async open(request: Uint8Array, options: OpenOptions = {}): Promise<PaidStream> {
     if (this.session.status !== 'live') throw new TallyError('WRONG_STATE', { message: `the session is ${this.session.status}` })
     const number = this.#next++
-    const tab = new StreamTab(options)
-    this.#tabs.set(number, tab)
+    const tab = this.#tabs.open(number, options)
     this.#desk.run(this, { type: 'opened', stream: number, most: tab.most })
     const { signal } = options
     try {
@@ -168,8 +165,9 @@ export class LiveSession implements PaidSession {
       const opened = await this.line.openData(header, signal === undefined ? {} : { signal })
       const stream = new PayerStream(this, number, opened, tab)
       if (opened.free) this.#endStream(number)
-      // it can have been charged what was not allowed before it was answered
-      if (this.session.status !== 'live' || !(opened.free || this.#tabs.has(number))) stream.abort(new TallyError('STREAM_CUT'))
+      if (this.session.status !== 'live') stream.abort(new TallyError('STREAM_CUT'))
+      // it was charged what was not allowed before it was answered
+      else if (!opened.free && this.#tabs.get(number) === undefined) stream.abort(new TallyError('CHARGE_REFUSED'))
       else this.#streams.set(number, stream)
       return stream
     } catch (thrown) {
@@ -179,9 +177,8 @@ export class LiveSession implements PaidSession {
   }
 
   #endStream(stream: number): void {
-    this.#tabs.delete(stream)
     this.#desk.run(this, { type: 'ended', stream })
-    this.#onTabGone?.()
+    this.#tabs.end(stream)
   }
 
   /** The provider charges a stream. */
@@ -194,7 +191,6 @@ export class LiveSession implements PaidSession {
     if (this.#tabs.get(stream) !== tab) return
     tab.note(this.#session, stream)
     tab.tell(final)
-    if (final && tab.isOver) this.#endStream(stream)
   }
 
   /** Takes calls and units of a stream for right, as far as they were charged. */
@@ -206,9 +202,11 @@ export class LiveSession implements PaidSession {
 
   /** The provider charges more than was allowed: the stream ends, and nothing of it is paid but what was agreed to before (M4). */
   refuse(stream: number): void {
+    const error = new TallyError('CHARGE_REFUSED')
+    this.#tabs.get(stream)?.refuse(error)
     const open = this.#streams.get(stream)
     if (open === undefined) this.#endStream(stream)
-    else open.abort(new TallyError('CHARGE_REFUSED'))
+    else open.abort(error)
   }
 
   /** How many of `bytes` may be sent: what neither budget nor deposit covers could not be paid. */
@@ -222,29 +220,13 @@ export class LiveSession implements PaidSession {
     const { terms } = this.session
     if (terms === undefined || rateOf(terms.price, 'up') === undefined) return bytes
     const state = { session: this.#session, channel: this.#desk.channelOf(this) }
-    const usable = usableBytes(state, 'up', { down: this.#handed, up: this.#flying })
+    const usable = usableBytes(state, 'up', { down: this.#handed, up: this.#tabs.flying })
     return usable === undefined || usable > bytes ? bytes : usable
-  }
-
-  /** bytes that were sent and that the provider has not said to have taken */
-  get #flying(): bigint {
-    let sum = 0n
-    for (const tab of this.#tabs.values()) sum += tab.flying
-    return sum
-  }
-
-  get #isCharging(): boolean {
-    return [...this.#tabs.values()].some((tab) => tab.isWaiting)
-  }
-
-  /** Streams that were read to their end have had their last charge: what was used is paid (M5). */
-  async #charged(): Promise<void> {
-    while (this.#isCharging) await new Promise<void>((resolve) => (this.#onTabGone = resolve))
   }
 
   /** Pays what is owed, closes and returns the end with its receipt. Resolves also when the session had ended in another way. */
   async close(options: { code?: ErrorCode; signal?: AbortSignal } = {}): Promise<SessionEnd> {
-    if (options.code === undefined && this.#isCharging) await this.#charged()
+    if (options.code === undefined && this.#tabs.isCharging) await this.#tabs.charged()
     this.#desk.run(this, { type: 'finish', code: options.code })
     const { signal } = options
     if (signal === undefined) return await this.ended
@@ -288,15 +270,17 @@ export class LiveSession implements PaidSession {
       this.#short.since ??= nowMs
       if (nowMs - this.#short.since > IDLE_MS) return { type: 'finish', code: this.#short.code }
     }
-    for (const [stream, tab] of this.#tabs) if (tab.isLate(nowMs)) this.#endStream(stream)
+    this.#tabs.onClock(nowMs)
     return { type: 'clock', handed: this.handed }
   }
 
-  streamEnded(stream: number, free: boolean, clean: boolean): void {
-    if (!this.#streams.delete(stream) || free) return
-    const tab = this.#tabs.get(stream)
-    if (!clean || tab === undefined || tab.isDone(this.session)) this.#endStream(stream)
-    else tab.over()
+  /** A stream was read to its end: resolves when it was charged for the last time. @throws CHARGE_REFUSED */
+  async lastCharge(tab: StreamTab): Promise<void> {
+    await tab.last(this.#session)
+  }
+
+  streamEnded(stream: number, free: boolean): void {
+    if (this.#streams.delete(stream) && !free) this.#endStream(stream)
   }
 
   /** bytes of all streams that were given to their readers and are not used yet */
@@ -317,7 +301,7 @@ export class LiveSession implements PaidSession {
   /** It is asked for every run of bytes, and changes with the records only. */
   #usable(): bigint | undefined {
     const channel = this.#desk.channelOf(this)
-    const flying = this.#flying
+    const { flying } = this.#tabs
     if (this.#known?.session !== this.#session || this.#known.channel !== channel || this.#known.flying !== flying) {
       const bytes = usableBytes({ session: this.#session, channel }, 'down', { up: flying })
       this.#known = { session: this.#session, channel, flying, bytes }
@@ -373,7 +357,6 @@ export class LiveSession implements PaidSession {
     for (const stream of [...this.#streams.values()]) stream.abort(error)
     this.#streams.clear()
     this.#tabs.clear()
-    this.#onTabGone?.()
   }
 
   #over(code: ErrorCode | undefined): void {

@@ -16,8 +16,8 @@ interface Session {
   /** how many of so many bytes may be sent */
   send(tab: StreamTab, bytes: number): number
   agree(stream: number, upTo: Charge): void
-  /** `clean`: read to its end */
-  streamEnded(stream: number, free: boolean, clean: boolean): void
+  lastCharge(tab: StreamTab): Promise<void>
+  streamEnded(stream: number, free: boolean): void
 }
 
 /** a service that takes its input slowly is waited for so long when that ends */
@@ -79,7 +79,7 @@ export class PayerStream implements PaidStream {
 
   abort(error: Error): void {
     this.#data.bytes.abort(error)
-    this.#over(false)
+    this.#over()
   }
 
   /** The provider has said all. It reads no more either: what it has not taken by now it never will. */
@@ -89,10 +89,10 @@ export class PayerStream implements PaidStream {
     clearTimeout(late)
   }
 
-  #over(clean: boolean): void {
+  #over(): void {
     this.#session.taken(this.#handed)
     this.#handed = 0n
-    this.#session.streamEnded(this.#number, this.free, clean)
+    this.#session.streamEnded(this.#number, this.free)
   }
 
   /** `used`: a piece counts as used when the next one is asked for. */
@@ -102,7 +102,11 @@ export class PayerStream implements PaidStream {
       for (;;) {
         const piece = await this.#data.bytes.read()
         clean = piece === undefined
-        if (piece === undefined) return
+        if (piece === undefined) {
+          // what all of it cost is known when it ends
+          if (!this.free) await this.#session.lastCharge(this.#tab)
+          return
+        }
         const most = this.free ? piece.length : this.#session.hand(piece.length)
         if (!this.free) this.#handed += BigInt(most)
         if (most > 0) {
@@ -113,7 +117,7 @@ export class PayerStream implements PaidStream {
       }
     } finally {
       // the reader may acknowledge its last piece right after this
-      queueMicrotask(() => this.#over(clean))
+      queueMicrotask(() => this.#over())
       if (clean) await this.#hangUp()
       else this.#data.bytes.abort(new TallyError('STREAM_CUT'))
     }

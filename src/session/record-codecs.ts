@@ -2,7 +2,7 @@
 import { type Amount, readAmount } from '../core/amount.ts'
 import { type ByteReader, ByteWriter } from '../core/bytes.ts'
 import type { ChannelFacts, ChannelIn, ChannelOut } from '../core/channel.ts'
-import type { OwnerAccount, Pool } from '../core/credit.ts'
+import { newOwner, type OwnerAccount, type Pool } from '../core/credit.ts'
 import { codeOfWire, TallyError } from '../core/errors.ts'
 import { type Head, readHead, writeHead } from '../core/head.ts'
 import {
@@ -16,7 +16,7 @@ import {
   writeHash32,
   writeSessionId,
 } from '../core/ids.ts'
-import { ZERO_METER } from '../core/meter.ts'
+import { readMeter, writeMeter, ZERO_METER } from '../core/meter.ts'
 import { readChunk, readPrice, writeChunk, writePrice } from '../core/price.ts'
 import { readPromise, type SignedPromise, writePromise } from '../core/promise.ts'
 import { decodeReceipt, encodeReceipt, RECEIPT_BYTES, type SignedReceipt } from '../core/receipt.ts'
@@ -124,12 +124,15 @@ export const ownerCodec: RecordCodec<OwnerAccount> = {
     writeAddress(writer, account.owner)
     writeAddress(writer, account.token)
     writer.u96(account.paid).u96(account.debt).u96(account.burnt).u96(account.grant)
+    writeMeter(writer, account.had)
   },
-  read(reader) {
-    const owner = readAddress(reader)
-    const token = readAddress(reader)
-    return { owner, token, paid: reader.u96(), debt: readAmount(reader), burnt: readAmount(reader), grant: readAmount(reader) }
-  },
+  read: (reader) => ({ ...readOwner(reader), had: readMeter(reader) }),
+}
+
+/** A record of version 1: nothing was given for nothing. */
+export function readOwner(reader: ByteReader): OwnerAccount {
+  const account = newOwner(readAddress(reader), readAddress(reader))
+  return { ...account, paid: reader.u96(), debt: readAmount(reader), burnt: readAmount(reader), grant: readAmount(reader) }
 }
 
 export const poolCodec: RecordCodec<Pool> = {

@@ -28,6 +28,7 @@ import {
   payeeSessionCodec,
   payerSessionCodec,
   poolCodec,
+  readOwner,
   readPayeeSession,
   readPayerSession,
 } from './record-codecs.ts'
@@ -56,7 +57,7 @@ export class PayeeRecords {
       ...channelInCodec,
       older: { 1: channelInCodec.read },
     })
-    this.#owners = table(store, { space: 'owner', version: 1, key: ownerKeyBytes, ...ownerCodec })
+    this.#owners = table(store, { space: 'owner', version: 2, key: ownerKeyBytes, ...ownerCodec, older: { 1: readOwner } })
     this.#sessions = table(store, {
       space: 'sessionIn',
       version: 2,

@@ -1,4 +1,6 @@
 /** What one data stream of a consumer was charged beside bytes, what it may be charged, and who is told. */
+
+import type { TallyError } from '../core/errors.ts'
 import { type Counts, countsAt, NO_COUNTS, sellsCounts } from '../core/session/counts.ts'
 import type { PayerSession } from '../core/session/payer.ts'
 import type { OpenOptions } from '../ports/service.ts'
@@ -15,15 +17,18 @@ export class StreamTab {
   sent = 0n
   charged: Counts = NO_COUNTS
   agreed: Counts = NO_COUNTS
+  /** settles when the provider has said all, or will not */
+  readonly #final = Promise.withResolvers<void>()
   #isFinal = false
-  /** read to its end: only the last charge is waited for */
-  #isOver = false
-  #overSince: number | undefined
+  /** its reader has all bytes and waits for the last charge; since when the clock knows of it, ms */
+  #isWaiting = false
+  #waitsSince: number | undefined
 
   /** @throws TallyError USAGE for counts that are none */
   constructor({ most, onCharge }: OpenOptions) {
     this.most = most === undefined ? undefined : countsOfCharge(most)
     this.#onCharge = onCharge
+    this.#final.promise.catch(() => undefined)
   }
 
   /** bytes that were sent and are not agreed to yet */
@@ -40,33 +45,92 @@ export class StreamTab {
 
   /** The provider has charged; `final`: for the last time. */
   tell(final: boolean): void {
-    this.#isFinal ||= final
-    this.#onCharge?.(this.charged, final)
+    this.#onCharge?.(this.charged, final || this.#isFinal)
+    if (final) this.stop()
   }
 
-  /** The stream was read to its end. */
-  over(): void {
-    this.#isOver = true
+  /** Nothing more is waited for. */
+  stop(): void {
+    this.#isFinal = true
+    this.#final.resolve()
   }
 
-  /** Whether there is nothing more to wait for (M5). */
-  isDone({ terms }: PayerSession): boolean {
-    return this.#isFinal || terms === undefined || !sellsCounts(terms.price)
+  /** The provider charges what nobody allowed. */
+  refuse(error: TallyError): void {
+    this.#isFinal = true
+    this.#final.reject(error)
   }
 
-  get isOver(): boolean {
-    return this.#isOver
+  /** Resolves when the provider has charged for the last time (M5), or does not say so in time. @throws CHARGE_REFUSED */
+  async last({ terms }: PayerSession): Promise<void> {
+    if (terms === undefined || !sellsCounts(terms.price)) return
+    this.#isWaiting = true
+    await this.#final.promise
   }
 
-  /** Only the provider's last charge is missing. */
   get isWaiting(): boolean {
-    return this.#isOver && !this.#isFinal
+    return this.#isWaiting && !this.#isFinal
   }
 
-  /** A provider that never says its last word is not waited for: looked at by the clock. */
-  isLate(nowMs: number): boolean {
-    if (!this.isWaiting) return false
-    this.#overSince ??= nowMs
-    return nowMs - this.#overSince > FINAL_MS
+  /** Looked at by the clock: a provider that never says its last word is not waited for. */
+  onClock(nowMs: number): void {
+    if (!this.isWaiting) return
+    this.#waitsSince ??= nowMs
+    if (nowMs - this.#waitsSince > FINAL_MS) this.stop()
+  }
+}
+
+/** The tabs of all streams of a session that are open, or wait for their last charge. */
+export class StreamTabs {
+  readonly #tabs = new Map<number, StreamTab>()
+  #gone = Promise.withResolvers<void>()
+
+  /** @throws TallyError USAGE for counts that are none */
+  open(stream: number, options: OpenOptions): StreamTab {
+    const tab = new StreamTab(options)
+    this.#tabs.set(stream, tab)
+    return tab
+  }
+
+  get(stream: number): StreamTab | undefined {
+    return this.#tabs.get(stream)
+  }
+
+  end(stream: number): void {
+    this.#tabs.get(stream)?.stop()
+    this.#tabs.delete(stream)
+    this.#tellGone()
+  }
+
+  clear(): void {
+    for (const tab of this.#tabs.values()) tab.stop()
+    this.#tabs.clear()
+    this.#tellGone()
+  }
+
+  /** bytes that were sent and that the provider has not said to have taken */
+  get flying(): bigint {
+    let sum = 0n
+    for (const tab of this.#tabs.values()) sum += tab.flying
+    return sum
+  }
+
+  onClock(nowMs: number): void {
+    for (const tab of this.#tabs.values()) tab.onClock(nowMs)
+  }
+
+  /** Whether a stream that was read to its end waits for its last charge. */
+  get isCharging(): boolean {
+    return [...this.#tabs.values()].some((tab) => tab.isWaiting)
+  }
+
+  /** Resolves when none does: what was used is charged, and can be paid (M5). */
+  async charged(): Promise<void> {
+    while (this.isCharging) await this.#gone.promise
+  }
+
+  #tellGone(): void {
+    this.#gone.resolve()
+    this.#gone = Promise.withResolvers()
   }
 }

@@ -210,15 +210,15 @@ describe('calls', () => {
   test('without a limit nothing is agreed to but what the reader agrees to', async () => {
     await inMarket(CALLS, answer, async (_, consumer) => {
       const session = await begin(consumer)
+      const open: { stream?: PaidStream } = {}
+      open.stream = await session.open(EMPTY, { onCharge: (charged) => open.stream?.agree(charged) })
+      assert.equal(await textOf(open.stream), '42')
+      await until(() => open.stream?.agreed.calls === 1n)
       const told: [Charged, boolean][] = []
       const silent = await session.open(EMPTY, { onCharge: (charged, final) => told.push([charged, final]) })
       assert.equal(await textOf(silent), '42')
       await until(() => told.some(([, final]) => final))
-      assert.equal(silent.charged.calls, 1n)
-      assert.equal(silent.agreed.calls, 0n)
-      const open: { stream?: PaidStream } = {}
-      open.stream = await session.open(EMPTY, { onCharge: (charged) => open.stream?.agree(charged) })
-      assert.equal(await textOf(open.stream), '42')
+      assert.deepEqual([silent.charged.calls, silent.agreed.calls], [1n, 0n])
       const { meter, total } = await paidFor(session)
       assert.deepEqual({ calls: meter.calls, total }, { calls: 1n, total: 100n })
     })
@@ -340,6 +340,54 @@ describe('units', () => {
         meter: { down: 900n, up: 900n, calls: 3n, units: 8n },
         total: 900n + 1_800n + 90n + 32n,
       })
+    })
+  })
+})
+
+describe('S11: what is free once', () => {
+  const calls = (amount: number, from: number): Price =>
+    priceOf([{ kind: 'calls', amount: A(amount), per: 1n, from: BigInt(from) }])
+  const init: MarketInit = { price: calls(100, 3), chunk: { kind: 'calls', size: 1n } }
+  const call = async (session: LiveSession, times: number): Promise<void> => {
+    for (let i = 0; i < times; i++) await textOf(await session.open(EMPTY, { most: { calls: 1 } }))
+  }
+
+  test('is not given again in the next session, nor after the provider was restarted', async () => {
+    await inMarket(init, answer, async (market, consumer) => {
+      const first = await begin(consumer)
+      await call(first, 2)
+      assert.equal((await paidFor(first)).total, 0n)
+      await market.payee.stop(AbortSignal.abort())
+      consumer.cut()
+      market.payee = market.newPayee(market.store)
+      await market.payee.start()
+      consumer.connect()
+      const second = await begin(consumer)
+      await call(second, 2)
+      assert.equal((await paidFor(second)).total, 100n)
+      const third = await begin(consumer)
+      await call(third, 1)
+      assert.equal((await paidFor(third)).total, 100n)
+    })
+  })
+
+  test('is not given twice to sessions at the same time', async () => {
+    await inMarket(init, answer, async (_, consumer) => {
+      const [one, other] = [await begin(consumer), await begin(consumer)]
+      await call(one, 3)
+      await call(other, 1)
+      assert.deepEqual([(await paidFor(one)).total, (await paidFor(other)).total], [0n, 100n])
+    })
+  })
+
+  test('is used up by what was delivered, not only by what was agreed to', async () => {
+    await inMarket(init, answer, async (_, consumer) => {
+      const first = await begin(consumer)
+      for (let i = 0; i < 3; i++) await textOf(await first.open(EMPTY))
+      await paidFor(first)
+      const second = await begin(consumer)
+      await call(second, 1)
+      assert.equal((await paidFor(second)).total, 100n)
     })
   })
 })

@@ -198,6 +198,7 @@ export class PayeeNode {
     const owner = [...pending].reduce((account, one) => onceDurable(one.session, account).owner, taken.account)
     const terms = termsFor(hello, this.offer, owner, {
       signer: parties.signer, content: new Uint8Array(0), patienceMs: this.policy.patienceMs, nowS: secondsOf(this.#clock), lastS: 1_000_000, arrearsTaken,
+      open: this.#of(parties.owner).map((live) => live.session.terms),
     }) // biome-ignore format: a record
     this.#sendTerms(this.#adopt(newPayeeSession(terms, toyDigest(terms), toyTermsSignature(terms), this.#clock.ms), wire))
   }

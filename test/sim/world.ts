@@ -52,6 +52,22 @@ const MOST: Counts = { up: 0n, calls: 1n, units: UNITS }
 
 /** Prices from several base units a byte down to several chunks a base unit; some charge more than bytes. */
 function anyPrice(random: Random, counts: boolean): Price {
+  const price = flatPrice(random, counts)
+  if (!counts || random.chance(0.6)) return price
+  // the first bytes free, and dearer or cheaper beyond
+  const tiers = price.rates.flatMap((rate) => {
+    if (rate.kind !== 'down') return [rate]
+    const from = BigInt(random.pick([0, 1, 700, 2_000]))
+    const other = { ...rate, amount: (rate.amount / 2n + BigInt(random.int(1, Number(rate.amount) + 1))) as Amount }
+    return [
+      { ...rate, from },
+      { ...other, from: from + BigInt(random.int(1, 3_000)) },
+    ]
+  })
+  return priceOf(tiers, price.unitName)
+}
+
+function flatPrice(random: Random, counts: boolean): Price {
   const down = {
     kind: 'down',
     amount: BigInt(random.pick([1, 3, 250, 1_000, 7_777])) as Amount,
@@ -458,11 +474,11 @@ export class World {
 
   /** What a payee wrote for an owner over its life and was not paid for; whatever crashed in between. */
   payeeLoss(payee: PayeeNode, owner: Address): bigint {
-    const sessions = payee.all()
     let loss = 0n
-    for (const [id, meter] of payee.delivered) {
-      const session = sessions.get(id)
-      if (session === undefined || session.terms.owner !== owner) continue
+    // also one that only paid what was owed from before
+    for (const [id, session] of payee.all()) {
+      if (session.terms.owner !== owner) continue
+      const meter = payee.delivered.get(id) ?? ZERO_METER
       const worth = due(session.terms.price, meter)
       const repaid = session.total < session.terms.arrears ? session.total : session.terms.arrears
       const paid = session.total - repaid

@@ -76,6 +76,10 @@ export function countsAt(flows: CountFlows, stream: number, what: 'written' | 'a
   return { up: of(flows.up), calls: of(flows.calls), units: of(flows.units) }
 }
 
+/** Whether more is lost after than before. */
+export const losesMore = (before: CountFlows, after: CountFlows): boolean =>
+  before !== after && COUNT_KINDS.some((kind) => after[kind].lost > before[kind].lost)
+
 export function foldCounts(flows: CountFlows, atLeast: Counts = NO_COUNTS): CountFlows {
   if (flows === NO_COUNT_FLOWS && !someCount(atLeast)) return flows
   return each(flows, (flow, kind) => foldAll(flow, atLeast[kind]))

@@ -7,7 +7,7 @@ import { addCounts, agreeCounts, type Counts, chargeCounts, endCounts, lessCount
 import type { Agree } from './messages.ts'
 import { refuse } from './payee-end.ts'
 import type { PayeeContext, PayeeInput, PayeeSession, PayeeState, PayeeStep } from './payee-state.ts'
-import { change, keep, tell, tellAll, unsaidOf } from './payee-step.ts'
+import { change, keep, report, tell, tellAll, unsaidOf } from './payee-step.ts'
 import { going, settleWaiting, wentOn } from './payee-waiting.ts'
 import { quantumOf } from './worth.ts'
 
@@ -51,10 +51,12 @@ export function onSettle(state: PayeeState, input: PayeeInput & { type: 'settle'
 }
 
 /** What was kept for work that never came to its end is lost: exposed, and never due (M2, S8). */
-export function onForfeit(state: PayeeState, held: Counts): PayeeStep {
+export function onForfeit(state: PayeeState, held: Counts, context: PayeeContext): PayeeStep {
   const { session } = state
   const counts = chargeCounts(session.counts, NO_STREAM, held)
-  return keep(change(state, { counts, held: lessCounts(session.held, held) }))
+  const next = change(state, { counts, held: lessCounts(session.held, held) })
+  // it uses credit from now on: a payer that counted on it would wait as we do (S8)
+  return session.paused && session.status === 'live' ? keep(next, report(next, context)) : keep(next)
 }
 
 /** The service is done with a stream: nothing more will be charged on it (M3). */

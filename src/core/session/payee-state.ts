@@ -6,6 +6,7 @@ import { type Amount, MAX_AMOUNT } from '../amount.ts'
 import type { ChannelIn } from '../channel.ts'
 import { type CreditPolicy, creditLimit, type OwnerAccount } from '../credit.ts'
 import type { ErrorCode } from '../errors.ts'
+import type { Chain } from '../head.ts'
 import type { Hash32, Seconds, SessionId } from '../ids.ts'
 import { MAX_COUNT, METER_KINDS, type Meter, ZERO_METER } from '../meter.ts'
 import { due, maxCountWithin, rateOf } from '../price.ts'
@@ -96,7 +97,8 @@ export type PayeeInput =
   | { readonly type: 'restate'; readonly message: Restate }
   | { readonly type: 'accept'; readonly signature: Uint8Array }
   | { readonly type: 'promise'; readonly message: Pay }
-  | { readonly type: 'tick'; readonly message: Tick }
+  /** with `proven`, the last of a run of ticks that was walked from there */
+  | { readonly type: 'tick'; readonly message: Tick; readonly proven?: Chain }
   | { readonly type: 'ack'; readonly stream: number; readonly bytes: bigint; readonly ms: bigint; readonly final: boolean }
   | { readonly type: 'agree'; readonly message: Agree }
   | { readonly type: 'close'; readonly message: Close }
@@ -156,9 +158,14 @@ export function newPayeeSession(terms: Terms, termsDigest: Hash32, termsSignatur
 /** Whether the payer has ever accepted the terms: before that there is nothing to be paid, and nothing to be forgotten. */
 export const isAgreed = (session: PayeeSession): boolean => session.payerSignature !== undefined
 
+/** Most sessions count nothing but bytes and time: that costs them nothing. */
+const meterWith = (counts: CountFlows, of: (flow: Flow) => bigint): Meter =>
+  counts === NO_COUNT_FLOWS ? ZERO_METER : { ...ZERO_METER, ...countsOf(counts, of) }
+
 /** What the payee has written that may still be acknowledged, and its own clock. */
 export function writtenMeter(session: PayeeSession): Meter {
-  return { ...ZERO_METER, ...countsOf(session.counts, writtenOf), down: writtenOf(session.flow), ms: session.ms }
+  const { flow, counts, ms } = session
+  return { ...meterWith(counts, writtenOf), down: writtenOf(flow), ms }
 }
 
 /** What the payee gave away: also what was written and can no longer be acknowledged, and what it may still charge (S2). */
@@ -175,7 +182,8 @@ function pendingMeter(session: PayeeSession): Meter {
 
 /** What the payer acknowledged: the side that is due. */
 export function ackedMeter(session: PayeeSession): Meter {
-  return { ...ZERO_METER, ...countsOf(session.counts, ackedOf), down: ackedOf(session.flow), ms: session.ackedMs }
+  const { flow, counts, ackedMs } = session
+  return { ...meterWith(counts, ackedOf), down: ackedOf(flow), ms: ackedMs }
 }
 
 /** What is due for what the payer acknowledged, arrears included (S1, S2), in base units. */

@@ -2,7 +2,9 @@
 import type { Amount } from '../amount.ts'
 import { MAX_AMOUNT } from '../amount.ts'
 import { bestAmount } from '../channel.ts'
-import type { Meter } from '../meter.ts'
+import type { OwnerAccount } from '../credit.ts'
+import { MAX_COUNT, METER_KINDS, type Meter } from '../meter.ts'
+import { freeOf } from '../price.ts'
 import type { Receipt, SignedReceipt } from '../receipt.ts'
 import { countsAt } from './counts.ts'
 import type { FromPayee } from './messages.ts'
@@ -78,10 +80,21 @@ export function finish(state: PayeeState, reason: number, context: PayeeContext)
   const receipt: SignedReceipt = { receipt: body, signature: context.signReceipt(body) }
   const next = {
     ...change(state, { status: 'closed', receipt, closeReason: reason }),
-    owner: { ...owner, debt: atMost(owner.debt + fresh), burnt: atMost(owner.burnt + burnt) },
+    owner: { ...owner, debt: atMost(owner.debt + fresh), burnt: atMost(owner.burnt + burnt), had: hadAfter(session, owner) },
   }
   // what it used of the owner's credit is free for the owner's other sessions
   return keep(next, { type: 'store', then: { type: 'stored', what: 'end', total: session.total } }, { type: 'serve' })
+}
+
+/** What the owner has had for nothing, once for all its sessions: as much of the free part of this one as was given (S11). */
+function hadAfter(session: PayeeSession, { had }: OwnerAccount): Meter {
+  const [free, exposed] = [freeOf(session.terms.price), exposedMeter(session)]
+  const sum = { ...had }
+  for (const kind of METER_KINDS) {
+    const more = had[kind] + (exposed[kind] < free[kind] ? exposed[kind] : free[kind])
+    sum[kind] = more < MAX_COUNT ? more : MAX_COUNT
+  }
+  return sum
 }
 
 function receiptOf(state: PayeeState, reason: number, context: PayeeContext): Receipt {

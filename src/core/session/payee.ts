@@ -8,7 +8,7 @@ import type { Amount } from '../amount.ts'
 import { bestAmount, judgePromise, judgeTick, type PromiseRules, type Verdict } from '../channel.ts'
 import { codeOfWire } from '../errors.ts'
 import { carriesOn, type Head, headWorth } from '../head.ts'
-import { openCounts, sellsCounts } from './counts.ts'
+import { losesMore, openCounts, sellsCounts } from './counts.ts'
 import { acknowledge, openStream, wrote } from './flow.ts'
 import type { Restate } from './messages.ts'
 import { endTold, onAgree, onForfeit, onHold, onServed, onSettle, onTook } from './payee-counts.ts'
@@ -72,7 +72,7 @@ export function stepPayee(before: PayeeState, input: PayeeInput, context: PayeeC
     case 'took': return onTook(state, input.stream, BigInt(input.bytes), context)
     case 'hold': return onHold(state, input.counts, context)
     case 'settle': return onSettle(state, input, context)
-    case 'forfeit': return onForfeit(state, input.held)
+    case 'forfeit': return onForfeit(state, input.held, context)
     case 'served': return onServed(state, input.stream)
     case 'agree': return onAgree(state, input.message, context)
     case 'blocked': return onBlocked(state, input.want ?? BYTE, context)
@@ -126,7 +126,7 @@ const rulesOf = ({ nowS, policy, verifyPromise }: PayeeContext): PromiseRules =>
 type Payment = PayeeInput & { readonly type: 'promise' | 'tick' }
 
 function judge({ channel }: PayeeState, payment: Payment, context: PayeeContext): Verdict {
-  if (payment.type === 'tick') return judgeTick(channel, payment.message, rulesOf(context))
+  if (payment.type === 'tick') return judgeTick(channel, payment.message, rulesOf(context), payment.proven)
   const { promise, salt } = payment.message
   const [lock] = promise.locks
   if (lock !== undefined && !carriesOn(channel.best, promise) && context.isAnchorUsed(lock.anchor)) return 'LOCKS_REFUSED'
@@ -174,7 +174,11 @@ function onAck(state: PayeeState, ack: PayeeInput & { type: 'ack' }, context: Pa
   if (flow === undefined || !clocksAgree(session, ack.ms)) return refuse(state, 'METER_DISAGREES', context)
   const ackedMs = ack.ms > session.ackedMs ? ack.ms : session.ackedMs
   const ended = ack.final ? endTold(session, ack.stream) : {}
-  return going(state, settleWaiting(change(state, { flow, ackedMs, ...ended }), context, false), context)
+  const next = settleWaiting(change(state, { flow, ackedMs, ...ended }), context, false)
+  // what was lost uses credit from now on: a payer that counted on it would wait as we do (S8)
+  const isLost = flow.lost > session.flow.lost || losesMore(session.counts, next.session.counts)
+  const stays = session.paused && next.session.paused && isLost
+  return stays ? keep(next, report(next, context)) : going(state, next, context)
 }
 
 function onWrote(state: PayeeState, stream: number, bytes: number, context: PayeeContext): PayeeStep {

@@ -4,7 +4,7 @@
  */
 import type { Amount } from '../amount.ts'
 import type { MeterKind } from '../meter.ts'
-import { chunkCost, rateOf } from '../price.ts'
+import { chunkCost, freeOf, rateOf } from '../price.ts'
 import type { Terms } from '../terms.ts'
 import { countsAt, foldCounts, sellsCounts } from './counts.ts'
 import { foldAll } from './flow.ts'
@@ -51,11 +51,17 @@ function expected(session: PayerSession, { price, ...terms }: Terms): Amount | u
   return worthOf({ price, ...terms }, used)
 }
 
+/** Whether the next chunk lies in what the price gives for nothing (S11). */
+function isNextFree(session: PayerSession, { price, chunk }: Terms): boolean {
+  const free = freeOf(price)[chunk.kind]
+  return free > 0n && usedMeter(session)[chunk.kind] + chunk.size <= free
+}
+
 /** What the session should have paid by now: all that is owed, and the chunk that a payee without credit wants first (S3, S4). */
 function wanted(session: PayerSession, terms: Terms): bigint {
   const owed = owedOf(session)
   const cost = chunkCost(terms.price, terms.chunk)
-  if (session.finishing !== undefined || session.credit >= cost) return owed
+  if (session.finishing !== undefined || session.credit >= cost || isNextFree(session, terms)) return owed
   const ahead = owed + (cost - session.credit)
   const most = expected(session, terms)
   return most !== undefined && ahead > most ? most : ahead

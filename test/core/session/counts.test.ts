@@ -159,6 +159,18 @@ describe('a payee that charges', () => {
     const report = bench.said.at(-1)
     assert.ok(report?.type === 'meter' && report.credit === 600n && report.written.calls === 0n)
   })
+  test('S8: what is given away, or not agreed to, while it waits is told: a payer that counted on that credit would wait too', () => {
+    const bench = payee()
+    bench.give({ type: 'hold', counts: C({ calls: 4n }) })
+    work(bench, { calls: 1n }, { calls: 1n })
+    bench.give({ type: 'blocked', want: { calls: 7n } })
+    const credit = (): bigint | undefined => bench.said.flatMap((one) => (one.type === 'meter' ? [one.credit] : [])).at(-1)
+    assert.equal(credit(), 1_000n)
+    bench.give({ type: 'forfeit', held: C({ calls: 4n }) })
+    assert.equal(credit(), 600n)
+    bench.ack(0, { final: true })
+    assert.equal(credit(), 500n)
+  })
   test('M1: a resumed payer cannot have agreed to what the price does not name, nor to more than could be given', () => {
     for (const [acked, code] of [
       [{ calls: 9n }, undefined],
