@@ -24,6 +24,12 @@ describe('connections and programs, bought and sold by processes', () => {
   let consumer = ''
   let address = ''
   let programs = ''
+  let seller: Running
+  const serveEcho = async (listen: string): Promise<Running> => {
+    const target = `127.0.0.1:${(echo.address() as AddressInfo).port}`
+    const args = ['serve', 'tcp', target, '--name', 'echo', '--price', '0.01/MiB', '--chunk', '256 KiB', '--listen', listen]
+    return await world.start(args, /try:/, { home: provider })
+  }
 
   before(async () => {
     echo = createServer({ allowHalfOpen: true }, (socket) => {
@@ -42,17 +48,15 @@ describe('connections and programs, bought and sold by processes', () => {
     )
     await Promise.all(accounts.map((account) => world.json(['dev', 'fund', account, '100 tUSDC'])))
     const listen = ['--listen', '/ip4/127.0.0.1/tcp/0']
-    const target = `127.0.0.1:${(echo.address() as AddressInfo).port}`
     const script = world.path('upper.sh')
     writeFileSync(script, '#!/bin/sh\necho "a word to the buyer" >&2\ntr a-z A-Z\nexit 7\n', { mode: 0o755 })
     const [tcp, exec] = await Promise.all([
-      world.start(['serve', 'tcp', target, '--name', 'echo', '--price', '0.01/MiB', '--chunk', '256 KiB', ...listen], /try:/, {
-        home: provider,
-      }),
+      serveEcho('/ip4/127.0.0.1/tcp/0'),
       world.start(['serve', 'exec', '--name', 'upper', '--price', '0.01/call', '--stderr', ...listen, '--', script], /try:/, {
         home: second,
       }),
     ])
+    seller = tcp
     address = /reach +(\S+)/.exec(tcp.first)?.[1] ?? ''
     programs = /reach +(\S+)/.exec(exec.first)?.[1] ?? ''
     await world.json(['deposit', '10 tUSDC', '--yes'], { home: consumer })
@@ -87,7 +91,7 @@ describe('connections and programs, bought and sold by processes', () => {
     return { code: child.exitCode, stdout: stdout.toString('latin1'), stderr: stderr.toString() }
   }
 
-  test('32 MiB both ways and 20 connections at once over one local port; Ctrl-C closes with a receipt over all of it', async () => {
+  test('32 MiB both ways, 20 connections at once and 40 in a row over one local port; Ctrl-C closes with a receipt over all of it', async () => {
     const { running, port, said } = await buy('3 tUSDC')
     const sent = randomBytes(32 * MIB)
     const large = connect({ port, host: '127.0.0.1', allowHalfOpen: true })
@@ -109,11 +113,20 @@ describe('connections and programs, bought and sold by processes', () => {
       }),
     )
     assert.ok(came.every((bytes) => sha(bytes) === sha(Buffer.concat([Buffer.from('x'), small]))))
+    // more than a session has streams, and than a provider opens in a second: the rest waits in line
+    const line = await Promise.all(
+      Array.from({ length: 40 }, async () => {
+        const socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true })
+        socket.end('0123456789')
+        return String(await all(socket))
+      }),
+    )
+    assert.deepEqual([...new Set(line)], ['0123456789'])
     assert.equal(await running.stop('SIGINT'), 0)
     await until(() => said.length > 0)
     const told = last(said)
-    const bytes = 37 * MIB + 20
-    assert.deepEqual([told.complete, told.connections, told.bytes, told.paid], [true, '21', `${bytes}`, '0.370001 tUSDC'])
+    const bytes = 37 * MIB + 20 + 400
+    assert.deepEqual([told.complete, told.connections, told.bytes, told.paid], [true, '61', `${bytes}`, '0.370005 tUSDC'])
     const verified = await world.json(['receipt', 'verify', told.receipts[0] ?? ''], { home: consumer })
     assert.deepEqual([verified.valid, verified.countersigned, verified.owed], [true, true, '0 tUSDC'])
   })
@@ -171,6 +184,26 @@ describe('connections and programs, bought and sold by processes', () => {
     const { code, stdout, stderr } = await feed(['pipe', `${address}/echo`, '--budget', '0.1 tUSDC'], sent)
     assert.equal(code, 0, stderr)
     assert.equal(sha(Buffer.from(stdout, 'latin1')), sha(sent))
+  })
+
+  test('a provider that is killed and comes back goes on in the same session: the open connection is reset, new ones are carried', async () => {
+    const { running, port, said } = await buy('1 tUSDC')
+    const open = connect({ port, host: '127.0.0.1' })
+    open.write('before')
+    assert.equal(String((await once(open, 'data'))[0]), 'before')
+    const reset = once(open, 'error')
+    await seller.stop('SIGKILL')
+    assert.equal((await reset)[0].code, 'ECONNRESET')
+    // one that comes meanwhile waits
+    const waiting = connect({ port, host: '127.0.0.1', allowHalfOpen: true })
+    waiting.end('after')
+    seller = await serveEcho(/^(.*)\/p2p\//.exec(address)?.[1] ?? '')
+    assert.equal((await all(waiting)).toString(), 'after')
+    assert.equal(await running.stop('SIGINT'), 0, running.stderr())
+    await until(() => said.length > 0)
+    const { sessions, receipts, bytes } = last(said)
+    assert.deepEqual([(sessions as string[]).length, receipts.length, bytes], [1, 1, '11'])
+    assert.match(running.stderr(), /going on with session/)
   })
 
   test('while a node is up on the same home it carries out connect and pipe, stdin included', async () => {
