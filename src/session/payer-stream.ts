@@ -16,7 +16,6 @@ interface Session {
   /** how many of so many bytes may be sent */
   send(tab: StreamTab, bytes: number): number
   agree(stream: number, upTo: Charge): void
-  lastCharge(tab: StreamTab): Promise<void>
   streamEnded(stream: number, free: boolean): void
 }
 
@@ -104,7 +103,7 @@ export class PayerStream implements PaidStream {
         clean = piece === undefined
         if (piece === undefined) {
           // what all of it cost is known when it ends
-          if (!this.free) await this.#session.lastCharge(this.#tab)
+          if (!this.free) await this.#tab.last()
           return
         }
         const most = this.free ? piece.length : this.#session.hand(piece.length)

@@ -4,7 +4,8 @@
  */
 import type { Amount } from '../amount.ts'
 import type { MeterKind } from '../meter.ts'
-import { chunkCost, freeOf, rateOf } from '../price.ts'
+import { chunkCost, rateOf } from '../price.ts'
+import { freeOf } from '../price-free.ts'
 import type { Terms } from '../terms.ts'
 import { countsAt, foldCounts, sellsCounts } from './counts.ts'
 import { foldAll } from './flow.ts'
