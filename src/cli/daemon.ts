@@ -17,6 +17,8 @@ export interface DaemonInit {
   readonly services: readonly (ServeOptions | ((token: TokenInfo) => ServeOptions))[]
   /** for the line that buyers can copy: what follows the name of the service */
   readonly sample?: string
+  /** the command that buys it. @default 'get' */
+  readonly verb?: string
 }
 
 /** how long sessions may take to be closed and paid when the node is stopped, ms */
@@ -45,7 +47,7 @@ export async function runDaemon(cli: Cli, init: DaemonInit): Promise<void> {
   cli.out.note('stopped')
 }
 
-function announce(cli: Cli, { node, settings }: OpenedNode, { sample }: DaemonInit): void {
+function announce(cli: Cli, { node, settings }: OpenedNode, { sample, verb = 'get' }: DaemonInit): void {
   const { out } = cli
   const { addresses, token } = node
   const offers = node.offers.map(({ offer }) => offer)
@@ -88,7 +90,7 @@ function announce(cli: Cli, { node, settings }: OpenedNode, { sample }: DaemonIn
             `  try:  tallystick proxy ${budget}${known || address === undefined ? '' : ` --provider ${address}`}`,
             `        curl -x http://127.0.0.1:8402 http://${first.service}.tally/`,
           ]
-        : [`  try:  tallystick get ${where}${first.service}${sample ?? ''} ${budget}`]
+        : [`  try:  tallystick ${verb} ${where}${first.service}${sample ?? ''} ${budget}`]
   const join = first === undefined && address !== undefined ? [`  join:  tallystick up --bootstrap ${address}`] : []
   out.text(
     `${out.tick} live  tallystick://${peer}${first === undefined ? '' : `/${first.service}`}`,

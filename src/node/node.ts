@@ -22,6 +22,7 @@ import type { Log, Self, SessionEvents } from '../session/components.ts'
 import type { PayeeDesk } from '../session/payee-desk.ts'
 import type { PayerDesk, ProviderLine } from '../session/payer-desk.ts'
 import type { Settler } from '../settlement/settler.ts'
+import { connectIn, type PaidConnection } from './connection.ts'
 import { fetchOnce, type HttpOptions, openHttp } from './http-options.ts'
 import type { Network } from './libp2p.ts'
 import { type Lines, parsePeer } from './lines.ts'
@@ -29,11 +30,11 @@ import type { Money } from './money.ts'
 import { NodeSession } from './node-session.ts'
 import {
   type AmountLike,
+  deskOptions,
   type PayMode,
   type providerPolicy,
   refuseTooSmall,
   refuseUnmetered,
-  ticksFor,
   toAmount,
 } from './options.ts'
 import type { PaidHttp } from './paid-http.ts'
@@ -231,8 +232,13 @@ export class TallyNode {
     return { line: await this.#parts.lines.to(peer, options), address: addressOfPeer(peer) }
   }
 
+  /** A paid connection: a session of its own with one data stream in it, as a stream of Node. Ending it closes the session. @throws as `open` */
+  async connect(service: string | Found, options: Omit<OpenOptions, 'service' | 'inputs'>): Promise<PaidConnection> {
+    return await connectIn(await this.open({ ...options, service }), options.signal)
+  }
+
   /** Dials a peer, so that it is known. @throws PEER_UNREACHABLE, USAGE */
-  async connect(peer: string, options: Options = {}): Promise<void> {
+  async dial(peer: string, options: Options = {}): Promise<void> {
     const { via, peer: id } = parsePeer(peer)
     await this.#parts.network.dial(via ?? id, options).catch((cause: unknown) => {
       throw new TallyError('PEER_UNREACHABLE', { message: `the peer ${peer} does not answer`, cause })
@@ -309,8 +315,3 @@ export class TallyNode {
     }
   }
 }
-
-const deskOptions = ({ signal, pay }: { readonly signal?: AbortSignal; readonly pay?: PayMode }) => ({
-  ...(signal !== undefined && { signal }),
-  ...(pay !== undefined && { ticks: ticksFor(pay) }),
-})
