@@ -9,12 +9,14 @@ import { type Address, type SessionId, sessionIdFromBytes } from '../core/ids.ts
 import type { SignedOffer } from '../core/offer.ts'
 import { type Chunk, isAtMost, type Price } from '../core/price.ts'
 import { parseChunk, parsePrice } from '../core/price-text.ts'
+import type { Ranked } from '../core/ranking.ts'
 import type { PayerSession } from '../core/session/payer.ts'
 import type { Wish } from '../core/session/payer-terms.ts'
 import type { TokenInfo } from '../core/token.ts'
 import { type Found, type Market, noOffer } from '../discovery/market.ts'
 import type { Chain, Unfollow } from '../ports/chain.ts'
 import type { Clock } from '../ports/clock.ts'
+import type { Listings } from '../ports/listings.ts'
 import type { ServiceAdapter } from '../ports/service.ts'
 import type { Store } from '../ports/store.ts'
 import { refuseAborted } from '../services/abort.ts'
@@ -22,6 +24,7 @@ import type { Log, Self, SessionEvents } from '../session/components.ts'
 import type { PayeeDesk } from '../session/payee-desk.ts'
 import type { PayerDesk, ProviderLine } from '../session/payer-desk.ts'
 import type { Settler } from '../settlement/settler.ts'
+import type { Appraised, Appraiser, What } from './appraiser.ts'
 import type { Network } from './libp2p.ts'
 import { type Lines, parsePeer } from './lines.ts'
 import type { Money } from './money.ts'
@@ -54,6 +57,8 @@ export interface NodeParts {
   readonly market: Market
   readonly lines: Lines
   readonly money: Money
+  readonly appraiser: Appraiser
+  readonly listings: Listings | undefined
   readonly policy: ReturnType<typeof providerPolicy>
   readonly unfollow: Unfollow
 }
@@ -177,6 +182,11 @@ export class TallyNode {
     return this.#parts.market.find(options.what ?? 'service', name, options)
   }
 
+  /** Everybody who sells it and answers, on the DHT or in the registry on chain, the best first. @see rankOffers */
+  async search(what: What, name: string, options: { readonly signal: AbortSignal }): Promise<readonly Ranked<Appraised>[]> {
+    return await this.#parts.appraiser.search(what, name, options)
+  }
+
   /** The offer of one provider for one service. @throws PEER_UNREACHABLE, OFFER_*, USAGE */
   async offerOf(provider: string, service: string, options: Options = {}): Promise<Found> {
     const { peer, via } = parsePeer(provider)
@@ -240,7 +250,7 @@ export class TallyNode {
   }
 
   async #stop(options: Options): Promise<void> {
-    const { market, payer, payee, settler, lines, network, shelf, chain, store, unfollow } = this.#parts
+    const { market, payer, payee, settler, lines, network, shelf, chain, store, listings, unfollow } = this.#parts
     market.stop()
     await payer.stop()
     await payee.stop(options.signal)
@@ -249,6 +259,7 @@ export class TallyNode {
     await network.stop()
     await shelf.close()
     unfollow()
+    listings?.close()
     await chain.close()
     await store.close()
   }
