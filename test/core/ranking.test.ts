@@ -84,11 +84,13 @@ describe('ranking offers', () => {
 })
 
 const uint = (bits: bigint) => fc.oneof(fc.constantFrom(1n, (1n << bits) - 1n), fc.bigInt({ min: 1n, max: (1n << bits) - 1n }))
-const anyPrice = fc.subarray([...METER_KINDS]).chain((kinds) =>
-  fc
-    .tuple(...kinds.map((kind) => fc.record({ kind: fc.constant(kind), amount: uint(96n).map(amount), per: uint(64n) })))
-    .map((rates) => priceOf(rates, kinds.includes('units') ? 'page' : undefined)),
-)
+const anyPrice = fc
+  .subarray([...METER_KINDS])
+  .chain((kinds) =>
+    fc
+      .tuple(...kinds.map((kind) => fc.record({ kind: fc.constant(kind), amount: uint(96n).map(amount), per: uint(64n) })))
+      .map((rates) => priceOf(rates, kinds.includes('units') ? 'page' : undefined)),
+  )
 const anyCandidate = fc
   .record({
     n: fc.nat(5),
@@ -115,7 +117,10 @@ describe('ranking any offers', () => {
         for (const { points, score } of ranked) {
           for (const criterion of CRITERIA) {
             const value = points[criterion]
-            assert.ok(Number.isSafeInteger(value) && value >= 0 && value <= WEIGHTS[criterion] * 1_000_000, `${criterion} ${value}`)
+            assert.ok(
+              Number.isSafeInteger(value) && value >= 0 && value <= WEIGHTS[criterion] * 1_000_000,
+              `${criterion} ${value}`,
+            )
           }
           assert.equal(CRITERIA.reduce((sum, criterion) => sum + points[criterion], 0), score) // biome-ignore format: one thought
         }
@@ -127,7 +132,9 @@ describe('ranking any offers', () => {
 
   test('the order is total: it is the same in whatever order the offers came', () => {
     const key = ({ offer, tookMs, stake, record: seen, free }: Candidate): string =>
-      JSON.stringify([offer, Math.round(tookMs), stake, seen, free], (_, value) => (typeof value === 'bigint' ? `${value}` : value))
+      JSON.stringify([offer, Math.round(tookMs), stake, seen, free], (_, value) =>
+        typeof value === 'bigint' ? `${value}` : value,
+      )
     const shuffled = fc
       .uniqueArray(anyCandidate, { maxLength: 12, selector: ({ offer }) => `${offer.provider} ${offer.sequence}` })
       .chain((list) => fc.tuple(fc.constant(list), fc.shuffledSubarray(list, { minLength: list.length })))

@@ -36,7 +36,10 @@ export function findCommand(cli: Cli): Command {
       const { why, offers } = await cli.withControl({}, (control) => control.find(request, { signal: cli.stop.signal }))
       cli.out.data({ why, offers })
       cli.out.text(
-        ...table(['service', 'price', 'chunk', 'at least reserved', 'answered in', 'points', 'provider', 'about'], offers.map(row)),
+        ...table(
+          ['service', 'price', 'chunk', 'at least reserved', 'answered in', 'points', 'provider', 'about'],
+          offers.map(row),
+        ),
         `the first: ${why}`,
       )
     })
