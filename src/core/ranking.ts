@@ -3,7 +3,7 @@
  * depends on the set of offers and on nothing else.
  */
 import type { Amount } from './amount.ts'
-import type { Meter } from './meter.ts'
+import type { Meter, MeterKind } from './meter.ts'
 import type { Offer } from './offer.ts'
 import { comparePrices, type Price } from './price.ts'
 
@@ -100,9 +100,17 @@ export function whyFirst(ranked: readonly Ranked<Candidate>[]): string {
   return `the best of ${ranked.length}: ${named.join(' and ')} than the next`
 }
 
-/** What the basket costs in millionths of a base unit, rounded down; exact on any figures. */
+/**
+ * What the basket costs in millionths of a base unit, rounded down; exact on any figures. The dearest rate of each kind counts, whatever
+ * it holds from: else a price could buy its place with a free first part that is smaller than what is bought.
+ */
 export function basketCost({ rates }: Price): bigint {
-  return rates.reduce((sum, { kind, amount, per }) => sum + (amount * BASKET[kind] * BigInt(MILLION)) / per, 0n)
+  const most = new Map<MeterKind, bigint>()
+  for (const { kind, amount, per } of rates) {
+    const cost = (amount * BASKET[kind] * BigInt(MILLION)) / per
+    if (cost > (most.get(kind) ?? 0n)) most.set(kind, cost)
+  }
+  return [...most.values()].reduce((sum, cost) => sum + cost, 0n)
 }
 
 function pointsOf({ offer, tookMs, stake, record, free }: Candidate, price: number): Points {

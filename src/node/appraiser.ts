@@ -94,6 +94,10 @@ export class Appraiser {
     )
   }
 
+  close(): void {
+    this.#of.listings?.close()
+  }
+
   async #listed(way: 'service' | 'kind', name: string, signal: AbortSignal): Promise<readonly Listing[]> {
     const { listings, log } = this.#of
     if (listings === undefined) return []

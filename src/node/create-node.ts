@@ -154,9 +154,9 @@ async function assemble(options: NodeOptions, begun: (end: () => Promise<void>) 
   const lines = new Lines(network, payer, log)
   const money = new Money({ chain, clock, payer, payee, settler, self: self.address, token })
   const listings = listingsOf(options)
-  begun(async () => listings?.close())
   const records = new PayerRecords(store)
   const appraiser = new Appraiser({ market, lines, money, listings, sessions: () => records.sessions(), log })
+  begun(async () => appraiser.close())
   const unfollow = chain.follow(async (facts) => {
     await payee.onFacts(facts)
     await payer.onFacts(facts)
@@ -183,7 +183,6 @@ async function assemble(options: NodeOptions, begun: (end: () => Promise<void>) 
     lines,
     money,
     appraiser,
-    listings,
     policy,
     unfollow,
   }

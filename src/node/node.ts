@@ -16,7 +16,6 @@ import type { TokenInfo } from '../core/token.ts'
 import { type Found, type Market, noOffer } from '../discovery/market.ts'
 import type { Chain, Unfollow } from '../ports/chain.ts'
 import type { Clock } from '../ports/clock.ts'
-import type { Listings } from '../ports/listings.ts'
 import type { ServiceAdapter } from '../ports/service.ts'
 import type { Store } from '../ports/store.ts'
 import { refuseAborted } from '../services/abort.ts'
@@ -25,20 +24,22 @@ import type { PayeeDesk } from '../session/payee-desk.ts'
 import type { PayerDesk, ProviderLine } from '../session/payer-desk.ts'
 import type { Settler } from '../settlement/settler.ts'
 import type { Appraised, Appraiser, What } from './appraiser.ts'
+import { connectIn, type PaidConnection } from './connection.ts'
 import type { Network } from './libp2p.ts'
 import { type Lines, parsePeer } from './lines.ts'
 import type { Money } from './money.ts'
 import { NodeSession } from './node-session.ts'
 import {
   type AmountLike,
+  deskOptions,
   type PayMode,
   type providerPolicy,
   refuseTooSmall,
   refuseUnmetered,
-  ticksFor,
   toAmount,
 } from './options.ts'
 import type { Shelf } from './shelf.ts'
+import { usualChunk } from './usual-chunk.ts'
 
 export interface NodeParts {
   readonly self: Self
@@ -58,7 +59,6 @@ export interface NodeParts {
   readonly lines: Lines
   readonly money: Money
   readonly appraiser: Appraiser
-  readonly listings: Listings | undefined
   readonly policy: ReturnType<typeof providerPolicy>
   readonly unfollow: Unfollow
 }
@@ -67,9 +67,9 @@ export interface ServeOptions {
   /** 1 to 64 of a-z 0-9 . _ - */
   readonly name: string
   readonly service: ServiceAdapter
-  /** such as '0.01 USDC/MiB', '0.001/s', '0.1/GiB+0.0001/s', 'free' */
+  /** such as '0.01 USDC/MiB', '0.001/s', '0.1/GiB+0.0001/s', '0.001/call+0.5/Mtoken', '0.02/MiB>10MiB,0.01/MiB>1GiB', 'free' */
   readonly price: string | Price
-  /** after how much a payment is due, such as '64 KiB' or '1 s'. @default 64 KiB, or 1 s where only time is priced */
+  /** after how much a payment is due, such as '64 KiB', '1 s' or '10 call'. @default 64 KiB; 1 s where only time is priced; the dearest step where calls or units are */
   readonly chunk?: string | Chunk
   readonly description?: string
   readonly minReservation?: AmountLike
@@ -164,8 +164,9 @@ export class TallyNode {
     this.#refuseStopped()
     const { token, shelf, payee, market, policy } = this.#parts
     const price = typeof options.price === 'string' ? parsePrice(options.price, token) : options.price
-    refuseUnmetered(price)
-    const chunk = typeof options.chunk === 'object' ? options.chunk : parseChunk(options.chunk ?? usualChunk(price), price)
+    refuseUnmetered(price, options.service)
+    const given = options.chunk ?? usualChunk(price)
+    const chunk = typeof given === 'object' ? given : parseChunk(given, price)
     refuseTooSmall(chunk, options.service)
     const item = await shelf.put({
       service: options.name, adapter: options.service, description: options.description ?? '', price, chunk,
@@ -227,8 +228,17 @@ export class TallyNode {
     return { line: await this.#parts.lines.to(peer, options), address: addressOfPeer(peer) }
   }
 
+  /**
+   * A paid connection: a session of its own with one data stream in it, as a stream of Node. Ending it closes the session.
+   *
+   * @throws as `open`
+   */
+  async connect(service: string | Found, options: Omit<OpenOptions, 'service' | 'inputs'>): Promise<PaidConnection> {
+    return await connectIn(await this.open({ ...options, service }), options.signal)
+  }
+
   /** Dials a peer, so that it is known. @throws PEER_UNREACHABLE, USAGE */
-  async connect(peer: string, options: Options = {}): Promise<void> {
+  async dial(peer: string, options: Options = {}): Promise<void> {
     const { via, peer: id } = parsePeer(peer)
     await this.#parts.network.dial(via ?? id, options).catch((cause: unknown) => {
       throw new TallyError('PEER_UNREACHABLE', { message: `the peer ${peer} does not answer`, cause })
@@ -250,7 +260,7 @@ export class TallyNode {
   }
 
   async #stop(options: Options): Promise<void> {
-    const { market, payer, payee, settler, lines, network, shelf, chain, store, listings, unfollow } = this.#parts
+    const { market, payer, payee, settler, lines, network, shelf, chain, store, appraiser, unfollow } = this.#parts
     market.stop()
     await payer.stop()
     await payee.stop(options.signal)
@@ -259,7 +269,7 @@ export class TallyNode {
     await network.stop()
     await shelf.close()
     unfollow()
-    listings?.close()
+    appraiser.close()
     await chain.close()
     await store.close()
   }
@@ -305,14 +315,4 @@ export class TallyNode {
       expect: options.expectBytes,
     }
   }
-}
-
-const deskOptions = ({ signal, pay }: { readonly signal?: AbortSignal; readonly pay?: PayMode }) => ({
-  ...(signal !== undefined && { signal }),
-  ...(pay !== undefined && { ticks: ticksFor(pay) }),
-})
-
-/** 64 KiB, or a second where only time is priced. */
-function usualChunk({ rates }: Price): string {
-  return rates.length === 1 && rates[0]?.kind === 'ms' ? '1 s' : '64 KiB'
 }

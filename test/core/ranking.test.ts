@@ -75,6 +75,19 @@ describe('ranking offers', () => {
     assert.match(whyFirst(rankOffers([candidate(2), candidate(1)])), /^as good as the next of 2/)
   })
 
+  test('a free or cheap first part buys no place: the dearest rate of a kind counts', () => {
+    const rate = { kind: 'down' as const, per: 1n << 20n }
+    const baited = priceOf([
+      { ...rate, amount: amount(1n) },
+      { ...rate, amount: amount(20_000n), from: 1n << 40n },
+    ])
+    const free = priceOf([{ ...rate, amount: amount(20_000n), from: 1n << 40n }])
+    for (const price of [baited, free]) {
+      assert.equal(basketCost(price), basketCost(perMiB(20_000n)))
+      assert.equal(first(candidate(1, { offer: { price } }), candidate(2)), addressOf(2))
+    }
+  })
+
   test('prices of other rates are compared by one basket of everything', () => {
     const perSecond = priceOf([{ kind: 'ms', amount: amount(1_000n), per: 1_000n }])
     assert.equal(basketCost(perSecond), 60_000n * 1_000_000n)
