@@ -1,7 +1,9 @@
 /** The control of a node that runs in this process. */
 import { setTimeout as delay } from 'node:timers/promises'
 import { TallyError } from '../core/errors.ts'
-import { type Found, noOffer } from '../discovery/market.ts'
+import type { Ranked } from '../core/ranking.ts'
+import { noOffer } from '../discovery/market.ts'
+import type { Appraised } from '../node/appraiser.ts'
 import type { TallyNode } from '../node/node.ts'
 import { unlessAborted } from '../services/abort.ts'
 import type { CallOptions, Control, Done, FindRequest, MoneyRequest, Plan } from './control.ts'
@@ -12,8 +14,8 @@ import {
   balanceView,
   type ChannelView,
   channelView,
-  type OfferView,
-  offerView,
+  type FoundView,
+  foundView,
   type StatusInit,
   type StatusView,
   statusView,
@@ -65,11 +67,11 @@ export class NodeControl implements Control {
     return money.channels().map((channel) => channelView(channel, token, nowS()))
   }
 
-  async find(request: FindRequest, options: CallOptions = {}): Promise<readonly OfferView[]> {
-    const found = await findOffers(this.#node, request, options)
-    for (const { provider, peer, offer } of found)
+  async find(request: FindRequest, options: CallOptions = {}): Promise<FoundView> {
+    const ranked = await findOffers(this.#node, request, options)
+    for (const { provider, peer, offer } of ranked.map((one) => one.candidate.found))
       await this.#init.book.remember(provider, dialable(peer.toString(), offer.addresses))
-    return found.map((one) => offerView(one, this.#node.token))
+    return foundView(ranked, this.#node.token)
   }
 
   async plan(request: MoneyRequest, options: CallOptions = {}): Promise<Plan> {
@@ -107,7 +109,7 @@ export function dialable(peer: string, addresses: readonly string[]): string {
 }
 
 /**
- * Everybody who sells it, as soon as somebody is found; a node that has just started searches again until its DHT has peers.
+ * Everybody who sells it, the best first, as soon as somebody is found; a node that has just started searches again until its DHT has peers.
  *
  * @throws OFFER_NOT_FOUND when the time is over, ABORTED
  */
@@ -115,12 +117,11 @@ export async function findOffers(
   node: TallyNode,
   { what, name, timeoutMs }: FindRequest,
   { signal }: CallOptions = {},
-): Promise<readonly Found[]> {
+): Promise<readonly Ranked<Appraised>[]> {
   const limit = AbortSignal.timeout(timeoutMs)
   const until = signal === undefined ? limit : AbortSignal.any([limit, signal])
   while (!until.aborted) {
-    const found: Found[] = []
-    for await (const one of node.find(name, { what, signal: until })) found.push(one)
+    const found = await node.search(what, name, { signal: until })
     if (found.length > 0) return found
     await delay(SEARCH_AGAIN_MS, undefined, { signal: until }).catch(() => undefined)
   }

@@ -2,6 +2,7 @@
 import { EventEmitter } from 'node:events'
 import { performance } from 'node:perf_hooks'
 import { createChain } from '../chain/chain.ts'
+import { createListings } from '../chain/listings.ts'
 import type { Amount } from '../core/amount.ts'
 import { signClosing } from '../core/closing.ts'
 import { addressOfKey, publicKeyOf, signerOf } from '../core/crypto/secp256k1.ts'
@@ -13,14 +14,17 @@ import { type TokenInfo, tokenInfo } from '../core/token.ts'
 import { Market } from '../discovery/market.ts'
 import type { Chain } from '../ports/chain.ts'
 import type { Clock } from '../ports/clock.ts'
+import type { Listings } from '../ports/listings.ts'
 import type { Store } from '../ports/store.ts'
 import type { Self, SessionEvents } from '../session/components.ts'
 import { PayeeDesk } from '../session/payee-desk.ts'
 import { PayerDesk } from '../session/payer-desk.ts'
+import { PayerRecords } from '../session/records.ts'
 import { wordChainsOf } from '../session/word-chain.ts'
 import { Settler } from '../settlement/settler.ts'
 import { openLevelStore } from '../store/level-store.ts'
 import { openMemoryStore } from '../store/memory-store.ts'
+import { Appraiser } from './appraiser.ts'
 import { createNetwork, type Network } from './libp2p.ts'
 import { Lines } from './lines.ts'
 import { Money } from './money.ts'
@@ -149,6 +153,10 @@ async function assemble(options: NodeOptions, begun: (end: () => Promise<void>) 
   )
   const lines = new Lines(network, payer, log)
   const money = new Money({ chain, clock, payer, payee, settler, self: self.address, token })
+  const listings = listingsOf(options)
+  const records = new PayerRecords(store)
+  const appraiser = new Appraiser({ market, lines, money, listings, sessions: () => records.sessions(), log })
+  begun(async () => appraiser.close())
   const unfollow = chain.follow(async (facts) => {
     await payee.onFacts(facts)
     await payer.onFacts(facts)
@@ -174,6 +182,7 @@ async function assemble(options: NodeOptions, begun: (end: () => Promise<void>) 
     market,
     lines,
     money,
+    appraiser,
     policy,
     unfollow,
   }
@@ -190,6 +199,11 @@ async function openStore(options: NodeOptions, address: Address): Promise<Store>
     owner: { pid: process.pid, command: process.argv.slice(1).join(' '), started: Math.floor(Date.now() / 1000) },
     create: true,
   })
+}
+
+function listingsOf({ chain: { registry, registryBlock, ...of } }: NodeOptions): Listings | undefined {
+  if (registry === undefined) return undefined
+  return createListings({ ...of, registry, ...(registryBlock !== undefined && { startBlock: registryBlock }) })
 }
 
 function isInUse(payee: PayeeDesk, id: ChannelId): boolean {
