@@ -54,6 +54,7 @@ export class PayeeShelf {
 
   /** Reads the sums; the database of an older program is gone through once. @throws STORE_* */
   async load(): Promise<void> {
+    await this.#given()
     this.#books = (await this.#table.load()) ?? (await this.#build())
   }
 

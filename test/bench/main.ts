@@ -12,6 +12,7 @@ import type { PayersAnswers, PayersInit } from './payers.ts'
 import { note, type Place } from './place.ts'
 import type { ProviderAnswers } from './provider.ts'
 import { type Measured, machine, measured, quantile, table } from './report.ts'
+import { channelRows } from './rows-channels.ts'
 
 const KIB = 1024
 const CHANNELS = 1000
@@ -37,6 +38,7 @@ const GROUPS = [
   'goodput_tick_64k',
   'goodput_1m',
   'goodput_1m_each',
+  'channels',
 ] as const
 type Group = (typeof GROUPS)[number]
 
@@ -150,6 +152,7 @@ const MEASURES: Readonly<Record<Group, (bench: Bench) => Promise<Measured[]>>> =
   goodput_1m: (bench) => goodputRow(bench, 'goodput_1m'),
   goodput_1m_each: (bench) => goodputRow(bench, 'goodput_1m_each'),
   rtt: rttRows,
+  channels: channelRows,
 }
 
 const { values } = parseArgs({
