@@ -1,14 +1,15 @@
 import { LRUCache } from 'lru-cache'
 import { asTallyError, type TallyError } from '../core/errors.ts'
 import type { Address, ChannelId, Seconds } from '../core/ids.ts'
-import type { ChainFact, ChainListener, ChainNotice, ChainStatus, ChannelCause, Unfollow } from '../ports/chain.ts'
+import type { ChainFact, ChainListener, ChainNotice, ChainStatus, Unfollow } from '../ports/chain.ts'
 import type { Store } from '../ports/store.ts'
 import type { Gateway, Header } from './gateway.ts'
 import { knownChannels } from './known-channels.ts'
-import { FOLLOWED_TOPICS, mentionedIn, newWatchList, parseTouch, touchesOf, withMore } from './ledger-logs.ts'
+import { FOLLOWED_TOPICS, mentionedIn, newWatchList, touchesOf, withMore } from './ledger-logs.ts'
 import type { LedgerReader } from './ledger-reader.ts'
 import { type Answer, type Ask, cursorOf, followRound, newTrail, REORGANISED, type Trail, withWatched } from './log-follower.ts'
 import { HttpRefusal, RpcRefusal, unreachable } from './rpc-errors.ts'
+import { grouped, isNews, type Slot, slotOf, type Told, toldOf } from './slots.ts'
 import { createTrailStore } from './trail-store.ts'
 
 export interface WatcherInit {
@@ -205,7 +206,7 @@ export function createWatcher(init: WatcherInit): Watcher {
 
   async function tellNews(facts: readonly ChainFact[]): Promise<void> {
     await tell(facts)
-    for (const fact of facts) told.set(slotOf(fact), { content: contentOf(fact), causes: causesOf(fact) })
+    for (const fact of facts) told.set(slotOf(fact), toldOf(fact))
   }
 
   async function tellHead(): Promise<void> {
@@ -273,55 +274,6 @@ export function createWatcher(init: WatcherInit): Watcher {
       clearTimeout(timer)
     },
   }
-}
-
-type Slot =
-  | { readonly type: 'balance'; readonly account: Address; readonly token: Address }
-  | { type: 'channel'; id: ChannelId; causes: ChannelCause[]; parties?: Extract<ChainFact, { type: 'channel' }>['parties'] }
-
-/** One slot for all touches of it, in the order of the first touch, with all causes in their order. */
-function grouped(touched: readonly string[]): Map<string, Slot> {
-  const slots = new Map<string, Slot>()
-  for (const touch of touched.map(parseTouch)) {
-    if (touch.slot === 'balance') {
-      slots.set(`${touch.account} ${touch.token}`, { type: 'balance', account: touch.account, token: touch.token })
-      continue
-    }
-    const known = slots.get(touch.id)
-    const slot = known?.type === 'channel' ? known : { type: 'channel' as const, id: touch.id, causes: [] }
-    if (!slot.causes.includes(touch.cause)) slot.causes.push(touch.cause)
-    if (touch.parties !== undefined) slot.parties = touch.parties
-    slots.set(touch.id, slot)
-  }
-  return slots
-}
-
-interface Told {
-  readonly content: string
-  readonly causes: readonly ChannelCause[]
-}
-
-/** After a reorganisation most slots are what they were, and some logs are read again: neither is news. */
-function isNews(fact: ChainFact, last: Told | undefined): boolean {
-  if (last === undefined || last.content !== contentOf(fact)) return true
-  return causesOf(fact).some((cause) => cause !== REORGANISED && cause !== 'watched' && !last.causes.includes(cause))
-}
-
-function causesOf(fact: ChainFact): readonly ChannelCause[] {
-  return fact.type === 'channel' ? fact.causes : []
-}
-
-function slotOf(fact: ChainFact): string {
-  if (fact.type === 'channel') return fact.id
-  return fact.type === 'balance' ? `${fact.account} ${fact.token}` : 'head'
-}
-
-/** What a fact says, without the block at which it was read. */
-function contentOf(fact: ChainFact): string {
-  if (fact.type === 'balance') return String(fact.amount)
-  if (fact.type === 'head' || fact.facts === undefined) return 'none'
-  const { deposit, settled, expiry, epoch } = fact.facts
-  return `${deposit} ${settled} ${expiry} ${epoch}`
 }
 
 function hex(block: number): string {

@@ -47,6 +47,6 @@ export class DueTable {
 }
 
 function dueOf(channel: ChannelIn | undefined): Due | undefined {
-  if (channel === undefined || payable(channel) === 0n) return undefined
+  if (channel === undefined || payable(channel) <= 0n) return undefined
   return { id: channel.id, expiry: channel.facts.expiry }
 }

@@ -39,14 +39,16 @@ const MOVED_AT_ONCE = 1_000
 export class PayeeShelf {
   readonly #store: Store
   readonly #records: PayeeRecords
-  readonly #channels = new Shelf<ChannelFile>(MAX_IDLE)
-  readonly #owners = new Shelf<OwnerFile>(MAX_IDLE)
+  readonly #channels: Shelf<ChannelFile>
+  readonly #owners: Shelf<OwnerFile>
   readonly #table: BooksTable
   #books = new Map<Address, ChannelBooks>()
   /** channels with something to settle whose record has changed */
   #changed = new Set<ChannelId>()
 
-  constructor(store: Store, records: PayeeRecords) {
+  constructor(store: Store, records: PayeeRecords, maxIdle = MAX_IDLE) {
+    this.#channels = new Shelf(maxIdle)
+    this.#owners = new Shelf(maxIdle)
     this.#store = store
     this.#records = records
     this.#table = new BooksTable(store)

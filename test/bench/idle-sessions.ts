@@ -5,8 +5,6 @@
 import { randomBytes } from 'node:crypto'
 import { EventEmitter } from 'node:events'
 import { join } from 'node:path'
-import { setFlagsFromString } from 'node:v8'
-import { runInNewContext } from 'node:vm'
 import type { Amount } from '../../src/core/amount.ts'
 import { addressOfKey, publicKeyOf, signerOf } from '../../src/core/crypto/secp256k1.ts'
 import { type ChannelParties, channelId, type Seconds, type SessionId, sessionIdFromBytes } from '../../src/core/ids.ts'
@@ -20,6 +18,7 @@ import type { PayeeLink } from '../../src/ports/link.ts'
 import { PayeeDesk } from '../../src/session/payee-desk.ts'
 import { wordChainsOf } from '../../src/session/word-chain.ts'
 import { openLevelStore } from '../../src/store/level-store.ts'
+import { collectGarbage } from '../support/gc.ts'
 import { answer } from './child.ts'
 import type { Place } from './place.ts'
 import { zerosService } from './zeros.ts'
@@ -84,15 +83,8 @@ class IdleLink implements PayeeLink {
   }
 }
 
-setFlagsFromString('--expose-gc')
-const collect = runInNewContext('gc') as () => void
-
 async function usedBytes(): Promise<number> {
-  // once more after the finalizers of the first time
-  for (let i = 0; i < 3; i++) {
-    collect()
-    await new Promise((resolve) => setTimeout(resolve, 50))
-  }
+  await collectGarbage()
   const { heapUsed, external } = process.memoryUsage()
   return heapUsed + external
 }
