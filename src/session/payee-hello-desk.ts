@@ -19,11 +19,10 @@ import {
 } from '../core/session/payee.ts'
 import { type HelloFacts, judgeAtDoor, judgeHello, termsFor } from '../core/session/payee-hello.ts'
 import { isAgreed } from '../core/session/payee-state.ts'
-import type { PayeeDeskComponents, ServiceOnSale } from './components.ts'
+import type { PayeeDeskComponents, PayeeDeskInit, ServiceOnSale } from './components.ts'
 import { payeeCrypto } from './crypto.ts'
 import type { Live, PayeeBook, Visit } from './payee-book.ts'
 import type { PayeeChannels } from './payee-channels.ts'
-import type { PayeeDeskInit } from './payee-desk.ts'
 import type { ChannelFile, OwnerFile } from './payee-shelf.ts'
 
 /** the session protocol's: live on one stream */

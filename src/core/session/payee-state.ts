@@ -6,6 +6,7 @@ import { type Amount, MAX_AMOUNT } from '../amount.ts'
 import type { ChannelIn } from '../channel.ts'
 import { type CreditPolicy, creditLimit, type OwnerAccount } from '../credit.ts'
 import type { ErrorCode } from '../errors.ts'
+import type { Chain } from '../head.ts'
 import type { Hash32, Seconds, SessionId } from '../ids.ts'
 import { type Meter, ZERO_METER } from '../meter.ts'
 import { due, maxCountWithin, rateOf } from '../price.ts'
@@ -81,7 +82,8 @@ export type PayeeInput =
   | { readonly type: 'restate'; readonly message: Restate }
   | { readonly type: 'accept'; readonly signature: Uint8Array }
   | { readonly type: 'promise'; readonly message: Pay }
-  | { readonly type: 'tick'; readonly message: Tick }
+  /** with `proven`, the last of a run of ticks that was walked from there */
+  | { readonly type: 'tick'; readonly message: Tick; readonly proven?: Chain }
   | { readonly type: 'ack'; readonly stream: number; readonly bytes: bigint; readonly ms: bigint; readonly final: boolean }
   | { readonly type: 'close'; readonly message: Close }
   | { readonly type: 'countersign'; readonly signature: Uint8Array }

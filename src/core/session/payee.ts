@@ -107,7 +107,7 @@ const rulesOf = ({ nowS, policy, verifyPromise }: PayeeContext): PromiseRules =>
 type Payment = PayeeInput & { readonly type: 'promise' | 'tick' }
 
 function judge({ channel }: PayeeState, payment: Payment, context: PayeeContext): Verdict {
-  if (payment.type === 'tick') return judgeTick(channel, payment.message, rulesOf(context))
+  if (payment.type === 'tick') return judgeTick(channel, payment.message, rulesOf(context), payment.proven)
   const { promise, salt } = payment.message
   const [lock] = promise.locks
   if (lock !== undefined && !carriesOn(channel.best, promise) && context.isAnchorUsed(lock.anchor)) return 'LOCKS_REFUSED'
@@ -173,7 +173,10 @@ function onAck(state: PayeeState, ack: PayeeInput & { type: 'ack' }, context: Pa
   const flow = acknowledge(session.flow, ack.stream, ack.bytes, ack.final)
   if (flow === undefined || !clocksAgree(session, ack.ms)) return refuse(state, 'METER_DISAGREES', context)
   const ackedMs = ack.ms > session.ackedMs ? ack.ms : session.ackedMs
-  return going(state, settleWaiting(change(state, { flow, ackedMs }), context, false), context)
+  const next = settleWaiting(change(state, { flow, ackedMs }), context, false)
+  // what was lost uses credit from now on: a payer that counted on it would wait as we do (S8)
+  const stays = session.paused && next.session.paused && flow.lost > session.flow.lost
+  return stays ? keep(next, report(next, context)) : going(state, next, context)
 }
 
 /** More can have been allowed while the session was paused: another session of the owner gave its credit back. */
