@@ -4,7 +4,6 @@
  *
  * Owns: the records of channels, owners and sessions in which this node is paid. Authority for what was delivered and paid.
  */
-import type { Amount } from '../core/amount.ts'
 import { creditLimit } from '../core/credit.ts'
 import { asTallyError, type ErrorCode, TallyError } from '../core/errors.ts'
 import type { Address, Hash32, SessionId } from '../core/ids.ts'
