@@ -166,6 +166,7 @@ export class HelloDesk {
     const arrearsTaken = [...file.lives].some((live) => live.session.terms.arrears > 0n)
     const terms = termsFor(hello, offer, file.account, {
       signer: visit.link.address, content, patienceMs: policy.patienceMs, nowS: clock.nowS(), lastS: policy.sessionLastS, arrearsTaken,
+      open: [...file.lives].map((live) => live.session.terms),
     }) // biome-ignore format: a record
     const crypto = payeeCrypto(domain, self, this.#partiesOf(visit, hello), visit.link.publicKey, terms)
     const live = book.adopt(

@@ -196,7 +196,8 @@ export class PayerDesk {
     const live = this.#roster.get(id) ?? (message.type === 'receipt' ? this.#roster.late(id) : undefined)
     if (live === undefined || live.line !== line) return
     const input = inputOf(message)
-    if (input !== undefined) this.run(live, input)
+    if (message.type === 'charge') live.charge(message)
+    else if (input !== undefined) this.run(live, input)
     this.#roster.heard(live)
   }
 
@@ -256,6 +257,7 @@ export class PayerDesk {
       case 'join': return live.join()
       case 'live': return live.onLive()
       case 'paid': return void this.#components.events.emit('payer:paid', { session: live.session, rise: effect.rise })
+      case 'refused': return live.refuse(effect.stream)
       case 'cutStreams': return live.cutStreams()
       case 'ended': return this.#end(live, effect.code)
       default: return effect satisfies never

@@ -4,7 +4,8 @@
  */
 import { type ErrorCode, TallyError } from '../core/errors.ts'
 import type { OpenedData } from '../ports/link.ts'
-import type { PaidStream } from '../ports/service.ts'
+import type { Charge, Charged, PaidStream } from '../ports/service.ts'
+import type { StreamTab } from './stream-tab.ts'
 
 /** What a stream needs of its session. */
 interface Session {
@@ -12,6 +13,9 @@ interface Session {
   hand(bytes: number): number
   taken(bytes: bigint): void
   exhausted(): ErrorCode
+  /** how many of so many bytes may be sent */
+  send(tab: StreamTab, bytes: number): number
+  agree(stream: number, upTo: Charge): void
   streamEnded(stream: number, free: boolean): void
 }
 
@@ -22,9 +26,11 @@ export class PayerStream implements PaidStream {
   readonly #session: Session
   readonly #number: number
   readonly #data: OpenedData
+  readonly #tab: StreamTab
   #handed = 0n
 
-  constructor(session: Session, number: number, data: OpenedData) {
+  constructor(session: Session, number: number, data: OpenedData, tab: StreamTab) {
+    this.#tab = tab
     this.#session = session
     this.#number = number
     this.#data = data
@@ -44,8 +50,22 @@ export class PayerStream implements PaidStream {
     this.#session.used(this.#number, Number(most))
   }
 
+  get charged(): Charged {
+    return this.#tab.charged
+  }
+
+  get agreed(): Charged {
+    return this.#tab.agreed
+  }
+
+  agree(upTo: Charge): void {
+    if (!this.free) this.#session.agree(this.#number, upTo)
+  }
+
   async write(bytes: Uint8Array): Promise<void> {
-    await this.#data.bytes.write(bytes)
+    const most = this.free ? bytes.length : this.#session.send(this.#tab, bytes.length)
+    if (most > 0) await this.#data.bytes.write(most === bytes.length ? bytes : bytes.subarray(0, most))
+    if (most < bytes.length) throw new TallyError(this.#session.exhausted())
   }
 
   async closeWrite(): Promise<void> {
@@ -70,7 +90,11 @@ export class PayerStream implements PaidStream {
       for (;;) {
         const piece = await this.#data.bytes.read()
         clean = piece === undefined
-        if (piece === undefined) return
+        if (piece === undefined) {
+          // what all of it cost is known when it ends
+          if (!this.free) await this.#tab.last()
+          return
+        }
         const most = this.free ? piece.length : this.#session.hand(piece.length)
         if (!this.free) this.#handed += BigInt(most)
         if (most > 0) {

@@ -23,7 +23,17 @@ import { quantumOf } from '../core/session/worth.ts'
 import type { Store, StoreOp } from '../ports/store.ts'
 import { type Table, table } from '../ports/table.ts'
 import { DueTable } from './due-table.ts'
-import { channelInCodec, channelOutCodec, ownerCodec, payeeSessionCodec, payerSessionCodec, poolCodec } from './record-codecs.ts'
+import {
+  channelInCodec,
+  channelOutCodec,
+  ownerCodec,
+  payeeSessionCodec,
+  payerSessionCodec,
+  poolCodec,
+  readOwner,
+  readPayeeSession,
+  readPayerSession,
+} from './record-codecs.ts'
 import { type SessionTable, sessionTable } from './session-table.ts'
 
 interface OwnerKey {
@@ -52,11 +62,12 @@ export class PayeeRecords {
       ...channelInCodec,
       older: { 1: channelInCodec.read },
     })
-    this.#owners = table(store, { space: 'owner', version: 1, key: ownerKeyBytes, ...ownerCodec })
+    this.#owners = table(store, { space: 'owner', version: 2, key: ownerKeyBytes, ...ownerCodec, older: { 1: readOwner } })
     this.#sessions = sessionTable(store, {
       open: 'sessionIn',
       past: 'sessionInPast',
       codec: payeeSessionCodec,
+      older: readPayeeSession,
       isOver: (session) => session.status === 'closed' || !isAgreed(session),
     })
     // every start reads it: a program of before this version, which does not keep the space `dueIn`, is refused here instead of forgetting a settlement
@@ -84,6 +95,7 @@ export class PayeeRecords {
   putPool = (pool: Pool): StoreOp => this.#pool.put(POOL, pool)
   loadPool = async (): Promise<Pool | undefined> => await this.#pool.get(POOL)
   session = async (id: SessionId): Promise<PayeeSession | undefined> => await this.#sessions.get(id)
+  sessions = (): AsyncIterable<PayeeSession> => this.#sessions.all()
 
   /** Every session that was agreed on and is not closed, as cut since `nowMs`. */
   async *openSessions(nowMs: number): AsyncGenerator<PayeeSession> {
@@ -131,6 +143,7 @@ export class PayerRecords {
       open: 'sessionOut',
       past: 'sessionOutPast',
       codec: payerSessionCodec,
+      older: readPayerSession,
       isOver: (session) => session.status === 'closed' || session.terms === undefined,
       beside: (session) => [leftBy(session) === 0n ? this.#owed.del(session) : this.#owed.put(session, leftBy(session))],
     })
@@ -140,6 +153,7 @@ export class PayerRecords {
   putChannel = (channel: ChannelOut): StoreOp => this.#channels.put(channel.id, channel)
   putSession = (session: PayerSession): StoreOp[] => this.#sessions.put(session)
   session = async (id: SessionId): Promise<PayerSession | undefined> => await this.#sessions.get(id)
+  sessions = (): AsyncIterable<PayerSession> => this.#sessions.all()
 
   async *openSessions(nowMs: number): AsyncGenerator<PayerSession> {
     await this.#sessions.tidy()

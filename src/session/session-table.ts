@@ -15,6 +15,8 @@ export interface SessionTableInit<S extends Session> {
   readonly open: Space
   readonly past: Space
   readonly codec: RecordCodec<S>
+  /** of layout 1 */
+  readonly older: RecordCodec<S>['read']
   readonly isOver: (session: S) => boolean
   /** what is written with a session that is over */
   readonly beside?: (session: S) => StoreOp[]
@@ -25,7 +27,8 @@ export interface SessionTable<S extends Session> {
   put(session: S): StoreOp[]
   del(id: SessionId): StoreOp[]
   open(): AsyncIterable<S>
-  past(): AsyncIterable<S>
+  /** All that ever were, the open ones first: for lists, never for work. */
+  all(): AsyncIterable<S>
   /** Moves what older programs left among the open ones, a commit for every few; a crash in between is gone on with. @throws STORE_* */
   tidy(): Promise<void>
 }
@@ -34,7 +37,7 @@ export interface SessionTable<S extends Session> {
 const MOVED_AT_ONCE = 500
 
 export function sessionTable<S extends Session>(store: Store, init: SessionTableInit<S>): SessionTable<S> {
-  const layout = { version: 1, key: sessionIdToBytes, ...init.codec }
+  const layout = { version: 2, key: sessionIdToBytes, ...init.codec, older: { 1: init.older } }
   const open = table<SessionId, S>(store, { space: init.open, ...layout })
   const past = table<SessionId, S>(store, { space: init.past, ...layout })
   const put = (session: S): StoreOp[] =>
@@ -46,7 +49,10 @@ export function sessionTable<S extends Session>(store: Store, init: SessionTable
     put,
     del: (id) => [open.del(id), past.del(id)],
     open: () => open.list(),
-    past: () => past.list(),
+    async *all() {
+      yield* open.list()
+      yield* past.list()
+    },
     async tidy() {
       let ops: StoreOp[] = []
       let moved = 0

@@ -67,7 +67,7 @@ class IdleLink implements PayeeLink {
     if (message.type === 'terms')
       this.#say({ type: 'accept', session: this.session, signature: signTerms(this.#domain, message.terms, signerOf(this.#key)) })
     else if (message.type === 'ready') this.#onReady()
-    else throw new Error(`the desk said ${message.type} ${message.type === "fault" ? message.code : ""}`)
+    else throw new Error(`the desk said ${message.type} ${message.type === 'fault' ? message.code : ''}`)
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<readonly FromPayer[]> {

@@ -2,19 +2,13 @@
 import { randomBytes } from 'node:crypto'
 import { mkdir, mkdtemp, readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { Bench } from './bench.ts'
 import { start } from './child.ts'
 import type { FillAnswers } from './fill-channels.ts'
 import type { IdleAnswers } from './idle-sessions.ts'
 import type { ManyChannelsAnswers, Memory, Started } from './many-channels.ts'
 import { note, type Place } from './place.ts'
 import { type Measured, measured, median } from './report.ts'
-
-interface Bench {
-  readonly place: Place
-  readonly runs: number
-  readonly scale: number
-  readonly profile: string | undefined
-}
 
 const CHANNELS = 1_000_000
 const SESSIONS = 10_000
