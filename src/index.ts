@@ -9,6 +9,7 @@ export { parseReceiptDocument, type ReceiptDocument, receiptDocumentJson, verify
 export { callsOf, parseRoutes, type Route, type RoutePrices } from './core/route-price.ts'
 export { formatAmount, parseAmount, type TokenInfo } from './core/token.ts'
 export type { Found } from './discovery/market.ts'
+export type { PaidConnection } from './node/connection.ts'
 export { createNode } from './node/create-node.ts'
 export type { OpenOptions, ServeOptions, TallyNode } from './node/node.ts'
 export type { ClosedSession, NodeSession } from './node/node-session.ts'
@@ -24,5 +25,7 @@ export type {
   ServiceAnswer,
   ServiceCall,
 } from './ports/service.ts'
+export { type CallEnd, type Called, type CallOptions, callProgram, type ExecInit, execService } from './services/exec/index.ts'
 export { fetchFile, filesService, saveFile } from './services/files/index.ts'
 export { streamService } from './services/stream/index.ts'
+export { duplexOf, type TcpInit, tcpService } from './services/tcp/index.ts'

@@ -22,6 +22,7 @@ import type { Log, Self, SessionEvents } from '../session/components.ts'
 import type { PayeeDesk } from '../session/payee-desk.ts'
 import type { PayerDesk, ProviderLine } from '../session/payer-desk.ts'
 import type { Settler } from '../settlement/settler.ts'
+import { connectIn, type PaidConnection } from './connection.ts'
 import type { Network } from './libp2p.ts'
 import { type Lines, parsePeer } from './lines.ts'
 import type { Money } from './money.ts'
@@ -219,8 +220,17 @@ export class TallyNode {
     return { line: await this.#parts.lines.to(peer, options), address: addressOfPeer(peer) }
   }
 
+  /**
+   * A paid connection: a session of its own with one data stream in it, as a stream of Node. Ending it closes the session.
+   *
+   * @throws as `open`
+   */
+  async connect(service: string | Found, options: Omit<OpenOptions, 'service' | 'inputs'>): Promise<PaidConnection> {
+    return await connectIn(await this.open({ ...options, service }), options.signal)
+  }
+
   /** Dials a peer, so that it is known. @throws PEER_UNREACHABLE, USAGE */
-  async connect(peer: string, options: Options = {}): Promise<void> {
+  async dial(peer: string, options: Options = {}): Promise<void> {
     const { via, peer: id } = parsePeer(peer)
     await this.#parts.network.dial(via ?? id, options).catch((cause: unknown) => {
       throw new TallyError('PEER_UNREACHABLE', { message: `the peer ${peer} does not answer`, cause })

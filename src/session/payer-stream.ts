@@ -19,6 +19,10 @@ interface Session {
   streamEnded(stream: number, free: boolean): void
 }
 
+/** a service that takes its input slowly is waited for so long when that ends */
+const SLOW_READER_MS = 600_000
+const LINGER_MS = 1_000
+
 export class PayerStream implements PaidStream {
   readonly info: Uint8Array
   readonly free: boolean
@@ -69,12 +73,19 @@ export class PayerStream implements PaidStream {
   }
 
   async closeWrite(): Promise<void> {
-    await this.#data.bytes.closeWrite()
+    await this.#data.bytes.closeWrite({ timeoutMs: SLOW_READER_MS })
   }
 
   abort(error: Error): void {
     this.#data.bytes.abort(error)
     this.#over()
+  }
+
+  /** The provider has said all. It reads no more either: what it has not taken by now it never will. */
+  async #hangUp(): Promise<void> {
+    const late = setTimeout(() => this.#data.bytes.abort(new TallyError('STREAM_CUT')), LINGER_MS)
+    await this.#data.bytes.closeWrite().catch(() => undefined)
+    clearTimeout(late)
   }
 
   #over(): void {
@@ -106,7 +117,7 @@ export class PayerStream implements PaidStream {
     } finally {
       // the reader may acknowledge its last piece right after this
       queueMicrotask(() => this.#over())
-      if (clean) await this.#data.bytes.closeWrite().catch(() => undefined)
+      if (clean) await this.#hangUp()
       else this.#data.bytes.abort(new TallyError('STREAM_CUT'))
     }
   }
