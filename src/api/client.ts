@@ -2,7 +2,7 @@
 import { request as httpRequest } from 'node:http'
 import { connect } from 'node:net'
 import { TallyError } from '../core/errors.ts'
-import type { CallOptions, Control, Done, FindRequest, MoneyRequest, Plan } from './control.ts'
+import type { CallOptions, ChannelRequest, Control, Done, FindRequest, MoneyRequest, Plan } from './control.ts'
 import type { BalanceView, ChannelView, FoundView, StatusView } from './views.ts'
 import { errorOf, MAX_BODY_BYTES, ROUTES, type RouteName } from './wire.ts'
 
@@ -40,6 +40,10 @@ export class RemoteControl implements Control {
 
   async channels(options: CallOptions = {}): Promise<readonly ChannelView[]> {
     return await this.#call('channels', undefined, options)
+  }
+
+  async channel(request: ChannelRequest, options: CallOptions = {}): Promise<ChannelView> {
+    return await this.#call('channel', request, options)
   }
 
   async find(request: FindRequest, options: CallOptions = {}): Promise<FoundView> {

@@ -25,6 +25,11 @@ export const findRequest = z.strictObject({
 })
 export type FindRequest = z.infer<typeof findRequest>
 
+export const channelRequest = z.strictObject({
+  id: z.string().regex(/^0x[0-9a-fA-F]{6,64}$/, 'a channel is named by its id or the first 8 or more characters of it'),
+})
+export type ChannelRequest = z.infer<typeof channelRequest>
+
 /** What a change would do, before it is done. */
 export interface Plan {
   readonly summary: string
@@ -54,7 +59,10 @@ export interface CallOptions {
 export interface Control {
   status(options?: CallOptions): Promise<StatusView>
   balance(options?: CallOptions): Promise<BalanceView>
+  /** The first thousand: those in which this node pays, then those with something to settle, soonest end first, then the others. */
   channels(options?: CallOptions): Promise<readonly ChannelView[]>
+  /** The one whose id begins so. @throws CHANNEL_UNKNOWN */
+  channel(request: ChannelRequest, options?: CallOptions): Promise<ChannelView>
   /** The best offer first. @throws OFFER_NOT_FOUND when the time is over */
   find(request: FindRequest, options?: CallOptions): Promise<FoundView>
   /** Changes nothing. @throws what `carryOut` would throw, as far as it can be known before */

@@ -1,12 +1,14 @@
 /** The control of a node that runs in this process. */
 import { setTimeout as delay } from 'node:timers/promises'
 import { TallyError } from '../core/errors.ts'
+import type { ChannelId } from '../core/ids.ts'
 import type { Ranked } from '../core/ranking.ts'
 import { noOffer } from '../discovery/market.ts'
 import type { Appraised } from '../node/appraiser.ts'
+import type { ChannelEntry, Money } from '../node/money.ts'
 import type { TallyNode } from '../node/node.ts'
 import { unlessAborted } from '../services/abort.ts'
-import type { CallOptions, Control, Done, FindRequest, MoneyRequest, Plan } from './control.ts'
+import type { CallOptions, ChannelRequest, Control, Done, FindRequest, MoneyRequest, Plan } from './control.ts'
 import { type AccountOf, MoneyDesk } from './money-desk.ts'
 import type { PeerBook } from './peer-book.ts'
 import {
@@ -29,6 +31,8 @@ export interface NodeControlInit extends Omit<StatusInit, 'nowS'> {
 /** how long a look waits for the ledger's newest facts, ms */
 const FACTS_MS = 5_000
 const POLL_MS = 20
+/** so many channels are listed at most */
+const MAX_LISTED = 1_000
 /** pause between two searches of the DHT, ms: a node that has just started knows nobody */
 const SEARCH_AGAIN_MS = 250
 
@@ -64,7 +68,23 @@ export class NodeControl implements Control {
   async channels(options: CallOptions = {}): Promise<readonly ChannelView[]> {
     await this.#facts(options)
     const { money, token } = this.#node
-    return money.channels().map((channel) => channelView(channel, token, nowS()))
+    const listed = new Map<ChannelId, ChannelEntry>()
+    for await (const channel of shownFirst(money)) {
+      listed.set(channel.id, channel)
+      if (listed.size === MAX_LISTED) break
+    }
+    return [...listed.values()].map((channel) => channelView(channel, token, nowS()))
+  }
+
+  async channel({ id }: ChannelRequest, options: CallOptions = {}): Promise<ChannelView> {
+    await this.#facts(options)
+    const fits = await this.#node.money.fitting(id.toLowerCase())
+    const [found] = fits
+    if (found === undefined || fits.length > 1) {
+      const message = found === undefined ? `this node has no channel ${id}` : `${id} is the beginning of several channels`
+      throw new TallyError('CHANNEL_UNKNOWN', { message, hint: 'tallystick channel list shows them' })
+    }
+    return channelView(found, this.#node.token, nowS())
   }
 
   async find(request: FindRequest, options: CallOptions = {}): Promise<FoundView> {
@@ -99,6 +119,13 @@ export class NodeControl implements Control {
       await delay(POLL_MS)
     }
   }
+}
+
+/** Those that somebody may want to do something about come first; some of them come twice. */
+async function* shownFirst(money: Money): AsyncGenerator<ChannelEntry> {
+  yield* money.paying()
+  yield* money.due()
+  yield* money.earning()
 }
 
 /** A peer id alone, or with an address in front where one is known. */

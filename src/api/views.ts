@@ -3,7 +3,6 @@
  * texts with their token, such as '0.5 USDC', that read back to the same value; times are unix seconds.
  */
 import type { Amount } from '../core/amount.ts'
-import { sumBooks } from '../core/books.ts'
 import { formatDecimal } from '../core/decimal.ts'
 import { formatAddress } from '../core/ids.ts'
 import { formatCount, formatPrice } from '../core/price-text.ts'
@@ -237,6 +236,7 @@ export interface StatusInit {
 }
 
 const SOON_S = 24 * 3_600
+const MAX_WARNINGS = 20
 
 /** Never fails because the chain does: then it says so instead of the balance. */
 export async function statusView(node: TallyNode, init: StatusInit, options: { signal?: AbortSignal } = {}): Promise<StatusView> {
@@ -244,9 +244,7 @@ export async function statusView(node: TallyNode, init: StatusInit, options: { s
   const show = (amount: Amount): string => formatAmount(amount, token)
   const balance = await balanceView(node, options).catch(() => undefined)
   const { reachable, head, confirmed, error } = chain.status()
-  const channels = node.money.channels()
-  const earned = sumBooks(channels.filter(({ role }) => role === 'payee'))
-  const spent = sumBooks(channels.filter(({ role }) => role === 'payer'))
+  const { earned, spent } = node.money.sums
   return {
     version: init.version,
     home: init.home,
@@ -265,8 +263,18 @@ export async function statusView(node: TallyNode, init: StatusInit, options: { s
     earned: { signed: show(earned.signed), settled: show(earned.settled), unsettled: show(earned.unsettled) },
     spent: { deposit: show(spent.deposit), signed: show(spent.signed), settled: show(spent.settled), free: show(spent.free) },
     unfinished: chain.transactions.list().filter(({ state }) => !['confirmed', 'failed', 'replaced'].includes(state)).map(jobView), // biome-ignore format: one thought
-    warnings: channels.flatMap((channel) => warningsOf(channel, show, init.nowS)),
+    warnings: await warnings(node, show, init.nowS),
   }
+}
+
+/** What a person should do something about, not more than can be read. */
+async function warnings(node: TallyNode, show: (amount: Amount) => string, nowS: number): Promise<string[]> {
+  const found = node.money.paying().flatMap((channel) => warningsOf(channel, show, nowS))
+  for await (const channel of node.money.due()) {
+    if (found.length >= MAX_WARNINGS || channel.expiry - nowS >= SOON_S) break
+    found.push(...warningsOf(channel, show, nowS))
+  }
+  return found
 }
 
 function warningsOf(

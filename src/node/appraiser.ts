@@ -81,7 +81,7 @@ export class Appraiser {
       if (providers.has(provider)) records.set(provider, withSession(records.get(provider) ?? NO_RECORD, session))
     }
     const free = new Map<Address, Amount>()
-    for (const channel of money.channels()) if (channel.role === 'payer') free.set(channel.parties.target, channel.free)
+    for (const channel of money.paying()) free.set(channel.parties.target, channel.free)
     return rankOffers(
       found.map((one) => ({
         found: one,

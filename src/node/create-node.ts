@@ -8,8 +8,7 @@ import { signClosing } from '../core/closing.ts'
 import { addressOfKey, publicKeyOf, signerOf } from '../core/crypto/secp256k1.ts'
 import type { Domain } from '../core/eip712.ts'
 import { asTallyError, TallyError } from '../core/errors.ts'
-import { type Address, type ChannelId, channelId, type Seconds } from '../core/ids.ts'
-import { termsChannel } from '../core/terms.ts'
+import type { Address, ChannelId, Seconds } from '../core/ids.ts'
 import { type TokenInfo, tokenInfo } from '../core/token.ts'
 import { Market } from '../discovery/market.ts'
 import type { Chain } from '../ports/chain.ts'
@@ -108,8 +107,12 @@ async function assemble(options: NodeOptions, begun: (end: () => Promise<void>) 
       chain,
       clock,
       log,
-      channels: () => payee.channels(),
-      inUse: (id) => isInUse(payee, id),
+      channels: {
+        channel: async (id) => (await payee.shelf.channel(id)).channel,
+        due: (after) => payee.shelf.due(after),
+        takeChanged: () => payee.shelf.takeChanged(),
+        isInUse: (channel) => payee.shelf.isInUse(channel),
+      },
       onSettled: (id) => refresh(chain, payee, id),
     },
     { policy: { settleAt: policy.settleAt, onClose: policy.settleOnClose, marginS: policy.marginS }, target: self.address },
@@ -162,7 +165,6 @@ async function assemble(options: NodeOptions, begun: (end: () => Promise<void>) 
     await payer.onFacts(facts)
     settler.look()
   })
-  chain.watch([...payee.channels(), ...payer.channels()].map((channel) => channel.id))
   await chain.start()
   settler.start()
   const parts: NodeParts = {
@@ -204,10 +206,6 @@ async function openStore(options: NodeOptions, address: Address): Promise<Store>
 function listingsOf({ chain: { registry, registryBlock, ...of } }: NodeOptions): Listings | undefined {
   if (registry === undefined) return undefined
   return createListings({ ...of, registry, ...(registryBlock !== undefined && { startBlock: registryBlock }) })
-}
-
-function isInUse(payee: PayeeDesk, id: ChannelId): boolean {
-  return [...payee.sessions()].some(({ terms }) => channelId(termsChannel(terms)) === id)
 }
 
 /** The settled channel as the ledger has it now, told to the desk at once. */
