@@ -26,6 +26,7 @@ import { Lines } from './lines.ts'
 import { Money } from './money.ts'
 import { type NodeParts, TallyNode } from './node.ts'
 import { type NodeOptions, providerPolicy, SILENT, ticksFor } from './options.ts'
+import { Reservations } from './reservations.ts'
 import { Shelf } from './shelf.ts'
 
 export const systemClock: Clock = { nowMs: () => performance.now(), nowS: () => Math.floor(Date.now() / 1000) as Seconds }
@@ -149,6 +150,7 @@ async function assemble(options: NodeOptions, begun: (end: () => Promise<void>) 
   )
   const lines = new Lines(network, payer, log)
   const money = new Money({ chain, clock, payer, payee, settler, self: self.address, token })
+  const reservations = new Reservations({ chain, clock, payer, money })
   const unfollow = chain.follow(async (facts) => {
     await payee.onFacts(facts)
     await payer.onFacts(facts)
@@ -174,6 +176,7 @@ async function assemble(options: NodeOptions, begun: (end: () => Promise<void>) 
     market,
     lines,
     money,
+    reservations,
     policy,
     unfollow,
   }

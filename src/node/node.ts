@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto'
 import type { EventEmitter } from 'node:events'
 import type { PeerId } from '@libp2p/interface'
 import { addressOfPeer } from '../../protocols/peer-identity.ts'
+import { type Amount, maxAmount } from '../core/amount.ts'
 import type { Domain } from '../core/eip712.ts'
 import { TallyError } from '../core/errors.ts'
 import { type Address, type SessionId, sessionIdFromBytes } from '../core/ids.ts'
@@ -24,7 +25,7 @@ import type { PayerDesk, ProviderLine } from '../session/payer-desk.ts'
 import type { Settler } from '../settlement/settler.ts'
 import type { Network } from './libp2p.ts'
 import { type Lines, parsePeer } from './lines.ts'
-import type { Money } from './money.ts'
+import { type Money, RESERVED_S } from './money.ts'
 import { NodeSession } from './node-session.ts'
 import {
   type AmountLike,
@@ -35,6 +36,7 @@ import {
   ticksFor,
   toAmount,
 } from './options.ts'
+import type { Allowance, Reservations, ReserveOrder, ReservePlan } from './reservations.ts'
 import type { Shelf } from './shelf.ts'
 
 export interface NodeParts {
@@ -54,6 +56,7 @@ export interface NodeParts {
   readonly market: Market
   readonly lines: Lines
   readonly money: Money
+  readonly reservations: Reservations
   readonly policy: ReturnType<typeof providerPolicy>
   readonly unfollow: Unfollow
 }
@@ -88,7 +91,21 @@ export interface OpenOptions {
   readonly expectBytes?: bigint
   /** how chunks are paid. @default as the node does */
   readonly pay?: PayMode
+  /** reserves by itself what is missing, before and while it pays; 'auto' = as much as the budget. @default never */
+  readonly reserve?: ReserveOptions | 'auto'
   readonly signal?: AbortSignal
+}
+
+/** How a purchase reserves by itself. */
+export interface ReserveOptions {
+  /** so much is to be free for the provider; it is filled up when less than half of it is. @default the budget */
+  readonly upTo?: AmountLike
+  /** the most that is added to reservations; purchases that share one share the limit. @default the higher one of budget and `upTo` */
+  readonly allowance?: Allowance
+  /** how long it is reserved, s. @default 30 days */
+  readonly forS?: number
+  /** told before a step, and when it is done or has failed */
+  readonly tell?: ReserveOrder['tell']
 }
 
 export interface ResumeOptions {
@@ -96,6 +113,8 @@ export interface ResumeOptions {
   readonly usedBytes?: bigint
   /** how chunks are paid. @default as the node does */
   readonly pay?: PayMode
+  /** as in `open` */
+  readonly reserve?: ReserveOptions | 'auto'
   readonly signal?: AbortSignal
 }
 
@@ -191,9 +210,13 @@ export class TallyNode {
     this.#refuseStopped()
     const { payer, lines, domain, self } = this.#parts
     const found = await this.#choose(options)
+    const wish = await this.#wish(options, found)
+    // nothing is reserved for a provider that does not answer
+    if (options.reserve !== undefined) await lines.to(found.peer, options)
+    const keeper = await this.#reserve(found, wish.budget, options)
     const line = await lines.to(found.peer, options)
     const id = sessionIdFromBytes(randomBytes(16))
-    const live = await payer.open(line, await this.#wish(options, found), id, deskOptions(options))
+    const live = await payer.open(line, wish, id, { ...deskOptions(options), ...keeper })
     return new NodeSession(live, found.offer, domain, self)
   }
 
@@ -201,9 +224,23 @@ export class TallyNode {
   async resume(id: SessionId, found: Found, options: ResumeOptions = {}): Promise<NodeSession> {
     this.#refuseStopped()
     const { payer, lines, domain, self } = this.#parts
+    if (options.reserve !== undefined) await lines.to(found.peer, options)
+    const cut = [...this.resumable].find((session) => session.id === id)
+    const keeper = cut === undefined ? {} : await this.#reserve(found, (cut.wish.budget - cut.total) as Amount, options)
     const line = await lines.to(found.peer, options)
-    const live = await payer.resume(line, id, options.usedBytes ?? 0n, deskOptions(options))
+    const live = await payer.resume(line, id, options.usedBytes ?? 0n, { ...deskOptions(options), ...keeper })
     return new NodeSession(live, found.offer, domain, self)
+  }
+
+  /** What `open` would reserve first, and for how much gas; undefined when enough is reserved. Nothing is signed that pays. @throws as `open` */
+  async planReserve(
+    found: Found,
+    budget: AmountLike,
+    reserve: ReserveOptions | 'auto',
+    options: Options = {},
+  ): Promise<ReservePlan | undefined> {
+    const { order, free } = this.#reserveOrder(found, toAmount('budget', budget, '', this.token), reserve)
+    return await this.#parts.reservations.plan(order, free, options)
   }
 
   async forget(id: SessionId): Promise<void> {
@@ -251,6 +288,26 @@ export class TallyNode {
     unfollow()
     await chain.close()
     await store.close()
+  }
+
+  /** Sees to it that enough is reserved; what the desk is to call after each payment. */
+  async #reserve(found: Found, budget: Amount, { reserve, signal }: Pick<OpenOptions, 'reserve' | 'signal'>) {
+    if (reserve === undefined) return {}
+    const options = signal === undefined ? {} : { signal }
+    const { order, free } = this.#reserveOrder(found, budget, reserve)
+    await this.#parts.reservations.ensure(order, free, options)
+    return { onPaid: this.#parts.reservations.keeper(order, options) }
+  }
+
+  #reserveOrder(
+    found: Found,
+    budget: Amount,
+    reserve: ReserveOptions | 'auto',
+  ): { readonly order: ReserveOrder; readonly free: Amount } {
+    const { upTo, allowance, forS = RESERVED_S, tell } = reserve === 'auto' ? {} : reserve
+    const free = upTo === undefined ? budget : toAmount('reserve', upTo, '', this.token)
+    const most = allowance ?? { left: maxAmount(free, budget) }
+    return { order: { found, upTo: free, allowance: most, forS, tell }, free }
   }
 
   async #choose({ service, provider, maxPrice, signal }: OpenOptions): Promise<Found> {

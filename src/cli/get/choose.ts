@@ -22,9 +22,13 @@ export interface ChooseOptions {
 const AGAIN_MS = 250
 const SHOWN = 3
 
-/** @throws OFFER_NOT_FOUND, PRICE_TOO_HIGH, PEER_UNREACHABLE, OFFER_*, ABORTED */
-export async function choose(node: TallyNode, target: Target, options: ChooseOptions): Promise<Found> {
-  if (target.provider !== undefined) return await ask(node, target.provider, target.service, options)
+/** All who fit, the best first. @throws OFFER_NOT_FOUND, PRICE_TOO_HIGH, PEER_UNREACHABLE, OFFER_*, ABORTED */
+export async function chooseSeveral(
+  node: TallyNode,
+  target: Target,
+  options: ChooseOptions,
+): Promise<readonly [Found, ...Found[]]> {
+  if (target.provider !== undefined) return [await ask(node, target.provider, target.service, options)]
   options.tell(`looking for ${target.service} …`)
   const all = await findOffers(
     node,
@@ -34,14 +38,14 @@ export async function choose(node: TallyNode, target: Target, options: ChooseOpt
   const { maxPrice } = options
   const fit = maxPrice === undefined ? all : all.filter(({ offer }) => isAtMost(offer.price, maxPrice))
   const ranked = rank(fit, (a, b) => comparePrices(a.price, b.price) ?? 0)
-  const [best] = ranked
+  const [best, ...others] = ranked
   if (best === undefined) throw tooDear(all, node)
   if (all.length > 1) {
     for (const { peer, offer, tookMs } of ranked.slice(0, SHOWN))
       options.tell(`  ${peer.toString()}  ${formatPrice(offer.price, node.token)}  ${Math.round(tookMs)} ms`)
     options.tell(`the first: the lowest price of ${all.length}, then the quickest answer`)
   }
-  return best
+  return [best, ...others]
 }
 
 /** The one provider that was named; a node that has just started tries until it can be found. */

@@ -18,6 +18,8 @@ export interface StreamDeliveryInit {
 export class StreamDelivery implements Delivery {
   // a program that failed would fail again, and each run of it is paid
   readonly again = false
+  // another provider's program is another stream
+  readonly movable = false
   readonly #init: StreamDeliveryInit
   #begunMs: number | undefined
   bytes = 0n
