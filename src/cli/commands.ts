@@ -6,6 +6,7 @@ import { devCommand } from './commands/dev.ts'
 import { findCommand } from './commands/find.ts'
 import { getCommand } from './commands/get.ts'
 import { initCommand } from './commands/init.ts'
+import { quoteCommand } from './commands/quote.ts'
 import { receiptCommand } from './commands/receipt.ts'
 import { serveCommand } from './commands/serve.ts'
 import { statusCommand } from './commands/status.ts'
@@ -18,7 +19,7 @@ import type { CommandGroup } from './program.ts'
 export const COMMANDS: readonly CommandGroup[] = [
   { heading: 'Start:', commands: [() => demoCommand(), initCommand, upCommand, statusCommand] },
   { heading: 'Sell:', commands: [serveCommand] },
-  { heading: 'Buy:', commands: [findCommand, getCommand, receiptCommand] },
+  { heading: 'Buy:', commands: [findCommand, quoteCommand, getCommand, receiptCommand] },
   { heading: 'Money:', commands: [balanceCommand, depositCommand, withdrawCommand, channelCommand] },
   { heading: 'Admin:', commands: [devCommand, versionCommand] },
 ]

@@ -91,7 +91,10 @@ export interface OpenOptions {
   readonly expectBytes?: bigint
   /** how chunks are paid. @default as the node does */
   readonly pay?: PayMode
-  /** reserves by itself what is missing, before and while it pays; 'auto' = as much as the budget. @default never */
+  /**
+   * reserves by itself what is missing, before and while it pays; 'auto' = as much as the budget. A stream that outruns the chain ends in order
+   * with AMOUNT_OVER_DEPOSIT, and the next `open` waits for what was added. @default never
+   */
   readonly reserve?: ReserveOptions | 'auto'
   readonly signal?: AbortSignal
 }

@@ -95,6 +95,8 @@ export interface ReservationsComponents {
 
 /** how long a look at the chain waits for the next one, ms */
 const POLL_MS = 200
+/** how long what a mined transaction changed may take to be seen, ms */
+const SEEN_MS = 15_000
 /** a step that did not change the ledger is not tried for ever */
 const MAX_STEPS = 3
 
@@ -130,9 +132,11 @@ export class Reservations {
       const action = await money.openAction(provider, step.amount, step.expiry, options)
       order.allowance.left = (order.allowance.left - step.amount) as Amount
       try {
-        const { epoch, deposit, expiry } = (await this.#latest(provider, options)) ?? NO_CHANNEL
-        const key = `reserve ${money.idOf(provider)} ${epoch} ${deposit} ${expiry}`
-        order.tell?.(step, await money.send(action, { ...options, provider, key }))
+        const before = (await this.#latest(provider, options)) ?? NO_CHANNEL
+        const key = `reserve ${money.idOf(provider)} ${before.epoch} ${before.deposit} ${before.expiry}`
+        const job = await money.send(action, { ...options, provider, key })
+        await this.#seen(provider, before, options)
+        order.tell?.(step, job)
       } catch (thrown) {
         const error = asTallyError(thrown)
         // one that may still go through has used the allowance
@@ -199,6 +203,20 @@ export class Reservations {
   async #latest(provider: Address, options: Options): Promise<ChannelFacts | undefined> {
     const { chain, money } = this.#of
     return (await chain.channel(money.parties(provider), options)).latest
+  }
+
+  /** An RPC may show a transaction as mined before it shows what it changed. */
+  async #seen(provider: Address, before: ChannelFacts, options: Options): Promise<void> {
+    const { clock, money } = this.#of
+    const end = clock.nowMs() + SEEN_MS
+    while (clock.nowMs() < end) {
+      const now = (await this.#latest(provider, options)) ?? NO_CHANNEL
+      if (now.deposit !== before.deposit || now.expiry !== before.expiry || now.epoch !== before.epoch) break
+      await delay(POLL_MS, undefined, options).catch(() => undefined)
+      refuseAborted(options.signal)
+    }
+    // the record of the channel was read when the transaction was mined
+    await money.channelTo(provider, options)
   }
 
   /** What is in a block may still wait for its confirmations: until then it does not count for the provider. */

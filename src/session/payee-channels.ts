@@ -68,9 +68,11 @@ export class PayeeChannels {
     return deposit === undefined ? anchor : deposit.then(() => anchor)
   }
 
-  async #lookAgain({ id, parties }: ChannelIn): Promise<void> {
+  async #lookAgain({ id, parties, facts }: ChannelIn): Promise<void> {
     this.#short.set(id, true)
     const view = await this.#components.chain.channel(parties).catch(() => undefined)
+    // a payer that tops up again soon finds that looked up too
+    if ((view?.confirmed?.deposit ?? 0n) > facts.deposit) this.#short.delete(id)
     const op = view?.confirmed === undefined ? undefined : this.#setFacts(id, view.confirmed)
     if (op !== undefined) await this.#book.commit([op])
   }

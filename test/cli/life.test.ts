@@ -80,6 +80,26 @@ describe('a purchase that looks after itself', () => {
     assert.deepEqual((await world.json<Channels>(['channel', 'list'], { home })).channels, [])
   })
 
+  test('quote tells what a purchase would come to, reservation and gas included, and nothing is promised or moved', async () => {
+    const home = await buyer('asker')
+    await world.json(['deposit', '4 tUSDC', '--yes'], { home })
+    const { quotes } = await world.json<{ quotes: Record<string, string>[] }>(['quote', 'films', '1 GiB'], { home })
+    assert.equal(quotes.length, 1)
+    const [quote = {}] = quotes
+    assert.deepEqual(
+      [quote.provider, quote.price, quote.cost, quote.reserved, quote.to_reserve, quote.to_deposit],
+      [sellers[0]?.peer, '0.01 tUSDC/MiB, each 256 KiB', '10.24 tUSDC', '0 tUSDC', '10.24 tUSDC', '10.24 tUSDC'],
+    )
+    assert.ok(Number(quote.gas) > 21_000, quote.gas)
+    const dear = await world.json<{ quotes: Record<string, string | null>[] }>(['quote', 'films', '1024 GiB'], { home })
+    assert.equal(dear.quotes[0]?.to_reserve, null)
+    assert.match(dear.quotes[0]?.problem ?? '', /10485\.76 tUSDC are wanted/)
+    assert.equal((await world.run(['quote', 'films', '10 min'], { home })).code, 2)
+    const { ledger, wallet } = await world.json<{ ledger: string; wallet: string }>(['balance'], { home })
+    assert.deepEqual([ledger, wallet], ['4 tUSDC', '96 tUSDC'])
+    assert.deepEqual((await world.json<Channels>(['channel', 'list'], { home })).channels, [])
+  })
+
   test('without a yes nothing is reserved: 2 where it was asked for', async () => {
     const home = await buyer('timid')
     const { code, stderr } = await world.run(['get', 'films/a.bin', '--budget', '1 tUSDC', '--reserve', '0.5 tUSDC'], { home })

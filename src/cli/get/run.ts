@@ -242,7 +242,8 @@ function tell(order: Order, outcome: Outcome, piped: boolean, got: Readonly<Reco
   if (failure !== undefined) throw ending(order, outcome, failure)
 }
 
-function withProvider(target: Target, provider: string | undefined): Target {
+/** @throws USAGE when the provider is named twice */
+export function withProvider(target: Target, provider: string | undefined): Target {
   if (provider === undefined) return target
   if (target.provider !== undefined)
     throw new TallyError('USAGE', { message: 'the provider is named twice', hint: 'leave --provider out' })
