@@ -25,6 +25,8 @@ const WRITERS: Writers = {
   fault: payee.writeFault,
   release: payer.writeRelease,
   released: payee.writeReleased,
+  charge: payee.writeCharge,
+  agree: payer.writeAgree,
 }
 
 const PAYER_READERS: Readonly<Record<FromPayer['type'], Read<FromPayer>>> = {
@@ -34,6 +36,7 @@ const PAYER_READERS: Readonly<Record<FromPayer['type'], Read<FromPayer>>> = {
   promise: payer.readPay,
   tick: payer.readTick,
   ack: payer.readAck,
+  agree: payer.readAgree,
   close: payer.readClose,
   countersign: payer.readCountersign,
   release: payer.readRelease,
@@ -44,6 +47,7 @@ const PAYEE_READERS: Readonly<Record<FromPayee['type'], Read<FromPayee>>> = {
   terms: payee.readTerms,
   ready: payee.readReady,
   meter: payee.readReport,
+  charge: payee.readCharge,
   closing: payee.readClosing,
   receipt: payee.readReceipt,
   released: payee.readReleased,

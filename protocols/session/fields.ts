@@ -1,16 +1,23 @@
-import type { ByteReader, ByteWriter } from '../../src/core/bytes.ts'
+import { type ByteReader, type ByteWriter, equalBytes } from '../../src/core/bytes.ts'
 import { TallyError } from '../../src/core/errors.ts'
-import { readSessionId, type SessionId, writeSessionId } from '../../src/core/ids.ts'
+import { readSessionId, SESSION_ID_BYTES, type SessionId, sessionIdFromBytes, writeSessionId } from '../../src/core/ids.ts'
 import { isServiceName } from '../../src/core/offer.ts'
 
 /** In a fault the id of no session: the whole stream is meant. Nobody may pick it. */
 const NO_SESSION = `0x${'0'.repeat(32)}`
 
+/** The session of the message before: most messages are of the same one, and to write an id as text costs more than to compare it. */
+const before = { bytes: new Uint8Array(SESSION_ID_BYTES), session: NO_SESSION as SessionId }
+
 /** The session of a message. @throws TallyError MALFORMED when it is all zeros, or when there are fewer than 16 bytes */
 export function readSession(reader: ByteReader): SessionId {
-  const session = readSessionId(reader)
-  if (session === NO_SESSION) throw malformed('a session of all zeros')
-  return session
+  const bytes = reader.view(SESSION_ID_BYTES)
+  if (!equalBytes(bytes, before.bytes)) {
+    before.session = sessionIdFromBytes(bytes)
+    before.bytes = bytes.slice()
+  }
+  if (before.session === NO_SESSION) throw malformed('a session of all zeros')
+  return before.session
 }
 
 /** @throws TallyError MALFORMED when it is all zeros */

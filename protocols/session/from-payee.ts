@@ -7,6 +7,7 @@ import { readChannelId, readSeconds, type SessionId, writeChannelId } from '../.
 import { readMeter, writeMeter } from '../../src/core/meter.ts'
 import { decodeReceipt, encodeReceipt, RECEIPT_BYTES } from '../../src/core/receipt.ts'
 import type {
+  Charge,
   Closing,
   Fault,
   MeterReport,
@@ -60,6 +61,23 @@ export function readReport(reader: ByteReader): MeterReport {
     paid: readAmount(reader),
     credit: readAmount(reader),
     paused: readFlag(reader),
+  }
+}
+
+export function writeCharge(writer: ByteWriter, message: Charge): void {
+  writeSession(writer, message.session).u32(message.stream).u64(message.up).u64(message.calls).u64(message.units)
+  writeFlag(writer, message.final)
+}
+
+export function readCharge(reader: ByteReader): Charge {
+  return {
+    type: 'charge',
+    session: readSession(reader),
+    stream: reader.u32(),
+    up: reader.u64(),
+    calls: reader.u64(),
+    units: reader.u64(),
+    final: readFlag(reader),
   }
 }
 

@@ -7,7 +7,18 @@ import { readAddress, writeAddress } from '../../src/core/ids.ts'
 import { WORD_BYTES } from '../../src/core/lock.ts'
 import { readMeter, writeMeter } from '../../src/core/meter.ts'
 import { readPromise, writePromise } from '../../src/core/promise.ts'
-import type { Accept, Ack, Close, Countersign, Hello, Pay, Release, Restate, Tick } from '../../src/core/session/messages.ts'
+import type {
+  Accept,
+  Ack,
+  Agree,
+  Close,
+  Countersign,
+  Hello,
+  Pay,
+  Release,
+  Restate,
+  Tick,
+} from '../../src/core/session/messages.ts'
 import { checkService, readFlag, readSession, writeFlag, writeSession } from './fields.ts'
 import { MAX_INPUT_BYTES, MAX_SERVICE_BYTES } from './protocol.ts'
 
@@ -88,6 +99,21 @@ export function readAck(reader: ByteReader): Ack {
     bytes: reader.u64(),
     ms: reader.u64(),
     final: readFlag(reader),
+  }
+}
+
+export function writeAgree(writer: ByteWriter, message: Agree): void {
+  writeSession(writer, message.session).u32(message.stream).u64(message.up).u64(message.calls).u64(message.units)
+}
+
+export function readAgree(reader: ByteReader): Agree {
+  return {
+    type: 'agree',
+    session: readSession(reader),
+    stream: reader.u32(),
+    up: reader.u64(),
+    calls: reader.u64(),
+    units: reader.u64(),
   }
 }
 

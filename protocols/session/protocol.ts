@@ -40,6 +40,8 @@ export const MESSAGES = {
   release: { type: 28, by: 'payer', maxBytes: 56 },
   released: { type: 30, by: 'payee', maxBytes: 118 },
   tick: { type: 32, by: 'payer', maxBytes: 51 },
+  charge: { type: 34, by: 'payee', maxBytes: 46 },
+  agree: { type: 36, by: 'payer', maxBytes: 45 },
 } as const satisfies Record<Message['type'], MessageKind>
 
 /** Messages per second on one stream; a burst may be as large as one second's worth. `others` is the sum of all other types. */

@@ -7,6 +7,7 @@ import { sumBooks } from '../core/books.ts'
 import { formatDecimal } from '../core/decimal.ts'
 import { formatAddress } from '../core/ids.ts'
 import { formatCount, formatPrice } from '../core/price-text.ts'
+import type { Counts } from '../core/session/counts.ts'
 import { dueOf, writtenMeter } from '../core/session/payee.ts'
 import { owedOf, type PayerSession, usedMeter } from '../core/session/payer.ts'
 import { formatAmount, type TokenInfo } from '../core/token.ts'
@@ -66,6 +67,10 @@ export interface SessionView {
   readonly with: string
   readonly state: string
   readonly delivered_bytes: string
+  /** what was charged beside: bytes of the consumer, calls, units */
+  readonly up_bytes: string
+  readonly calls: string
+  readonly units: string
   readonly running_ms: string
   /** what the meter costs */
   readonly billed: string
@@ -160,21 +165,23 @@ export function jobView({ id, kind, summary, state, hash, block, gasUsed, feeWei
   return { id, kind, summary, state, hash, block, gas_used: gasUsed?.toString(), fee, error: error?.message }
 }
 
+const countsView = ({ up, calls, units }: Counts) => ({ up_bytes: `${up}`, calls: `${calls}`, units: `${units}` })
+
 function buyingView(session: PayerSession, token: TokenInfo): SessionView {
-  const { down, ms } = usedMeter(session)
+  const { down, ms, ...counts } = usedMeter(session)
   return {
     session: session.id, role: 'payer', service: session.wish.service, with: formatAddress(session.wish.provider), state: session.status,
-    delivered_bytes: `${down}`, running_ms: `${ms}`, billed: formatAmount(owedOf(session), token), signed: formatAmount(session.total, token),
+    delivered_bytes: `${down}`, ...countsView(counts), running_ms: `${ms}`, billed: formatAmount(owedOf(session), token), signed: formatAmount(session.total, token),
   } // biome-ignore format: a record
 }
 
 export function sessionViews(node: TallyNode): SessionView[] {
   const { token } = node
   const selling = [...node.selling].map((session): SessionView => {
-    const { down, ms } = writtenMeter(session)
+    const { down, ms, ...counts } = writtenMeter(session)
     return {
       session: session.id, role: 'payee', service: session.terms.service, with: formatAddress(session.terms.owner), state: session.status,
-      delivered_bytes: `${down}`, running_ms: `${ms}`, billed: formatAmount(dueOf(session), token), signed: formatAmount(session.total, token),
+      delivered_bytes: `${down}`, ...countsView(counts), running_ms: `${ms}`, billed: formatAmount(dueOf(session), token), signed: formatAmount(session.total, token),
     } // biome-ignore format: a record
   })
   return [...selling, ...[...node.buying, ...node.resumable].map((session) => buyingView(session, token))]

@@ -16,6 +16,8 @@ export interface DaemonInit {
   readonly services: readonly ServeOptions[]
   /** for the line that buyers can copy: what follows the name of the service */
   readonly sample?: string
+  /** the command that buys it. @default 'get' */
+  readonly verb?: string
 }
 
 /** how long sessions may take to be closed and paid when the node is stopped, ms */
@@ -44,7 +46,7 @@ export async function runDaemon(cli: Cli, init: DaemonInit): Promise<void> {
   cli.out.note('stopped')
 }
 
-function announce(cli: Cli, { node, settings }: OpenedNode, { sample }: DaemonInit): void {
+function announce(cli: Cli, { node, settings }: OpenedNode, { sample, verb = 'get' }: DaemonInit): void {
   const { out } = cli
   const { addresses, token } = node
   const offers = node.offers.map(({ offer }) => offer)
@@ -79,7 +81,7 @@ function announce(cli: Cli, { node, settings }: OpenedNode, { sample }: DaemonIn
   const known = settings.config.bootstrap.length > 0
   const where = known || address === undefined ? '' : `${address}/`
   const tries =
-    first === undefined ? [] : [`  try:  tallystick get ${where}${first.service}${sample ?? ''} --budget '1 ${token.symbol}'`]
+    first === undefined ? [] : [`  try:  tallystick ${verb} ${where}${first.service}${sample ?? ''} --budget '1 ${token.symbol}'`]
   const join = first === undefined && address !== undefined ? [`  join:  tallystick up --bootstrap ${address}`] : []
   out.text(
     `${out.tick} live  tallystick://${peer}${first === undefined ? '' : `/${first.service}`}`,

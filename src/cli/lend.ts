@@ -3,7 +3,9 @@
  * command is the same code on either side; only where it prints is another process's terminal.
  */
 import type { Runner } from '../api/run-server.ts'
+import { connectCommand } from './commands/connect.ts'
 import { getCommand } from './commands/get.ts'
+import { pipeCommand } from './commands/pipe.ts'
 import { quoteCommand } from './commands/quote.ts'
 import { Cli } from './context.ts'
 import type { OpenedNode } from './open-node.ts'
@@ -17,14 +19,17 @@ export function lender({ env }: Cli, opened: OpenedNode): Runner {
       terminal: {
         ...terminal,
         cwd,
+        stdin: () => screen.stdin ?? nothing(),
         stdout: async (bytes) => await screen.stdout(Buffer.from(bytes)),
         stderr: (text) => void screen.stderr(Buffer.from(text)),
       },
       stop: { signal, release: () => undefined },
     })
-    return await runProgram(theirs, [{ heading: 'Buy', commands: [getCommand, quoteCommand] }])
+    return await runProgram(theirs, [{ heading: 'Buy', commands: [getCommand, quoteCommand, connectCommand, pipeCommand] }])
   }
 }
+
+async function* nothing(): AsyncGenerator<Uint8Array> {}
 
 type Settings = OpenedNode['settings']
 type Limits = Pick<Settings['config']['consumer'], 'limitAtRisk' | 'maxPrice'>

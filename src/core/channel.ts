@@ -8,7 +8,7 @@
 import type { Amount } from './amount.ts'
 import { equalBytes } from './bytes.ts'
 import type { ErrorCode } from './errors.ts'
-import { carriesOn, chainLock, type Head, headAfter, headWorth, isWhole } from './head.ts'
+import { type Chain, carriesOn, chainLock, type Head, headAfter, headWorth, isWhole } from './head.ts'
 import type { ChannelId, Seconds } from './ids.ts'
 import { sameLocks, walk } from './lock.ts'
 import type { ChannelParties, SignedPromise } from './promise.ts'
@@ -144,18 +144,23 @@ export function judgePromise(
   return after === before && best !== undefined && sameLocksOf(best, promise) ? 'same' : head
 }
 
-/** The next tick of the chain: `word` hashes k times to its anchor. An older word is harmless; the jump is at most the chain. */
+/**
+ * The next tick of the chain: `word` hashes k times to its anchor. An older word is harmless; the jump is at most the chain. `proven`: what was
+ * revealed when a run of ticks began of which this is the last (`TickRun`); where that still stands nothing is hashed again.
+ */
 export function judgeTick(
   channel: ChannelIn,
   { k, word }: { readonly k: number; readonly word: Uint8Array },
   rules: PromiseRules,
+  proven?: Chain,
 ): Verdict {
   const { best } = channel
   const lock = best === undefined ? undefined : chainLock(best)
   if (best?.chain === undefined || lock === undefined) return 'WRONG_STATE'
   if (k <= best.chain.k) return 'same'
   // before anything is hashed: a walk is never longer than the chain
-  if (k > lock.steps || !equalBytes(walk(word, k - best.chain.k), best.chain.word)) return 'WORD_WRONG'
+  if (k > lock.steps) return 'WORD_WRONG'
+  if (best.chain !== proven && !equalBytes(walk(word, k - best.chain.k), best.chain.word)) return 'WORD_WRONG'
   const head: Head = { promise: best.promise, chain: { salt: best.chain.salt, k, word } }
   return coverage(channel, headWorth(head), rules) ?? head
 }

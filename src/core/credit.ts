@@ -5,6 +5,7 @@
  */
 import type { Amount } from './amount.ts'
 import type { Address } from './ids.ts'
+import { type Meter, ZERO_METER } from './meter.ts'
 
 /** The payee's account of one owner, in base units of one token. */
 export interface OwnerAccount {
@@ -18,6 +19,8 @@ export interface OwnerAccount {
   readonly burnt: Amount
   /** what the newcomers' pool gave */
   readonly grant: Amount
+  /** what it had of what prices give for nothing, once for each owner */
+  readonly had: Meter
 }
 
 export interface CreditPolicy {
@@ -28,7 +31,7 @@ export interface CreditPolicy {
 }
 
 export function newOwner(owner: Address, token: Address): OwnerAccount {
-  return { owner, token, paid: 0n, debt: 0n as Amount, burnt: 0n as Amount, grant: 0n as Amount }
+  return { owner, token, paid: 0n, debt: 0n as Amount, burnt: 0n as Amount, grant: 0n as Amount, had: ZERO_METER }
 }
 
 /** The most that this owner may owe right now, over all its sessions, in base units. Zero while it owes from before. */

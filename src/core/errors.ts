@@ -90,6 +90,7 @@ export const ERRORS = {
   METER_DISAGREES: { wire: 208, who: 'peer', retry: false, exit: 9, text: 'the two meters differ by more than the tolerance' },
   RECEIPT_WRONG: { wire: 209, who: 'peer', retry: false, exit: 9, text: 'the receipt does not say what happened' },
   SHUTTING_DOWN: { wire: 210, who: 'nobody', retry: true, exit: 75, text: 'the node is shutting down' },
+  CHARGE_REFUSED: { wire: 211, who: 'peer', retry: false, exit: 9, text: 'the provider charges more than was allowed' },
   // 300-399: services
   SERVICE_UNKNOWN: { wire: 300, who: 'user', retry: false, exit: 5, text: 'the provider does not sell this service' },
   NOT_FOUND: { wire: 301, who: 'user', retry: false, exit: 5, text: 'the provider has no such thing' },

@@ -40,7 +40,12 @@ const RECEIPT_FORMAT = 'tallystick-receipt/1'
 export const MAX_DOCUMENT_LENGTH = 16_384
 
 const priceJson = ({ rates, unitName }: Price): object => ({
-  rates: rates.map(({ kind, amount, per }) => ({ kind, amount: `${amount}`, per: `${per}` })),
+  rates: rates.map(({ kind, amount, per, from }) => ({
+    kind,
+    amount: `${amount}`,
+    per: `${per}`,
+    ...(from !== undefined && { from: `${from}` }),
+  })),
   ...(unitName === undefined ? {} : { unitName }),
 })
 
@@ -111,11 +116,13 @@ function address(value: unknown, where: string): Address {
 }
 
 function rateOf(value: unknown): Rate {
-  const rate = fieldsOf(value, 'a rate', ['kind', 'amount', 'per'])
+  const rate = fieldsOf(value, 'a rate', ['kind', 'amount', 'per'], ['from'])
+  const from = rate.from === undefined ? undefined : decimal(rate.from, 'what a rate holds from')
   return {
     kind: rate.kind as MeterKind,
     amount: decimal(rate.amount, 'the amount of a rate') as Amount,
     per: decimal(rate.per, 'per'),
+    ...(from !== undefined && { from }),
   }
 }
 

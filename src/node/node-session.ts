@@ -8,7 +8,7 @@ import type { Offer } from '../core/offer.ts'
 import { signReceipt } from '../core/receipt.ts'
 import type { ReceiptDocument } from '../core/receipt-document.ts'
 import { usedMeter } from '../core/session/payer.ts'
-import type { PaidSession, PaidStream } from '../ports/service.ts'
+import type { OpenOptions, PaidSession, PaidStream } from '../ports/service.ts'
 import { fetchFile } from '../services/files/index.ts'
 import type { Self } from '../session/components.ts'
 import type { LiveSession } from '../session/live-session.ts'
@@ -66,8 +66,8 @@ export class NodeSession implements PaidSession, AsyncIterable<Uint8Array> {
     return this.#live.ended
   }
 
-  /** A data stream: `request` is in the service's own words. */
-  async open(request: Uint8Array = new Uint8Array(0), options: { signal?: AbortSignal } = {}): Promise<PaidStream> {
+  /** A data stream: `request` is in the service's own words; `most` is what may be charged on it beside bytes and time. */
+  async open(request: Uint8Array = new Uint8Array(0), options: OpenOptions = {}): Promise<PaidStream> {
     return await this.#live.open(request, options)
   }
 

@@ -23,6 +23,7 @@ import type { Log, Self, SessionEvents } from '../session/components.ts'
 import type { PayeeDesk } from '../session/payee-desk.ts'
 import type { PayerDesk, ProviderLine } from '../session/payer-desk.ts'
 import type { Settler } from '../settlement/settler.ts'
+import { connectIn, type PaidConnection } from './connection.ts'
 import type { Network } from './libp2p.ts'
 import { type Lines, parsePeer } from './lines.ts'
 import { type Money, RESERVED_S } from './money.ts'
@@ -38,6 +39,7 @@ import {
 } from './options.ts'
 import type { Allowance, Reservations, ReserveOrder, ReservePlan } from './reservations.ts'
 import type { Shelf } from './shelf.ts'
+import { usualChunk } from './usual-chunk.ts'
 
 export interface NodeParts {
   readonly self: Self
@@ -65,9 +67,9 @@ export interface ServeOptions {
   /** 1 to 64 of a-z 0-9 . _ - */
   readonly name: string
   readonly service: ServiceAdapter
-  /** such as '0.01 USDC/MiB', '0.001/s', '0.1/GiB+0.0001/s', 'free' */
+  /** such as '0.01 USDC/MiB', '0.001/s', '0.1/GiB+0.0001/s', '0.001/call+0.5/Mtoken', '0.02/MiB>10MiB,0.01/MiB>1GiB', 'free' */
   readonly price: string | Price
-  /** after how much a payment is due, such as '64 KiB' or '1 s'. @default 64 KiB, or 1 s where only time is priced */
+  /** after how much a payment is due, such as '64 KiB', '1 s' or '10 call'. @default 64 KiB; 1 s where only time is priced; the dearest step where calls or units are */
   readonly chunk?: string | Chunk
   readonly description?: string
   readonly minReservation?: AmountLike
@@ -181,8 +183,9 @@ export class TallyNode {
     this.#refuseStopped()
     const { token, shelf, payee, market, policy } = this.#parts
     const price = typeof options.price === 'string' ? parsePrice(options.price, token) : options.price
-    refuseUnmetered(price)
-    const chunk = typeof options.chunk === 'object' ? options.chunk : parseChunk(options.chunk ?? usualChunk(price), price)
+    refuseUnmetered(price, options.service)
+    const given = options.chunk ?? usualChunk(price)
+    const chunk = typeof given === 'object' ? given : parseChunk(given, price)
     refuseTooSmall(chunk, options.service)
     const item = await shelf.put({
       service: options.name, adapter: options.service, description: options.description ?? '', price, chunk,
@@ -257,8 +260,17 @@ export class TallyNode {
     return { line: await this.#parts.lines.to(peer, options), address: addressOfPeer(peer) }
   }
 
+  /**
+   * A paid connection: a session of its own with one data stream in it, as a stream of Node. Ending it closes the session.
+   *
+   * @throws as `open`
+   */
+  async connect(service: string | Found, options: Omit<OpenOptions, 'service' | 'inputs'>): Promise<PaidConnection> {
+    return await connectIn(await this.open({ ...options, service }), options.signal)
+  }
+
   /** Dials a peer, so that it is known. @throws PEER_UNREACHABLE, USAGE */
-  async connect(peer: string, options: Options = {}): Promise<void> {
+  async dial(peer: string, options: Options = {}): Promise<void> {
     const { via, peer: id } = parsePeer(peer)
     await this.#parts.network.dial(via ?? id, options).catch((cause: unknown) => {
       throw new TallyError('PEER_UNREACHABLE', { message: `the peer ${peer} does not answer`, cause })
@@ -360,8 +372,3 @@ const deskOptions = ({ signal, pay }: { readonly signal?: AbortSignal; readonly 
   ...(signal !== undefined && { signal }),
   ...(pay !== undefined && { ticks: ticksFor(pay) }),
 })
-
-/** 64 KiB, or a second where only time is priced. */
-function usualChunk({ rates }: Price): string {
-  return rates.length === 1 && rates[0]?.kind === 'ms' ? '1 s' : '64 KiB'
-}

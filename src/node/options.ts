@@ -2,7 +2,6 @@
 import type { Amount } from '../core/amount.ts'
 import { TallyError } from '../core/errors.ts'
 import type { Address } from '../core/ids.ts'
-import type { MeterKind } from '../core/meter.ts'
 import type { Chunk, Price } from '../core/price.ts'
 import { formatSize } from '../core/size.ts'
 import type { TokenInfo } from '../core/token.ts'
@@ -104,25 +103,18 @@ export function providerPolicy(options: ProviderOptions | undefined, token: Toke
   }
 }
 
-/** What the streams of a session count today: a rate in anything else would never become due. */
-const METERED: readonly MeterKind[] = ['down', 'ms']
-const WORDS: Readonly<Record<MeterKind, string>> = {
-  down: 'bytes',
-  up: 'bytes that a consumer sends',
-  ms: 'time',
-  calls: 'calls',
-  units: 'units',
-}
+const WORDS = { up: 'bytes that a consumer sends', calls: 'calls', units: 'units' } as const
 
-/** Refuses a price for what no service meters. @throws PRICE_INVALID */
-export function refuseUnmetered({ rates }: Price): void {
-  const rate = rates.find(({ kind }) => !METERED.includes(kind))
-  if (rate === undefined) return
-  throw new TallyError('PRICE_INVALID', {
-    message: `no service meters ${WORDS[rate.kind]} yet: a price is for bytes that are delivered, for time, or for both`,
-    hint: 'write it like `0.01/MiB`, `0.0001/s`, `0.1/GiB+0.0001/s` or `free`',
-    fields: { kind: rate.kind },
-  })
+/** Refuses a price for what the service never charges: it would never become due. @throws PRICE_INVALID */
+export function refuseUnmetered({ rates }: Price, { kind: service, charges = [] }: ServiceAdapter): void {
+  for (const kind of ['up', 'calls', 'units'] as const) {
+    if (charges.includes(kind) || !rates.some((rate) => rate.kind === kind)) continue
+    throw new TallyError('PRICE_INVALID', {
+      message: `a service of kind ${service} does not meter ${WORDS[kind]}: nothing would ever be paid for them`,
+      hint: 'write it like `0.01/MiB`, `0.0001/s`, `0.1/GiB+0.0001/s` or `free`',
+      fields: { kind },
+    })
+  }
 }
 
 /** A chunk of which the buyer cannot use the bytes before more of them come would be prepaid again and again. */

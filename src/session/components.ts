@@ -6,7 +6,7 @@ import type { Domain } from '../core/eip712.ts'
 import type { ErrorCode } from '../core/errors.ts'
 import type { Address, ChannelId, Seconds } from '../core/ids.ts'
 import type { Offer } from '../core/offer.ts'
-import type { PayeeSession } from '../core/session/payee.ts'
+import type { PayeePolicy, PayeeSession } from '../core/session/payee.ts'
 import type { PayerSession } from '../core/session/payer.ts'
 import type { Chain } from '../ports/chain.ts'
 import type { Clock } from '../ports/clock.ts'
@@ -66,4 +66,18 @@ export type PayerDeskComponents = Common
 export interface ServiceOnSale {
   readonly adapter: ServiceAdapter
   offer(): Offer
+}
+
+/** How a payee deals with those who pay it. */
+export interface PayeeDeskInit {
+  readonly policy: PayeePolicy & {
+    readonly poolPerHour: Amount
+    readonly patienceMs: number
+    readonly maxSessions: number
+    readonly sessionLastS: number
+    /** after how long without a stream and a payment the payer is asked to close, ms. @default 600,000 */
+    readonly idleMs?: number
+  }
+  /** addresses that are refused */
+  readonly banned?: ReadonlySet<Address>
 }

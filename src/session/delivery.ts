@@ -4,16 +4,20 @@
  * @see protocols/data/SPEC.md D2
  */
 import { asTallyError, TallyError } from '../core/errors.ts'
+import { BYTE, type Want } from '../core/session/payee.ts'
 import type { DataBytes, IncomingData } from '../ports/link.ts'
-import type { ServiceAdapter } from '../ports/service.ts'
+import type { ServiceAdapter, ServiceCall } from '../ports/service.ts'
+import { ChargeDesk, type ChargeRules } from './charge-desk.ts'
 
-export interface DeliveryRules {
+export interface DeliveryRules extends ChargeRules {
   opened(): void
-  /** bytes that may be written now over the whole session; undefined = no limit */
-  allowance(): bigint | undefined
+  /** bytes that may be written, or taken, now over the whole session; undefined = no limit */
+  allowance(kind: 'down' | 'up'): bigint | undefined
   wrote(bytes: number): void
-  /** nothing may be written and something is to be */
-  blocked(): void
+  /** the service takes bytes of the consumer */
+  took(bytes: number): void
+  /** the service is done with the stream: nothing more will be charged on it */
+  served(): void
   /** takes so many bytes out of what the session may have for nothing; false when that is used up */
   isFree(bytes: number): boolean
 }
@@ -21,27 +25,43 @@ export interface DeliveryRules {
 /** the most that is given to the transport in one piece; a chunk is not written past this without asking again */
 const PIECE_BYTES = 1024 * 1024
 
+/** a consumer that still reads the last bytes is waited for, as long as its session lives and no longer than this */
+const SLOW_READER_MS = 600_000
+
 export class Delivery {
   readonly #incoming: IncomingData
   readonly #rules: DeliveryRules
   readonly #abort = new AbortController()
+  readonly #charges: ChargeDesk
+  readonly #accepted = Promise.withResolvers<{ readonly bytes: DataBytes; readonly free: boolean }>()
   #bytes: DataBytes | undefined
-  #wake: (() => void) | undefined
+  #opened = false
+  /** one for each that waits until more is allowed */
+  #wakes = new Set<() => void>()
 
   constructor(incoming: IncomingData, rules: DeliveryRules) {
     this.#incoming = incoming
     this.#rules = rules
+    this.#accepted.promise.catch(() => undefined)
+    this.#charges = new ChargeDesk({
+      ...rules,
+      opened: () => this.#open(),
+      until: async (isAllowed, want) => await this.#until(() => (isAllowed() ? true : undefined), want),
+      isOver: () => this.#abort.signal.aborted,
+    })
   }
 
   wake(): void {
-    this.#wake?.()
-    this.#wake = undefined
+    const wakes = this.#wakes
+    this.#wakes = new Set()
+    for (const wake of wakes) wake()
   }
 
   /** Ends the stream now, in the middle of whatever it does (D5). */
   cut(): void {
     const error = new TallyError('STREAM_CUT', { message: 'the session of this stream has ended' })
     this.#abort.abort(error)
+    this.#accepted.reject(error)
     if (this.#bytes === undefined) this.#incoming.refuse(new TallyError('WRONG_STATE', { cause: error }))
     else this.#bytes.abort(error)
     this.wake()
@@ -51,19 +71,35 @@ export class Delivery {
   async run(adapter: ServiceAdapter, request: Uint8Array, content: Uint8Array): Promise<void> {
     const { signal } = this.#abort
     const input = { [Symbol.asyncIterator]: () => this.#input() }
-    const answer = await adapter.open({ request, content, input, signal }).catch((thrown: unknown) => {
+    const charges = this.#charges
+    const call: ServiceCall = {
+      request,
+      content,
+      input,
+      signal,
+      charge: async (counts) => await charges.charge(counts),
+      reserve: async (most) => await charges.reserve(most),
+    }
+    const answer = await adapter.open(call).catch((thrown: unknown) => {
       this.#incoming.refuse(asTallyError(thrown))
+      this.#abort.abort(thrown)
+      this.#accepted.reject(thrown)
+      charges.end()
       throw thrown
     })
     const body = answer.body[Symbol.asyncIterator]()
     try {
       signal.throwIfAborted()
       if (answer.free && !this.#rules.isFree(0)) throw usedUp()
-      if (!answer.free) this.#rules.opened()
+      if (answer.free) charges.stop()
+      else this.#open()
       this.#bytes = await this.#incoming.accept({ free: answer.free, info: answer.info })
+      this.#accepted.resolve({ bytes: this.#bytes, free: answer.free })
       signal.throwIfAborted()
       await (answer.free ? this.#give(this.#bytes, body) : this.#deliver(this.#bytes, body))
-      await this.#bytes.closeWrite()
+      charges.end()
+      if (this.#opened) this.#rules.served()
+      await this.#bytes.closeWrite({ signal, timeoutMs: SLOW_READER_MS })
     } catch (thrown) {
       const error = asTallyError(thrown)
       // the first answer holds
@@ -72,8 +108,20 @@ export class Delivery {
       throw thrown
     } finally {
       this.#abort.abort()
-      await body.return?.(undefined)
+      this.#accepted.reject(this.#abort.signal.reason)
+      try {
+        await body.return?.(undefined)
+      } finally {
+        charges.end()
+      }
     }
+  }
+
+  /** The stream counts from when it was answered, or charged. */
+  #open(): void {
+    if (this.#opened) return
+    this.#opened = true
+    this.#rules.opened()
   }
 
   async #give(stream: DataBytes, body: AsyncIterator<Uint8Array>): Promise<void> {
@@ -103,28 +151,49 @@ export class Delivery {
     }
   }
 
-  /** Waits until something may be written; how much, at most a piece. */
-  async #allowed(): Promise<number> {
+  /** Waits until something may be written, or taken; how much, at most a piece. */
+  async #allowed(kind: 'down' | 'up' = 'down'): Promise<number> {
+    return await this.#until(
+      () => {
+        const allowed = this.#rules.allowance(kind)
+        if (allowed === undefined || allowed > PIECE_BYTES) return PIECE_BYTES
+        return allowed > 0n ? Number(allowed) : undefined
+      },
+      kind === 'down' ? BYTE : UP_BYTE,
+    )
+  }
+
+  /** Waits until there is an answer; meanwhile the session knows what is wanted. */
+  async #until<T>(answer: () => T | undefined, want: Want): Promise<T> {
     for (;;) {
       this.#abort.signal.throwIfAborted()
-      const allowed = this.#rules.allowance()
-      if (allowed === undefined || allowed > PIECE_BYTES) return PIECE_BYTES
-      if (allowed > 0n) return Number(allowed)
+      const found = answer()
+      if (found !== undefined) return found
       // listen before telling: the answer may come at once
-      const woken = new Promise<void>((resolve) => (this.#wake = resolve))
-      this.#rules.blocked()
+      const woken = new Promise<void>((resolve) => this.#wakes.add(resolve))
+      this.#rules.blocked(want)
       await woken
     }
   }
 
+  /** The consumer's bytes, each run once it was counted. No more is read than a run ahead of what is allowed. */
   async *#input(): AsyncGenerator<Uint8Array> {
+    const { bytes: stream, free } = await this.#accepted.promise
     for (;;) {
-      const bytes = await this.#bytes?.read({ signal: this.#abort.signal })
+      const bytes = await stream.read({ signal: this.#abort.signal })
       if (bytes === undefined) return
-      yield bytes
+      if (free) yield bytes
+      for (let at = 0; !free && at < bytes.length; ) {
+        const part = bytes.subarray(at, at + (await this.#allowed('up')))
+        this.#rules.took(part.length)
+        at += part.length
+        yield part
+      }
     }
   }
 }
+
+const UP_BYTE: Want = { up: 1n }
 
 const usedUp = (): TallyError =>
   new TallyError('RATE_EXCEEDED', { message: 'the session has had all that it may have for nothing' })

@@ -6,33 +6,22 @@ import type { Amount } from '../core/amount.ts'
 import type { ChannelOut } from '../core/channel.ts'
 import { type ErrorCode, TallyError } from '../core/errors.ts'
 import type { ChannelId } from '../core/ids.ts'
-import type { SignedReceipt } from '../core/receipt.ts'
-import {
-  atRiskOf,
-  JOIN_MS,
-  owedOf,
-  type PayerContext,
-  type PayerInput,
-  type PayerSession,
-  usableBytes,
-} from '../core/session/payer.ts'
-import type { PaidSession, PaidStream } from '../ports/service.ts'
+import type { Charge as ChargeMessage } from '../core/session/messages.ts'
+import { atRiskOf, JOIN_MS, owedOf, type PayerContext, type PayerInput, type PayerSession } from '../core/session/payer.ts'
+import type { Charge, OpenOptions, PaidSession, PaidStream } from '../ports/service.ts'
+import { countsOfCharge } from './charge-desk.ts'
+import { Coverage } from './coverage.ts'
 import type { PayerCrypto } from './crypto.ts'
 import type { ProviderLine } from './payer-line.ts'
 import { PayerStream } from './payer-stream.ts'
+import { endUnlessAborted, type SessionEnd } from './session-end.ts'
+import { type StreamTab, StreamTabs } from './stream-tab.ts'
 
 /** What a live session needs of the desk. */
 interface Desk {
   run(live: LiveSession, input: PayerInput): void
   channelOf(live: LiveSession): ChannelOut
   exhausted(live: LiveSession): ErrorCode
-}
-
-export interface SessionEnd {
-  /** undefined = completed */
-  readonly code: ErrorCode | undefined
-  readonly receipt: SignedReceipt | undefined
-  readonly session: PayerSession
 }
 
 /** how long a provider may be silent where it owes an answer, ms: it may have to read a file before it knows its terms */
@@ -60,6 +49,8 @@ export class LiveSession implements PaidSession {
   readonly ended: Promise<SessionEnd>
   readonly #desk: Desk
   readonly #streams = new Map<number, PayerStream>()
+  /** what each stream that is open, or waits for its last charge, was charged */
+  readonly #tabs = new StreamTabs()
   /** bytes of each stream that were used in this turn of the loop and that the rules have not heard of yet */
   #unsaid = new Map<number, number>()
   #session: PayerSession
@@ -70,8 +61,7 @@ export class LiveSession implements PaidSession {
   #joins = false
   #stage: { readonly status: PayerSession['status']; readonly since: number } | undefined
   #handed = 0n
-  /** how many more bytes of the session may be handed to the user (undefined = no limit), and of which records that was worked out */
-  #known: { readonly session: PayerSession; readonly channel: ChannelOut; readonly bytes: bigint | undefined } | undefined
+  readonly #coverage = new Coverage()
   /** which limit was reached, and since when the clock knows of it, ms */
   #short: { readonly code: ErrorCode; since: number | undefined } | undefined
 
@@ -120,8 +110,7 @@ export class LiveSession implements PaidSession {
 
   /** For observers. */
   get figures(): { readonly session: PayerSession; readonly owed: Amount; readonly atRisk: Amount } {
-    const { session } = this
-    return { session, owed: owedOf(session), atRisk: atRiskOf(session) }
+    return { session: this.session, owed: this.owed, atRisk: this.atRisk }
   }
 
   crypto(make: () => PayerCrypto): PayerCrypto {
@@ -145,34 +134,74 @@ export class LiveSession implements PaidSession {
     return this
   }
 
-  async open(request: Uint8Array, options: { signal?: AbortSignal } = {}): Promise<PaidStream> {
+  async open(request: Uint8Array, options: OpenOptions = {}): Promise<PaidStream> {
     if (this.session.status !== 'live') throw new TallyError('WRONG_STATE', { message: `the session is ${this.session.status}` })
     const number = this.#next++
-    this.#desk.run(this, { type: 'opened', stream: number })
+    const tab = this.#tabs.open(number, options, this.#session)
+    this.#desk.run(this, { type: 'opened', stream: number, most: tab.most })
+    const { signal } = options
     try {
-      const opened = await this.line.openData({ session: this.session.id, stream: number, request }, options)
-      const stream = new PayerStream(this, number, opened)
-      if (opened.free) this.#desk.run(this, { type: 'ended', stream: number })
+      const opened = await this.line.openData(
+        { session: this.session.id, stream: number, request },
+        signal === undefined ? {} : { signal },
+      )
+      const stream = new PayerStream(this, number, opened, tab)
+      if (opened.free) this.#endStream(number)
       if (this.session.status !== 'live') stream.abort(new TallyError('STREAM_CUT'))
+      // it was charged what was not allowed before it was answered
+      else if (!opened.free && this.#tabs.get(number) === undefined) stream.abort(new TallyError('CHARGE_REFUSED'))
       else this.#streams.set(number, stream)
       return stream
     } catch (thrown) {
-      this.#desk.run(this, { type: 'ended', stream: number })
+      this.#endStream(number)
       throw thrown
     }
   }
 
+  #endStream(stream: number): void {
+    this.#desk.run(this, { type: 'ended', stream })
+    this.#tabs.end(stream)
+  }
+
+  /** The provider charges a stream. */
+  charge(message: ChargeMessage): void {
+    const { stream, final } = message
+    const tab = this.#tabs.get(stream)
+    if (tab === undefined) return
+    this.#desk.run(this, { type: 'charge', message, sent: tab.sent, handed: this.handed })
+    // it may have cost the stream
+    if (this.#tabs.get(stream) !== tab) return
+    tab.note(this.#session, stream)
+    tab.tell(final)
+  }
+
+  /** Takes calls and units of a stream for right, as far as they were charged. */
+  agree(stream: number, upTo: Charge): void {
+    const tab = this.#tabs.get(stream)
+    this.#desk.run(this, { type: 'agree', stream, upTo: countsOfCharge(upTo), handed: this.handed })
+    tab?.note(this.#session, stream)
+  }
+
+  /** The provider charges more than was allowed: the stream ends, and nothing of it is paid but what was agreed to before (M4). */
+  refuse(stream: number): void {
+    const error = new TallyError('CHARGE_REFUSED')
+    this.#tabs.get(stream)?.refuse(error)
+    const open = this.#streams.get(stream)
+    if (open === undefined) this.#endStream(stream)
+    else open.abort(error)
+  }
+
+  /** How many of `bytes` may be sent: what neither budget nor deposit covers could not be paid. */
+  send(tab: StreamTab, bytes: number): number {
+    return tab.send(this.#coverage.sendable(BigInt(bytes), this.handed, this.#asked))
+  }
+
   /** Pays what is owed, closes and returns the end with its receipt. Resolves also when the session had ended in another way. */
   async close(options: { code?: ErrorCode; signal?: AbortSignal } = {}): Promise<SessionEnd> {
+    if (options.code === undefined && this.#tabs.isCharging) await this.#tabs.charged()
     this.#desk.run(this, { type: 'finish', code: options.code })
     const { signal } = options
-    if (signal === undefined) return await this.ended
-    return await new Promise<SessionEnd>((resolve, reject) => {
-      const stop = (): void => reject(new TallyError('ABORTED', { message: 'the provider did not send its receipt in time' }))
-      if (signal.aborted) stop()
-      signal.addEventListener('abort', stop, { once: true })
-      void this.ended.then(resolve).finally(() => signal.removeEventListener('abort', stop))
-    })
+    return await (signal === undefined ? this.ended : endUnlessAborted(this.ended, signal))
   }
 
   /** These bytes were used. What arrives in one turn of the loop comes in many small runs; the rules hear of it once. */
@@ -207,11 +236,12 @@ export class LiveSession implements PaidSession {
       this.#short.since ??= nowMs
       if (nowMs - this.#short.since > IDLE_MS) return { type: 'finish', code: this.#short.code }
     }
+    this.#tabs.onClock(nowMs)
     return { type: 'clock', handed: this.handed }
   }
 
   streamEnded(stream: number, free: boolean): void {
-    if (this.#streams.delete(stream) && !free) this.#desk.run(this, { type: 'ended', stream })
+    if (this.#streams.delete(stream) && !free) this.#endStream(stream)
   }
 
   /** bytes of all streams that were given to their readers and are not used yet */
@@ -222,21 +252,15 @@ export class LiveSession implements PaidSession {
 
   /** How many of `bytes` may be given to a reader: what the budget does not cover could not be paid. */
   hand(bytes: number): number {
-    const usable = this.#usable()
+    const usable = this.#coverage.usable(this.#asked)
     const left = usable === undefined ? BigInt(bytes) : usable - this.#handed
     const most = left < 0n ? 0 : left < BigInt(bytes) ? Number(left) : bytes
     this.#handed += BigInt(most)
     return most
   }
 
-  /** It is asked for every run of bytes, and changes with the records only. */
-  #usable(): bigint | undefined {
-    const channel = this.#desk.channelOf(this)
-    if (this.#known?.session !== this.#session || this.#known.channel !== channel) {
-      const bytes = usableBytes({ session: this.#session, channel })
-      this.#known = { session: this.#session, channel, bytes }
-    }
-    return this.#known.bytes
+  get #asked() {
+    return { session: this.#session, channel: this.#desk.channelOf(this), flying: this.#tabs.flying }
   }
 
   /** Bytes came that neither budget nor deposit covers: what came before is paid and the session ends, for the reason that is returned. */
@@ -286,6 +310,7 @@ export class LiveSession implements PaidSession {
     const error = new TallyError(this.session.failure ?? 'STREAM_CUT')
     for (const stream of [...this.#streams.values()]) stream.abort(error)
     this.#streams.clear()
+    this.#tabs.clear()
   }
 
   #over(code: ErrorCode | undefined): void {

@@ -7,6 +7,7 @@ import type { ChannelIn } from '../core/channel.ts'
 import { newOwner, type OwnerAccount, type Pool } from '../core/credit.ts'
 import { TallyError } from '../core/errors.ts'
 import { type Address, type ChannelId, channelId, type SessionId } from '../core/ids.ts'
+import { countsOf, someCount } from '../core/session/counts.ts'
 import { exposedOf } from '../core/session/flow.ts'
 import { dueOf, exposureOf, onceDurable, type PayeeInput, type PayeeSession, type PayeeState } from '../core/session/payee.ts'
 import { exposedMeter } from '../core/session/payee-state.ts'
@@ -70,8 +71,8 @@ export interface BookInit {
 
 /** Nothing was delivered in it and nothing paid: there is nothing to go on with, and nothing to remember. */
 export function isBlank(session: PayeeSession): boolean {
-  const { terms, total, flow } = session
-  if (total > 0n || exposedOf(flow) > 0n) return false
+  const { terms, total, flow, counts } = session
+  if (total > 0n || exposedOf(flow) > 0n || someCount(countsOf(counts, exposedOf))) return false
   return worthOf(terms, exposedMeter(session)) === terms.arrears && dueOf(session) === terms.arrears
 }
 

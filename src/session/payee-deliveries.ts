@@ -1,6 +1,8 @@
 /** The data streams of a provider: which it takes, and how far each may write. */
 import { asTallyError, TallyError } from '../core/errors.ts'
-import { allowance, type PayeeContext, type PayeeInput } from '../core/session/payee.ts'
+import { rateOf } from '../core/price.ts'
+import { sellsCounts, soldOf } from '../core/session/counts.ts'
+import { allowance, covers, type PayeeContext, type PayeeInput } from '../core/session/payee.ts'
 import type { IncomingData } from '../ports/link.ts'
 import type { ServiceAdapter } from '../ports/service.ts'
 import type { Log, ServiceOnSale } from './components.ts'
@@ -75,13 +77,26 @@ export class PayeeDeliveries {
   #delivery(live: Live, incoming: IncomingData): Delivery {
     const { book, run, context } = this.#init
     const { stream } = incoming.header
+    const { price } = live.session.terms
+    const sellsUp = rateOf(price, 'up') !== undefined
     return new Delivery(incoming, {
       opened: () => run(live, { type: 'opened', stream }),
-      allowance: () => allowance(book.state(live), context(live)),
+      allowance: (kind) => (kind === 'up' && !sellsUp ? undefined : allowance(book.state(live), context(live), kind)),
       wrote: (bytes) => run(live, { type: 'wrote', stream, bytes }),
-      blocked: () => {
+      blocked: (want) => {
         book.flush()
-        run(live, { type: 'blocked' })
+        run(live, { type: 'blocked', want })
+      },
+      took: (bytes) => {
+        if (sellsUp) run(live, { type: 'took', stream, bytes })
+      },
+      sold: (counts) => soldOf(price, counts),
+      covers: (want) => covers(book.state(live), context(live), want),
+      hold: (counts) => run(live, { type: 'hold', counts }),
+      settle: (held, charged) => run(live, { type: 'settle', stream, held, charged }),
+      forfeit: (held) => run(live, { type: 'forfeit', held }),
+      served: () => {
+        if (sellsCounts(price)) run(live, { type: 'served', stream })
       },
       isFree: (bytes) => {
         live.freeBytes += bytes

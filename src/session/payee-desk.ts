@@ -4,7 +4,6 @@
  *
  * Owns: the records of channels, owners and sessions in which this node is paid. Authority for what was delivered and paid.
  */
-import type { Amount } from '../core/amount.ts'
 import type { ChannelIn } from '../core/channel.ts'
 import { creditLimit, type OwnerAccount } from '../core/credit.ts'
 import { asTallyError, type ErrorCode, TallyError } from '../core/errors.ts'
@@ -15,32 +14,19 @@ import {
   type PayeeContext,
   type PayeeEffect,
   type PayeeInput,
-  type PayeePolicy,
   type PayeeSession,
   stepPayee,
 } from '../core/session/payee.ts'
 import type { ChainFact } from '../ports/chain.ts'
 import type { IncomingData, PayeeLink } from '../ports/link.ts'
-import type { PayeeDeskComponents, ServiceOnSale } from './components.ts'
+import type { PayeeDeskComponents, PayeeDeskInit, ServiceOnSale } from './components.ts'
 import { isBlank, type Live, PayeeBook, remember, type Visit } from './payee-book.ts'
 import { PayeeChannels } from './payee-channels.ts'
 import { PayeeClosings } from './payee-closings.ts'
 import { PayeeDeliveries } from './payee-deliveries.ts'
 import { HelloDesk } from './payee-hello-desk.ts'
 import { inputOf } from './payee-inputs.ts'
-
-export interface PayeeDeskInit {
-  readonly policy: PayeePolicy & {
-    readonly poolPerHour: Amount
-    readonly patienceMs: number
-    readonly maxSessions: number
-    readonly sessionLastS: number
-    /** after how long without a stream and a payment the payer is asked to close, ms. @default 600,000 */
-    readonly idleMs?: number
-  }
-  /** addresses that are refused */
-  readonly banned?: ReadonlySet<Address>
-}
+import { PayeeTicks } from './payee-ticks.ts'
 
 const IDLE_MS = 600_000
 
@@ -52,6 +38,7 @@ export class PayeeDesk {
   readonly #hellos: HelloDesk
   readonly #closings: PayeeClosings
   readonly #deliveries: PayeeDeliveries
+  readonly #ticks: PayeeTicks
   readonly #services = new Map<string, ServiceOnSale>()
   /** the control stream of each peer */
   readonly #visits = new Map<Address, Visit>()
@@ -74,6 +61,7 @@ export class PayeeDesk {
     this.#channels = new PayeeChannels(book, components)
     this.#closings = new PayeeClosings(book, components)
     this.#deliveries = new PayeeDeliveries({ book, services, log: components.log, run, context })
+    this.#ticks = new PayeeTicks({ book, unreserved: init.policy.unreserved, run })
     this.#hellos = new HelloDesk({
       ...init, components, book, services, run, context, channels: this.#channels,
       isOpen: (visit) => this.#visits.get(visit.link.address) === visit, isStopping: () => this.#stopping,
@@ -97,17 +85,21 @@ export class PayeeDesk {
     try {
       for await (const batch of link) {
         for (const message of batch) {
+          if (message.type === 'tick' && this.#ticks.take(visit, message)) continue
+          if (message.type !== 'ack') this.#ticks.handIn()
           const asked =
             message.type === 'promise' || message.type === 'tick' ? this.#channels.askFirst(visit, message) : undefined
           if (asked !== undefined) await asked
           this.#onMessage(visit, message)
         }
+        this.#ticks.handIn()
       }
     } catch (thrown) {
       // the payer must learn that nobody reads it any more; else its next stream would be a second one, and refused
       link.abort(new TallyError('INTERNAL', { cause: thrown }))
       throw thrown
     } finally {
+      this.#ticks.handIn()
       if (this.#visits.get(link.address) === visit) this.#visits.delete(link.address)
       for (const live of [...visit.lives]) this.#cut(live)
       visit.recent.clear()

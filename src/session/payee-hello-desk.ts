@@ -19,11 +19,10 @@ import {
 } from '../core/session/payee.ts'
 import { type HelloFacts, judgeAtDoor, judgeHello, termsFor } from '../core/session/payee-hello.ts'
 import { isAgreed } from '../core/session/payee-state.ts'
-import type { PayeeDeskComponents, ServiceOnSale } from './components.ts'
+import type { PayeeDeskComponents, PayeeDeskInit, ServiceOnSale } from './components.ts'
 import { payeeCrypto } from './crypto.ts'
 import type { Live, OwnerFile, PayeeBook, Visit } from './payee-book.ts'
 import type { PayeeChannels } from './payee-channels.ts'
-import type { PayeeDeskInit } from './payee-desk.ts'
 
 /** the session protocol's: live on one stream */
 const MAX_SESSIONS_PER_LINK = 64
@@ -160,6 +159,7 @@ export class HelloDesk {
     const arrearsTaken = [...file.lives].some((live) => live.session.terms.arrears > 0n)
     const terms = termsFor(hello, offer, file.account, {
       signer: visit.link.address, content, patienceMs: policy.patienceMs, nowS: clock.nowS(), lastS: policy.sessionLastS, arrearsTaken,
+      open: [...file.lives].map((live) => live.session.terms),
     }) // biome-ignore format: a record
     const crypto = payeeCrypto(domain, self, this.#partiesOf(visit, hello), visit.link.publicKey, terms)
     const live = book.adopt(newPayeeSession(terms, crypto.termsDigest, crypto.termsSignature, clock.nowMs()), visit, crypto)

@@ -8,6 +8,7 @@ export function inputOf(message: FromPayer): PayeeInput | undefined {
     case 'restate':
     case 'promise':
     case 'tick':
+    case 'agree':
     case 'close': return { type: message.type, message } as PayeeInput
     case 'accept': return { type: 'accept', signature: message.signature }
     case 'ack': return { type: 'ack', stream: message.stream, bytes: message.bytes, ms: message.ms, final: message.final }

@@ -199,7 +199,8 @@ export class PayerDesk {
     const live = this.#roster.get(id) ?? (message.type === 'receipt' ? this.#roster.late(id) : undefined)
     if (live === undefined || live.line !== line) return
     const input = inputOf(message)
-    if (input !== undefined) this.run(live, input)
+    if (message.type === 'charge') live.charge(message)
+    else if (input !== undefined) this.run(live, input)
     this.#roster.heard(live)
   }
 
@@ -259,6 +260,7 @@ export class PayerDesk {
       case 'join': return live.join()
       case 'live': return live.onLive()
       case 'paid': return this.#paid(live, effect.rise)
+      case 'refused': return live.refuse(effect.stream)
       case 'cutStreams': return live.cutStreams()
       case 'ended': return this.#end(live, effect.code)
       default: return effect satisfies never

@@ -36,6 +36,8 @@ export function inputOf(message: FromPayee): PayerInput | undefined {
     case 'closing': return { type: 'closing', reason: message.reason }
     case 'receipt': return { type: 'receipt', receipt: message.receipt }
     case 'fault': return { type: 'fault', code: message.code }
+    // its session knows what was sent on its stream
+    case 'charge':
     case 'released': return undefined
     default: return message satisfies never
   } // biome-ignore format: a table

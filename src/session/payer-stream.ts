@@ -4,7 +4,8 @@
  */
 import { type ErrorCode, TallyError } from '../core/errors.ts'
 import type { OpenedData } from '../ports/link.ts'
-import type { PaidStream } from '../ports/service.ts'
+import type { Charge, Charged, PaidStream } from '../ports/service.ts'
+import type { StreamTab } from './stream-tab.ts'
 
 /** What a stream needs of its session. */
 interface Session {
@@ -12,8 +13,15 @@ interface Session {
   hand(bytes: number): number
   taken(bytes: bigint): void
   exhausted(): ErrorCode
+  /** how many of so many bytes may be sent */
+  send(tab: StreamTab, bytes: number): number
+  agree(stream: number, upTo: Charge): void
   streamEnded(stream: number, free: boolean): void
 }
+
+/** a service that takes its input slowly is waited for so long when that ends */
+const SLOW_READER_MS = 600_000
+const LINGER_MS = 1_000
 
 export class PayerStream implements PaidStream {
   readonly info: Uint8Array
@@ -22,9 +30,11 @@ export class PayerStream implements PaidStream {
   readonly #session: Session
   readonly #number: number
   readonly #data: OpenedData
+  readonly #tab: StreamTab
   #handed = 0n
 
-  constructor(session: Session, number: number, data: OpenedData) {
+  constructor(session: Session, number: number, data: OpenedData, tab: StreamTab) {
+    this.#tab = tab
     this.#session = session
     this.#number = number
     this.#data = data
@@ -44,17 +54,38 @@ export class PayerStream implements PaidStream {
     this.#session.used(this.#number, Number(most))
   }
 
+  get charged(): Charged {
+    return this.#tab.charged
+  }
+
+  get agreed(): Charged {
+    return this.#tab.agreed
+  }
+
+  agree(upTo: Charge): void {
+    if (!this.free) this.#session.agree(this.#number, upTo)
+  }
+
   async write(bytes: Uint8Array): Promise<void> {
-    await this.#data.bytes.write(bytes)
+    const most = this.free ? bytes.length : this.#session.send(this.#tab, bytes.length)
+    if (most > 0) await this.#data.bytes.write(most === bytes.length ? bytes : bytes.subarray(0, most))
+    if (most < bytes.length) throw new TallyError(this.#session.exhausted())
   }
 
   async closeWrite(): Promise<void> {
-    await this.#data.bytes.closeWrite()
+    await this.#data.bytes.closeWrite({ timeoutMs: SLOW_READER_MS })
   }
 
   abort(error: Error): void {
     this.#data.bytes.abort(error)
     this.#over()
+  }
+
+  /** The provider has said all. It reads no more either: what it has not taken by now it never will. */
+  async #hangUp(): Promise<void> {
+    const late = setTimeout(() => this.#data.bytes.abort(new TallyError('STREAM_CUT')), LINGER_MS)
+    await this.#data.bytes.closeWrite().catch(() => undefined)
+    clearTimeout(late)
   }
 
   #over(): void {
@@ -70,7 +101,11 @@ export class PayerStream implements PaidStream {
       for (;;) {
         const piece = await this.#data.bytes.read()
         clean = piece === undefined
-        if (piece === undefined) return
+        if (piece === undefined) {
+          // what all of it cost is known when it ends
+          if (!this.free) await this.#tab.last()
+          return
+        }
         const most = this.free ? piece.length : this.#session.hand(piece.length)
         if (!this.free) this.#handed += BigInt(most)
         if (most > 0) {
@@ -82,7 +117,7 @@ export class PayerStream implements PaidStream {
     } finally {
       // the reader may acknowledge its last piece right after this
       queueMicrotask(() => this.#over())
-      if (clean) await this.#data.bytes.closeWrite().catch(() => undefined)
+      if (clean) await this.#hangUp()
       else this.#data.bytes.abort(new TallyError('STREAM_CUT'))
     }
   }

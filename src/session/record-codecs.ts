@@ -2,7 +2,7 @@
 import { type Amount, readAmount } from '../core/amount.ts'
 import { type ByteReader, ByteWriter } from '../core/bytes.ts'
 import type { ChannelFacts, ChannelIn, ChannelOut } from '../core/channel.ts'
-import type { OwnerAccount, Pool } from '../core/credit.ts'
+import { newOwner, type OwnerAccount, type Pool } from '../core/credit.ts'
 import { codeOfWire, TallyError } from '../core/errors.ts'
 import { type Head, readHead, writeHead } from '../core/head.ts'
 import {
@@ -16,14 +16,17 @@ import {
   writeHash32,
   writeSessionId,
 } from '../core/ids.ts'
+import { readMeter, writeMeter, ZERO_METER } from '../core/meter.ts'
 import { readChunk, readPrice, writeChunk, writePrice } from '../core/price.ts'
 import { readPromise, type SignedPromise, writePromise } from '../core/promise.ts'
 import { decodeReceipt, encodeReceipt, RECEIPT_BYTES, type SignedReceipt } from '../core/receipt.ts'
+import { NO_COUNT_FLOWS, NO_COUNTS } from '../core/session/counts.ts'
 import { ackedOf } from '../core/session/flow.ts'
-import { type PayeeSession, writtenMeter } from '../core/session/payee.ts'
+import { BYTE, type PayeeSession, writtenMeter } from '../core/session/payee.ts'
 import { type PayerSession, usedMeter } from '../core/session/payer.ts'
 import type { Wish } from '../core/session/payer-terms.ts'
 import { decodeTerms, encodeTerms, MAX_TERMS_BYTES, type Terms } from '../core/terms.ts'
+import { readAgreed, readCharged, writeAgreed, writeCharged } from './count-codecs.ts'
 
 /** A record's bytes, without version and checksum. */
 export interface RecordCodec<T> {
@@ -121,12 +124,15 @@ export const ownerCodec: RecordCodec<OwnerAccount> = {
     writeAddress(writer, account.owner)
     writeAddress(writer, account.token)
     writer.u96(account.paid).u96(account.debt).u96(account.burnt).u96(account.grant)
+    writeMeter(writer, account.had)
   },
-  read(reader) {
-    const owner = readAddress(reader)
-    const token = readAddress(reader)
-    return { owner, token, paid: reader.u96(), debt: readAmount(reader), burnt: readAmount(reader), grant: readAmount(reader) }
-  },
+  read: (reader) => ({ ...readOwner(reader), had: readMeter(reader) }),
+}
+
+/** A record of version 1: nothing was given for nothing. */
+export function readOwner(reader: ByteReader): OwnerAccount {
+  const account = newOwner(readAddress(reader), readAddress(reader))
+  return { ...account, paid: reader.u96(), debt: readAmount(reader), burnt: readAmount(reader), grant: readAmount(reader) }
 }
 
 export const poolCodec: RecordCodec<Pool> = {
@@ -176,30 +182,34 @@ export const payeeSessionCodec: RecordCodec<PayeeSession> = {
       .u16(session.closeReason)
     writeOptional(writer, session.receipt, writeSignedReceipt)
     writeOptional(writer, session.countersignature, writeSignature)
+    writeCharged(writer, session.counts, session.held)
   },
-  read(reader) {
-    const status = stateOf(PAYEE_STATES, reader.u8())
-    const terms = readTerms(reader)
-    const termsDigest = readHash32(reader)
-    const termsSignature = readSignature(reader)
-    const payerSignature = readOptional(reader, readSignature)
-    const total = readAmount(reader)
-    const paid = readAmount(reader)
-    const done = reader.u64()
-    const written = reader.u64()
-    const lost = reader.u64()
-    // stream 0 is never used on the wire: it stands for what had been written and not acknowledged when the record was made
-    const open = new Map(written > done ? [[0, { written: written - done, acked: 0n }]] : [])
-    const ms = reader.u64()
-    const ackedMs = reader.u64()
-    const closeReason = reader.u16()
-    const receipt = readOptional(reader, readSignedReceipt)
-    const countersignature = readOptional(reader, readSignature)
-    return {
-      id: terms.session, status, terms, termsDigest, termsSignature, payerSignature, total, paid, flow: { done, lost, open }, ms, ackedMs, paused: false,
-      waitingSince: undefined, at: 0, stopping: undefined, closeReason, receipt, countersignature,
+  read: (reader) => ({ ...readPayeeSession(reader), counts: readCharged(reader) }),
+}
+
+/** A record of version 1: only bytes and time were counted. */
+export function readPayeeSession(reader: ByteReader): PayeeSession {
+  const status = stateOf(PAYEE_STATES, reader.u8())
+  const terms = readTerms(reader)
+  const termsDigest = readHash32(reader)
+  const termsSignature = readSignature(reader)
+  const payerSignature = readOptional(reader, readSignature)
+  const total = readAmount(reader)
+  const paid = readAmount(reader)
+  const done = reader.u64()
+  const written = reader.u64()
+  const lost = reader.u64()
+  // stream 0 is never used on the wire: it stands for what had been written and not acknowledged when the record was made
+  const open = new Map(written > done ? [[0, { written: written - done, acked: 0n }]] : [])
+  const ms = reader.u64()
+  const ackedMs = reader.u64()
+  const closeReason = reader.u16()
+  const receipt = readOptional(reader, readSignedReceipt)
+  const countersignature = readOptional(reader, readSignature)
+  return {
+      id: terms.session, status, terms, termsDigest, termsSignature, payerSignature, total, paid, flow: { done, lost, open },
+      counts: NO_COUNT_FLOWS, held: NO_COUNTS, unsaid: new Map(), ms, ackedMs, paused: false, want: BYTE, waitingSince: undefined, at: 0, stopping: undefined, closeReason, receipt, countersignature,
     } // biome-ignore format: a record
-  },
 }
 
 // a wish does not change either
@@ -261,26 +271,31 @@ export const payerSessionCodec: RecordCodec<PayerSession> = {
     writeOptional(writer, session.finishing, (to, reason) => to.u16(reason))
     writeOptional(writer, session.receipt, writeSignedReceipt)
     writeOptional(writer, session.failure, (to, code) => to.u16(new TallyError(code).wire))
+    writeAgreed(writer, session.counts)
   },
-  read(reader) {
-    const status = stateOf(PAYER_STATES, reader.u8())
-    const wasStale = flagged(reader)
-    const id = readSessionId(reader)
-    const wish = readWish(reader)
-    const terms = readOptional(reader, readTerms)
-    const termsDigest = readOptional(reader, readHash32)
-    const termsSignature = readOptional(reader, readSignature)
-    const [total, paid] = [readAmount(reader), readAmount(reader)]
-    const flow = { done: reader.u64(), lost: 0n, open: new Map() }
-    const ms = reader.u64()
-    const credit = readAmount(reader)
-    const finishing = readOptional(reader, (from) => from.u16())
-    const receipt = readOptional(reader, readSignedReceipt)
-    const failure = readOptional(reader, (from) => codeOfWire(from.u16()) ?? ('INTERNAL' as const))
-    return {
-      id, status, wish, terms, termsDigest, termsSignature, total, paid, flow, ms, saidMs: ms, at: 0, credit, paused: false, waiting: false, written: 0n,
+  read: (reader) => ({ ...readPayerSession(reader), counts: readAgreed(reader) }),
+}
+
+/** A record of version 1: only bytes and time were counted. */
+export function readPayerSession(reader: ByteReader): PayerSession {
+  const status = stateOf(PAYER_STATES, reader.u8())
+  const wasStale = flagged(reader)
+  const id = readSessionId(reader)
+  const wish = readWish(reader)
+  const terms = readOptional(reader, readTerms)
+  const termsDigest = readOptional(reader, readHash32)
+  const termsSignature = readOptional(reader, readSignature)
+  const [total, paid] = [readAmount(reader), readAmount(reader)]
+  const flow = { done: reader.u64(), lost: 0n, open: new Map() }
+  const ms = reader.u64()
+  const credit = readAmount(reader)
+  const finishing = readOptional(reader, (from) => from.u16())
+  const receipt = readOptional(reader, readSignedReceipt)
+  const failure = readOptional(reader, (from) => codeOfWire(from.u16()) ?? ('INTERNAL' as const))
+  return {
+      id, status, wish, terms, termsDigest, termsSignature, total, paid, flow, counts: NO_COUNT_FLOWS, most: new Map(),
+      ms, saidMs: ms, at: 0, credit, paused: false, waiting: false, written: ZERO_METER,
       // a session that went on after this record was made may have sent what is not in it
       stirred: 0, stale: wasStale || (status !== 'closed' && status !== 'cut'), reserving: undefined, finishing, receipt, failure,
     } // biome-ignore format: a record
-  },
 }

@@ -21,7 +21,17 @@ import { owedOf, type PayerSession } from '../core/session/payer.ts'
 import { quantumOf } from '../core/session/worth.ts'
 import type { Store, StoreOp } from '../ports/store.ts'
 import { type Table, table } from '../ports/table.ts'
-import { channelInCodec, channelOutCodec, ownerCodec, payeeSessionCodec, payerSessionCodec, poolCodec } from './record-codecs.ts'
+import {
+  channelInCodec,
+  channelOutCodec,
+  ownerCodec,
+  payeeSessionCodec,
+  payerSessionCodec,
+  poolCodec,
+  readOwner,
+  readPayeeSession,
+  readPayerSession,
+} from './record-codecs.ts'
 
 interface OwnerKey {
   readonly owner: Address
@@ -47,8 +57,14 @@ export class PayeeRecords {
       ...channelInCodec,
       older: { 1: channelInCodec.read },
     })
-    this.#owners = table(store, { space: 'owner', version: 1, key: ownerKeyBytes, ...ownerCodec })
-    this.#sessions = table(store, { space: 'sessionIn', version: 1, key: sessionIdToBytes, ...payeeSessionCodec })
+    this.#owners = table(store, { space: 'owner', version: 2, key: ownerKeyBytes, ...ownerCodec, older: { 1: readOwner } })
+    this.#sessions = table(store, {
+      space: 'sessionIn',
+      version: 2,
+      key: sessionIdToBytes,
+      ...payeeSessionCodec,
+      older: { 1: readPayeeSession },
+    })
     this.#pool = table(store, { space: 'counter', version: 1, key: nameBytes, ...poolCodec })
     this.#anchors = table(store, {
       space: 'anchor',
@@ -91,7 +107,13 @@ export class PayerRecords {
 
   constructor(store: Store) {
     this.#channels = table(store, { space: 'channelOut', version: 1, key: channelIdToBytes, ...channelOutCodec })
-    this.#sessions = table(store, { space: 'sessionOut', version: 1, key: sessionIdToBytes, ...payerSessionCodec })
+    this.#sessions = table(store, {
+      space: 'sessionOut',
+      version: 2,
+      key: sessionIdToBytes,
+      ...payerSessionCodec,
+      older: { 1: readPayerSession },
+    })
   }
 
   channels = (): AsyncIterable<ChannelOut> => this.#channels.list()

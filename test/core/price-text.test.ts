@@ -109,10 +109,6 @@ describe('prices as text', () => {
     assert.deepEqual(parsePrice(`1 base/${MAX_COUNT} B`, usdc), priceOf([rate('down', 1n, MAX_COUNT)]))
   })
 
-  test('tiers are refused with a sentence that says so', () => {
-    assert.match(refusal('0.01/MiB,>1GiB:0.008'), /tiers are not supported yet/)
-  })
-
   test('another token is refused and the right one is named', () => {
     assert.match(refusal('0.01 DAI/MiB'), /the token here is USDC, not "DAI"/)
   })
@@ -153,7 +149,7 @@ describe('prices as text', () => {
       'Free',
       '1/mib',
       '1/call call',
-      '1/token',
+      '1/tokens',
       '0.01/MiB,0.1/call',
       '1,5/MiB',
       '1/d',

@@ -18,12 +18,12 @@ describe('a price', () => {
     '0.0001/call+0.01/MiB',
     priceOf([{ kind: 'calls', amount: 1n as Amount, per: 1n }]),
   ]
-  test('for what no service meters is refused with PRICE_INVALID, and nothing is on sale', async (t) => {
+  test('for what the service does not meter is refused with PRICE_INVALID, and nothing is on sale', async (t) => {
     const provider = await net.provider(t)
     for (const price of unmetered) {
       const error = await failure(() => provider.serve({ name: 'bytes', service: bytesService(), price }))
       assert.equal(error.code, 'PRICE_INVALID')
-      assert.match(error.message, /^no service meters .* yet: a price is for bytes that are delivered, for time, or for both$/)
+      assert.match(error.message, /^a service of kind bytes does not meter .*: nothing would ever be paid for them$/)
       assert.match(error.hint ?? '', /0\.01\/MiB/)
     }
     assert.deepEqual(provider.offers, [])

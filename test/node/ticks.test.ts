@@ -47,7 +47,8 @@ describe('a session that is paid with ticks', () => {
     assert.ok(figures.signed >= due(figures.delivered.down) && figures.signed <= due(figures.delivered.down) + CHUNK_COST)
     assert.equal(receipt?.receipt.total, figures.signed)
     assert.deepEqual([worth(consumer), worth(provider)], [figures.signed, figures.signed])
-    assert.ok(count.payments > 3_000_000 / CHUNK / 4, `${count.payments} payments`)
+    // sixteen chunks may come in one piece, and are paid by one word
+    assert.ok(count.payments >= 3_000_000 / CHUNK / 16, `${count.payments} payments`)
     await provider.money.settle(provider.money.channels().map(({ id }) => id))
     assert.equal(await inLedger(provider), figures.signed)
   })
@@ -89,7 +90,7 @@ describe('a session that is paid with ticks', () => {
         // the stream is cut
       }
       assert.equal((await session.ended).code, 'STREAM_CUT')
-      await consumer.connect(via)
+      await consumer.dial(via)
       session = await consumer.resume(session.id, found, { usedBytes: BigInt(bytes) })
       bytes = Number(session.figures.delivered.down)
     }

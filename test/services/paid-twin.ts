@@ -1,4 +1,6 @@
+import { NO_COUNTS } from '../../src/core/session/counts.ts'
 import type { PaidSession, PaidStream, ServiceAdapter } from '../../src/ports/service.ts'
+import { UNCHARGED } from './uncharged.ts'
 
 export interface TwinOptions {
   /** how far the provider may be ahead of the acknowledgements; Infinity when left out */
@@ -36,7 +38,7 @@ export async function paidTwin(adapter: ServiceAdapter, inputs: string | Uint8Ar
   async function open(request: Uint8Array, { signal }: { signal?: AbortSignal } = {}): Promise<PaidStream> {
     const cut = new AbortController()
     signal?.addEventListener('abort', () => cut.abort(signal.reason))
-    const answer = await adapter.open({ request, content: prepared, input: nothing(), signal: cut.signal })
+    const answer = await adapter.open({ request, content: prepared, input: nothing(), signal: cut.signal, ...UNCHARGED })
     openStreams++
     let written = 0
     let acked = 0
@@ -69,6 +71,9 @@ export async function paidTwin(adapter: ServiceAdapter, inputs: string | Uint8Ar
       free: answer.free,
       unacknowledged: stream,
       acknowledge,
+      charged: NO_COUNTS,
+      agreed: NO_COUNTS,
+      agree: () => undefined,
       async write() {},
       async closeWrite() {},
       abort(error) {

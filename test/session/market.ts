@@ -6,13 +6,13 @@ import { signClosing } from '../../src/core/closing.ts'
 import { addressOfKey, publicKeyOf, signerOf } from '../../src/core/crypto/secp256k1.ts'
 import { type Address, type ChannelId, type ChannelParties, channelId, type Seconds, type SessionId } from '../../src/core/ids.ts'
 import type { Offer } from '../../src/core/offer.ts'
-import { type Price, priceOf } from '../../src/core/price.ts'
+import { type Chunk, type Price, priceOf } from '../../src/core/price.ts'
 import type { FromPayee, FromPayer } from '../../src/core/session/messages.ts'
 import type { Wish } from '../../src/core/session/payer-terms.ts'
 import type { ServiceAdapter } from '../../src/ports/service.ts'
 import type { Store } from '../../src/ports/store.ts'
-import type { Log, PayeeDeskComponents, Self, SessionEvents } from '../../src/session/components.ts'
-import { PayeeDesk, type PayeeDeskInit } from '../../src/session/payee-desk.ts'
+import type { Log, PayeeDeskComponents, PayeeDeskInit, Self, SessionEvents } from '../../src/session/components.ts'
+import { PayeeDesk } from '../../src/session/payee-desk.ts'
 import { PayerDesk, type ProviderLine } from '../../src/session/payer-desk.ts'
 import { wordChainsOf } from '../../src/session/word-chain.ts'
 import { openMemoryStore } from '../../src/store/memory-store.ts'
@@ -91,6 +91,8 @@ async function* counting(from: number, to: number, pieceBytes: number): AsyncGen
 export interface MarketInit {
   readonly price?: Price
   readonly chunkBytes?: number
+  /** instead of so many bytes */
+  readonly chunk?: Chunk
   readonly policy?: Partial<PayeeDeskInit['policy']>
   readonly service?: ServiceAdapter
   readonly payeeStore?: Store
@@ -124,7 +126,7 @@ export class Market {
       kind: 'files',
       description: '',
       price: init.price ?? priceOf([{ kind: 'down', amount: A(1), per: 1n }]),
-      chunk: { kind: 'down', size: BigInt(init.chunkBytes ?? 1_000) },
+      chunk: init.chunk ?? { kind: 'down', size: BigInt(init.chunkBytes ?? 1_000) },
       minReservation: A(0),
       minTimeToExpiry: 0,
       addresses: [],

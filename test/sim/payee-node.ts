@@ -5,12 +5,15 @@ import { bestAmount, type ChannelFacts, type ChannelIn } from '../../src/core/ch
 import { creditLimit, newOwner, type OwnerAccount, type Pool, takeGrant } from '../../src/core/credit.ts'
 import { TallyError } from '../../src/core/errors.ts'
 import { type Address, type ChannelId, type ChannelParties, channelId, type Seconds, type SessionId } from '../../src/core/ids.ts'
+import { type Meter, ZERO_METER } from '../../src/core/meter.ts'
 import type { Offer } from '../../src/core/offer.ts'
-import { chunkCost } from '../../src/core/price.ts'
+import { chunkCost, rateOf } from '../../src/core/price.ts'
+import { type Counts, sellsCounts } from '../../src/core/session/counts.ts'
 import type { FromPayee, FromPayer, Hello } from '../../src/core/session/messages.ts'
 import {
   ackedMeter,
   allowance,
+  covers,
   creditLeft,
   exposureOf,
   newPayeeSession,
@@ -26,8 +29,9 @@ import { judgeHello, termsFor } from '../../src/core/session/payee-hello.ts'
 import { isAgreed } from '../../src/core/session/payee-state.ts'
 import { channelInCodec, ownerCodec, payeeSessionCodec } from '../../src/session/record-codecs.ts'
 import { Disk, record } from './disk.ts'
+import type { Random } from './random.ts'
 import { toyDigest, toyPayee, toyTermsSignature } from './toy-crypto.ts'
-import type { DataOpen, Wire } from './wire.ts'
+import type { DataOpen, UpPiece, Wire } from './wire.ts'
 
 export interface Clock {
   ms: number
@@ -35,9 +39,20 @@ export interface Clock {
 }
 export const secondsOf = (clock: Clock): Seconds => (clock.startS + Math.floor(clock.ms / 1000)) as Seconds
 
+/** What a service does on a stream beside bytes: it reserves the most, and charges what it came to. */
+export interface Work {
+  readonly most: Counts
+  /** what it came to; undefined: it failed, and is released */
+  readonly cost: Counts | undefined
+}
+
 interface Delivery {
   readonly stream: number
   left: number
+  readonly work: Work | undefined
+  stage: 'new' | 'held' | 'done'
+  /** bytes of the payer that came and were not taken */
+  up: number
   /** told that nothing may be written; asks again when woken */
   asleep: boolean
 }
@@ -65,8 +80,12 @@ export class PayeeNode {
   owners = new Map<Address, OwnerAccount>()
   live = new Map<SessionId, Live>()
   ended = new Map<SessionId, Live>()
-  /** what was truly written for each session: no crash makes a provider's loss undone */
-  readonly delivered = new Map<SessionId, bigint>()
+  /** what was truly given for each session: no crash makes a provider's loss undone */
+  readonly delivered = new Map<SessionId, Meter>()
+  /** work that was going on when its stream was cut: given away */
+  #orphans: { readonly live: Live; readonly held: Counts }[] = []
+  /** what the service of each stream will do; undefined: nothing but bytes */
+  workOf: () => Work | undefined = () => undefined
   #pool: Pool = { hour: -1, left: 0n as Amount }
   /** called after every step */
   check: (node: PayeeNode) => void = () => undefined
@@ -90,6 +109,7 @@ export class PayeeNode {
     this.disk.crash()
     this.live.clear()
     this.ended.clear()
+    this.#orphans = []
     this.channels = new Map(this.disk.read('c', channelInCodec).map((channel) => [channel.id, channel]))
     this.owners = new Map(this.disk.read('o', ownerCodec).map((owner) => [owner.owner, owner]))
     for (const session of this.disk.read('s', payeeSessionCodec)) {
@@ -178,6 +198,7 @@ export class PayeeNode {
     const owner = [...pending].reduce((account, one) => onceDurable(one.session, account).owner, taken.account)
     const terms = termsFor(hello, this.offer, owner, {
       signer: parties.signer, content: new Uint8Array(0), patienceMs: this.policy.patienceMs, nowS: secondsOf(this.#clock), lastS: 1_000_000, arrearsTaken,
+      open: this.#of(parties.owner).map((live) => live.session.terms),
     }) // biome-ignore format: a record
     this.#sendTerms(this.#adopt(newPayeeSession(terms, toyDigest(terms), toyTermsSignature(terms), this.#clock.ms), wire))
   }
@@ -214,32 +235,96 @@ export class PayeeNode {
     const good = live !== undefined && live.wire === wire && live.session.status === 'live' && live.session.stopping === undefined
     if (!good || live.deliveries.has(stream)) return void wire.pieces.push({ session, stream, bytes: 0, refused: 'WRONG_STATE' })
     this.run(live, { type: 'opened', stream })
-    live.deliveries.set(stream, { stream, left: this.contentBytes - from, asleep: false })
+    const work = this.workOf()
+    const stage = work === undefined ? 'done' : 'new'
+    live.deliveries.set(stream, { stream, left: this.contentBytes - from, asleep: false, work, stage, up: 0 })
   }
 
-  /** Lets one delivery write up to `most` bytes; false when nothing can be written anywhere. */
-  deliver(pick: (list: readonly [Live, Delivery][]) => readonly [Live, Delivery], most: number): boolean {
+  /** Bytes of the payer arrive; the service takes them when it likes, as far as it may. */
+  arrive(wire: Wire, piece: UpPiece): void {
+    const live = this.live.get(piece.session)
+    const delivery = live?.wire === wire ? live.deliveries.get(piece.stream) : undefined
+    if (delivery !== undefined) delivery.up += piece.bytes
+  }
+
+  /** Lets one delivery do something; false when nothing can be done anywhere. */
+  deliver(random: Random): boolean {
+    const orphan = this.#orphans.shift()
+    if (orphan !== undefined) this.run(orphan.live, { type: 'forfeit', held: orphan.held })
     const ready = [...this.live.values()].flatMap((live) =>
       [...live.deliveries.values()].filter((one) => !one.asleep && one.left > 0).map((one) => [live, one] as [Live, Delivery]),
     )
     if (ready.length === 0) return false
-    const [live, delivery] = pick(ready)
-    const allowed = allowance(this.#stateOf(live), this.contextOf(live))
-    if (allowed === 0n) {
+    const [live, delivery] = random.pick(ready)
+    const { work, stage, up } = delivery
+    if (work !== undefined && stage === 'new') return this.#hold(live, delivery, work)
+    if (work !== undefined && stage === 'held' && random.chance(0.2)) this.#settle(live, delivery, work)
+    else if (up > 0 && random.chance(0.5)) this.#take(live, delivery, random.int(1, up))
+    else this.#write(live, delivery, random.int(1, 1_500))
+    return true
+  }
+
+  #hold(live: Live, delivery: Delivery, work: Work): boolean {
+    const { calls, units } = work.most
+    const want = { calls, units }
+    if (!covers(this.#stateOf(live), this.contextOf(live), want)) {
       delivery.asleep = true
-      this.run(live, { type: 'blocked' })
+      this.run(live, { type: 'blocked', want })
       return true
     }
-    const bytes = Math.min(most, delivery.left, allowed === undefined ? most : Number(allowed))
+    this.run(live, { type: 'hold', counts: work.most })
+    delivery.stage = 'held'
+    this.#gave(live, work.most)
+    return true
+  }
+
+  #settle(live: Live, delivery: Delivery, { most, cost }: Work): void {
+    delivery.stage = 'done'
+    const charged = cost ?? { up: 0n, calls: 0n, units: 0n }
+    this.#gave(live, { calls: charged.calls - most.calls, units: charged.units - most.units }, false)
+    this.run(live, { type: 'settle', stream: delivery.stream, held: most, charged })
+  }
+
+  #take(live: Live, delivery: Delivery, most: number): void {
+    const isSold = rateOf(live.session.terms.price, 'up') !== undefined
+    const bytes = this.#allowed(live, delivery, most, 'up')
+    if (bytes === 0) return
+    delivery.up -= bytes
+    if (!isSold) return
+    this.run(live, { type: 'took', stream: delivery.stream, bytes })
+    this.#gave(live, { up: BigInt(bytes) })
+  }
+
+  #write(live: Live, delivery: Delivery, most: number): void {
+    const bytes = this.#allowed(live, delivery, Math.min(most, delivery.left), 'down')
+    if (bytes === 0) return
     this.run(live, { type: 'wrote', stream: delivery.stream, bytes })
-    this.delivered.set(live.session.id, (this.delivered.get(live.session.id) ?? 0n) + BigInt(bytes))
-    const { owner } = live.session.terms
-    const left = this.limit(owner) - (this.exposure(owner) - exposureOf(live.session))
-    assert.ok(exposureOf(live.session) <= (left > 0n ? left : 0n), 'S2: nothing is written past what is paid and the credit')
+    this.#gave(live, { down: BigInt(bytes) })
     delivery.left -= bytes
     live.wire?.pieces.push({ session: live.session.id, stream: delivery.stream, bytes })
-    if (delivery.left === 0) live.deliveries.delete(delivery.stream)
-    return true
+    if (delivery.left > 0) return
+    if (delivery.work !== undefined && delivery.stage === 'held') this.#settle(live, delivery, delivery.work)
+    if (sellsCounts(live.session.terms.price)) this.run(live, { type: 'served', stream: delivery.stream })
+    live.deliveries.delete(delivery.stream)
+  }
+
+  #allowed(live: Live, delivery: Delivery, most: number, kind: 'down' | 'up'): number {
+    const allowed = allowance(this.#stateOf(live), this.contextOf(live), kind)
+    if (allowed !== 0n) return Math.min(most, allowed === undefined ? most : Number(allowed))
+    delivery.asleep = true
+    this.run(live, { type: 'blocked', want: { [kind]: 1n } })
+    return 0
+  }
+
+  /** The truth, and that it is within the rules at once. */
+  #gave(live: Live, more: Partial<Meter>, grows = true): void {
+    const sum = { ...(this.delivered.get(live.session.id) ?? ZERO_METER) }
+    for (const kind of ['down', 'up', 'calls', 'units'] as const) sum[kind] += more[kind] ?? 0n
+    this.delivered.set(live.session.id, sum)
+    const { owner } = live.session.terms
+    const left = this.limit(owner) - (this.exposure(owner) - exposureOf(live.session))
+    if (grows)
+      assert.ok(exposureOf(live.session) <= (left > 0n ? left : 0n), 'S2: nothing is given past what is paid and the credit')
   }
 
   tick(): void {
@@ -311,7 +396,9 @@ export class PayeeNode {
       case 'send': return void (live.wire?.up === true && live.wire.toPayer.push(effect.message satisfies FromPayee))
       case 'store': return this.#store(live, effect.then)
       case 'serve': for (const one of this.#of(live.session.terms.owner)) for (const delivery of one.deliveries.values()) delivery.asleep = false; return
-      case 'cutStreams': return live.deliveries.clear()
+      case 'cutStreams':
+        for (const { stage, work } of live.deliveries.values()) if (stage === 'held' && work !== undefined) this.#orphans.push({ live, held: work.most })
+        return live.deliveries.clear()
       case 'drop': return live.wire?.cut()
       case 'settle':
       case 'forget': return
@@ -338,6 +425,7 @@ function inputOf(message: FromPayer): PayeeInput | undefined {
     case 'restate':
     case 'promise':
     case 'tick':
+    case 'agree':
     case 'close': return { type: message.type, message } as PayeeInput
     case 'accept': return { type: 'accept', signature: message.signature }
     case 'ack': return { type: 'ack', stream: message.stream, bytes: message.bytes, ms: message.ms, final: message.final }

@@ -3,9 +3,10 @@ import type { Amount } from '../../src/core/amount.ts'
 import { type ChannelFacts, type ChannelOut, newChannelOut } from '../../src/core/channel.ts'
 import { type ErrorCode, TallyError } from '../../src/core/errors.ts'
 import { type Address, type ChannelId, type ChannelParties, channelId, type SessionId } from '../../src/core/ids.ts'
-import { ZERO_METER } from '../../src/core/meter.ts'
+import { type Meter, ZERO_METER } from '../../src/core/meter.ts'
 import type { SignedReceipt } from '../../src/core/receipt.ts'
-import type { FromPayee } from '../../src/core/session/messages.ts'
+import { addCounts, type Counts, countsAt, countsIn, mostOf, NO_COUNTS, sellsCounts } from '../../src/core/session/counts.ts'
+import type { Charge, FromPayee } from '../../src/core/session/messages.ts'
 import {
   atRiskOf,
   newPayerSession,
@@ -20,6 +21,7 @@ import {
 } from '../../src/core/session/payer.ts'
 import type { Wish } from '../../src/core/session/payer-terms.ts'
 import { quantumOf } from '../../src/core/session/worth.ts'
+import type { Terms } from '../../src/core/terms.ts'
 import { channelOutCodec, payerSessionCodec } from '../../src/session/record-codecs.ts'
 import { Disk, record } from './disk.ts'
 import { Hoard } from './hoard.ts'
@@ -45,6 +47,10 @@ export interface Goal {
 interface Reader {
   readonly stream: number
   arrived: number
+  /** bytes that were sent on the stream */
+  sent: bigint
+  /** all that is wanted was read: only the last charge is waited for */
+  done: boolean
 }
 
 export interface Buying {
@@ -54,6 +60,8 @@ export interface Buying {
   readonly channel: ChannelId
   reader: Reader | undefined
   nextStream: number
+  /** streams that had their last charge */
+  readonly finals: Set<number>
   /** a payment waits for others to join it, until the clock is looked at */
   joins?: boolean
 }
@@ -82,8 +90,12 @@ export class PayerNode {
   readonly signed = new Map<ChannelId, bigint>()
   /** what a payee could make of all that was ever sent on each channel */
   readonly hoards = new Map<ChannelId, Hoard>()
-  /** what was truly used in each session */
-  readonly used = new Map<SessionId, bigint>()
+  /** what was truly used in each session, and agreed to */
+  readonly used = new Map<SessionId, Meter>()
+  /** what the reader allowed, and sent, in each session: never more may be agreed to */
+  readonly allowed = new Map<SessionId, Counts>()
+  /** what is allowed and sent on each stream of a provider that charges more than bytes */
+  plan: (payee: PayeeNode) => Counts = () => NO_COUNTS
   /** the wish and terms of every session */
   readonly wishes = new Map<SessionId, PayerSession>()
   readonly receipts: SignedReceipt[] = []
@@ -195,7 +207,7 @@ export class PayerNode {
 
   #greet(session: PayerSession, goal: Goal, wire: Wire, channel: ChannelOut, resume: boolean): void {
     goal.session = session.id
-    this.live.set(session.id, { session, goal, wire, channel: channel.id, reader: undefined, nextStream: 1 })
+    this.live.set(session.id, { session, goal, wire, channel: channel.id, reader: undefined, nextStream: 1, finals: new Set() })
     const { owner, token, service, inputs } = session.wish
     wire.toPayee.push({
       type: 'hello', session: session.id, resume, owner, token, service, inputs, signed: channel.last?.amount ?? (0n as Amount),
@@ -219,6 +231,7 @@ export class PayerNode {
     const live =
       id === undefined ? undefined : (this.live.get(id) ?? (message.type === 'receipt' ? this.late.get(id) : undefined))
     if (live === undefined || live.wire !== wire) return
+    if (message.type === 'charge') return this.#charge(live, message)
     const input = inputOf(message)
     if (input !== undefined) this.run(live, input)
   }
@@ -233,7 +246,7 @@ export class PayerNode {
       this.run(live, { type: 'ended', stream: piece.stream })
       return
     }
-    const usable = usableBytes({ session: live.session, channel: this.#channelOf(live) })
+    const usable = usableBytes({ session: live.session, channel: this.#channelOf(live) }, 'down', { up: this.#flying(live) })
     const most = usable === undefined ? piece.bytes : Math.max(0, Math.min(piece.bytes, Number(usable) - reader.arrived))
     reader.arrived += most
     if (most < piece.bytes) return this.run(live, { type: 'finish', code: 'BUDGET_REACHED' })
@@ -248,13 +261,48 @@ export class PayerNode {
     if (grain > 0) {
       reader.arrived -= grain
       goal.have += grain
-      this.used.set(live.session.id, (this.used.get(live.session.id) ?? 0n) + BigInt(grain))
+      const known = this.used.get(live.session.id) ?? ZERO_METER
+      this.used.set(live.session.id, { ...known, down: known.down + BigInt(grain) })
       this.run(live, { type: 'used', stream: reader.stream, bytes: grain })
     }
     if (goal.have < goal.payee.contentBytes || live.reader === undefined) return
+    if (sellsCounts((live.session.terms as Terms).price) && !live.finals.has(reader.stream)) reader.done = true
+    else this.#leave(live, reader)
+  }
+
+  #leave(live: Buying, reader: Reader): void {
     live.reader = undefined
     this.run(live, { type: 'ended', stream: reader.stream })
     this.run(live, { type: 'finish', code: undefined })
+  }
+
+  #charge(live: Buying, message: Charge): void {
+    const { reader } = live
+    const handed = BigInt(reader?.arrived ?? 0)
+    this.run(live, { type: 'charge', message, sent: reader?.stream === message.stream ? reader.sent : 0n, handed })
+    if (!message.final) return
+    live.finals.add(message.stream)
+    if (live.reader === reader && reader?.done === true) this.#leave(live, reader)
+  }
+
+  #flying(live: Buying): bigint {
+    const { reader, session } = live
+    return reader === undefined ? 0n : reader.sent - countsAt(session.counts, reader.stream, 'acked').up
+  }
+
+  /** Sends what it wants the service to have, as far as the budget covers it. */
+  #send(live: Buying, reader: Reader, wanted: bigint): void {
+    const ahead = { down: BigInt(reader.arrived), up: this.#flying(live) }
+    const usable = usableBytes({ session: live.session, channel: this.#channelOf(live) }, 'up', ahead)
+    const bytes = usable === undefined || usable > wanted ? wanted : usable
+    reader.sent += bytes
+    this.#allow(live, { ...NO_COUNTS, up: bytes })
+    if (bytes > 0n && live.wire.up) live.wire.ups.push({ session: live.session.id, stream: reader.stream, bytes: Number(bytes) })
+  }
+
+  #allow(live: Buying, more: Counts): void {
+    const { id } = live.session
+    this.allowed.set(id, addCounts(this.allowed.get(id) ?? NO_COUNTS, more))
   }
 
   tick(): void {
@@ -290,6 +338,8 @@ export class PayerNode {
     const { state, effects } = stepPayer({ session: live.session, channel: this.#channelOf(live) }, input, this.#context(live))
     live.session = state.session
     this.channels.set(live.channel, state.channel)
+    const known = this.used.get(live.session.id) ?? ZERO_METER
+    this.used.set(live.session.id, { ...known, ...mostOf(countsIn(known), countsIn(usedMeter(live.session))) })
     if (state.session.terms !== undefined) this.wishes.set(state.session.id, state.session)
     const top = this.signed.get(live.channel) ?? 0n
     for (const effect of effects) {
@@ -322,6 +372,7 @@ export class PayerNode {
       case 'join': live.joins = true; return
       case 'live': return this.#open(live)
       case 'paid': return
+      case 'refused': return this.#refused(live, effect.stream)
       case 'cutStreams': live.reader = undefined; return
       case 'ended': return this.#end(live, effect.code)
       default: return effect satisfies never
@@ -331,9 +382,20 @@ export class PayerNode {
   #open(live: Buying): void {
     if (live.goal.have >= live.goal.payee.contentBytes) return this.run(live, { type: 'finish', code: undefined })
     const stream = live.nextStream++
-    live.reader = { stream, arrived: 0 }
-    this.run(live, { type: 'opened', stream })
+    const reader = { stream, arrived: 0, sent: 0n, done: false }
+    live.reader = reader
+    const most = this.plan(live.goal.payee)
+    this.#allow(live, { ...most, up: 0n })
+    this.run(live, { type: 'opened', stream, most })
     if (live.wire.up) live.wire.opens.push({ session: live.session.id, stream, from: live.goal.have })
+    if (most.up > 0n) this.#send(live, reader, most.up)
+  }
+
+  /** It was charged what nobody allowed: it wants no more of this provider's session. */
+  #refused(live: Buying, stream: number): void {
+    live.reader = undefined
+    this.run(live, { type: 'ended', stream })
+    this.run(live, { type: 'finish', code: 'CHARGE_REFUSED' })
   }
 
   #store(live: Buying, then: PayerInput | undefined): void {
@@ -380,6 +442,7 @@ function inputOf(message: FromPayee): PayerInput | undefined {
     case 'closing': return { type: 'closing', reason: message.reason }
     case 'receipt': return { type: 'receipt', receipt: message.receipt }
     case 'fault': return { type: 'fault', code: message.code }
+    case 'charge':
     case 'released': return undefined
     default: return message satisfies never
   } // biome-ignore format: a table

@@ -71,6 +71,20 @@ describe('honest payers and payees on a bad network', () => {
       (random) => ({ ...sizes(random), cuts: random.int(0, 3), crashes: random.int(1, 4) }),
     )
   })
+  test('do so when bytes in both directions, calls and units are charged', () => {
+    histories(
+      0.1,
+      900_001,
+      (world) => honest(world, PLAIN),
+      (random) => ({ ...sizes(random), cuts: 0, crashes: 0, counts: true }),
+    )
+    histories(0.1, 910_001, (world) => honest(world, BROKEN), (random) => ({
+      ...sizes(random), cuts: random.int(1, 6), crashes: 0, counts: true,
+    })) // biome-ignore format: a record
+    histories(0.1, 920_001, (world) => honest(world, BROKEN), (random) => ({
+      ...sizes(random), cuts: random.int(0, 3), crashes: random.int(1, 4), counts: true,
+    })) // biome-ignore format: a record
+  })
   test('do so when time is sold, with or without bytes', () => {
     histories(0.05, 300_001, (world) => honest(world, BROKEN), (random) => ({
       ...sizes(random), cuts: random.int(0, 2), crashes: 0, brisk: true, price: priceOf(random.chance(0.5) ? [TIME] : [DOWN, TIME]),
@@ -99,6 +113,15 @@ describe('a cheat', () => {
   })
   test('who acknowledges nothing, however often it comes back, costs the payee no more than its credit', () => {
     histories(0.05, 500_001, against('payees'), cheatingPayer('acknowledges nothing'))
+  })
+  test('who agrees to nothing that is charged costs the payee no more than its credit', () => {
+    histories(0.1, 930_001, against('payees'), (random) => ({ ...cheatingPayer('agrees to nothing')(random), counts: true }))
+  })
+  test('who pays nothing for what is charged costs the payee no more than its credit', () => {
+    histories(0.05, 940_001, against('payees'), (random) => ({ ...cheatingPayer('pays nothing')(random), counts: true }))
+  })
+  test('who charges what it did not do, or what nobody allowed, costs the payer no more than its limit at risk', () => {
+    histories(0.1, 950_001, against('payers'), (random) => ({ ...cheatingPayee('overcharges')(random), counts: true }))
   })
   test('who takes the prepayment and is silent costs the payer no more than its limit at risk', () => {
     histories(0.03, 600_001, against('payers'), cheatingPayee('is silent'))

@@ -10,6 +10,13 @@ export interface DataOpen {
   readonly from: number
 }
 
+/** Bytes of the payer on a stream. */
+export interface UpPiece {
+  readonly session: SessionId
+  readonly stream: number
+  readonly bytes: number
+}
+
 export interface DataPiece {
   readonly session: SessionId
   readonly stream: number
@@ -23,15 +30,16 @@ export class Wire {
   readonly toPayer: FromPayee[] = []
   readonly opens: DataOpen[] = []
   readonly pieces: DataPiece[] = []
+  readonly ups: UpPiece[] = []
   up = true
 
   get quiet(): boolean {
-    return this.toPayee.length + this.toPayer.length + this.opens.length + this.pieces.length === 0
+    return this.toPayee.length + this.toPayer.length + this.opens.length + this.pieces.length + this.ups.length === 0
   }
 
   /** Both ends learn of it in their own time; nothing that was on the way arrives. */
   cut(): void {
     this.up = false
-    for (const queue of [this.toPayee, this.toPayer, this.opens, this.pieces]) queue.length = 0
+    for (const queue of [this.toPayee, this.toPayer, this.opens, this.pieces, this.ups]) queue.length = 0
   }
 }

@@ -4,19 +4,28 @@ import type { Amount } from '../../src/core/amount.ts'
 import { type ChannelOut, gapOf } from '../../src/core/channel.ts'
 import type { Head } from '../../src/core/head.ts'
 import { type Address, channelId, hash32ToBytes, type Seconds } from '../../src/core/ids.ts'
-import { meterOf } from '../../src/core/meter.ts'
+import { ZERO_METER } from '../../src/core/meter.ts'
 import type { Offer } from '../../src/core/offer.ts'
-import { chunkCost, due, type Price, priceOf, rateOf } from '../../src/core/price.ts'
+import { type Chunk, chunkCost, due, type Price, priceOf, rateOf } from '../../src/core/price.ts'
+import { type Counts, isWithin, NO_COUNTS, sellsCounts, soldOf, someCount } from '../../src/core/session/counts.ts'
 import type { FromPayee, FromPayer, TermsOffered } from '../../src/core/session/messages.ts'
+import { usedMeter } from '../../src/core/session/payer.ts'
 import { quantumOf, worthOf } from '../../src/core/session/worth.ts'
 import { channelOutCodec } from '../../src/session/record-codecs.ts'
-import { type Clock, PayeeNode, type PayeePolicies } from './payee-node.ts'
+import { type Clock, PayeeNode, type PayeePolicies, type Work } from './payee-node.ts'
 import { type Goal, PayerNode, type SessionEnd } from './payer-node.ts'
 import type { Random } from './random.ts'
 import { toyAddress, toyTermsSignature } from './toy-crypto.ts'
 import { Wire } from './wire.ts'
 
-export type Cheat = 'pays nothing' | 'acknowledges nothing' | 'is silent' | 'understates' | 'begs'
+export type Cheat =
+  | 'pays nothing'
+  | 'acknowledges nothing'
+  | 'is silent'
+  | 'understates'
+  | 'begs'
+  | 'agrees to nothing'
+  | 'overcharges'
 
 export interface WorldInit {
   readonly payers: number
@@ -26,6 +35,8 @@ export interface WorldInit {
   readonly payerCheats?: Cheat
   readonly payeeCheats?: Cheat
   readonly price?: Price
+  /** bytes of the payer, calls and units are charged too */
+  readonly counts?: boolean
   /** messages and disks take no time: for prices of time, whose two clocks must agree */
   readonly brisk?: boolean
 }
@@ -35,21 +46,62 @@ const CHUNK = 1_000n
 /** a payer here prepays at most so many chunks; a payee that crashes may write them twice */
 const PREPAID_CHUNKS = 5n
 const PATIENCE_MS = 30_000
+/** the most that a stream may be charged */
+const UNITS = 50n
+const MOST: Counts = { up: 0n, calls: 1n, units: UNITS }
 
-/** Prices from several base units a byte down to several chunks a base unit. */
-function anyPrice(random: Random): Price {
+/** Prices from several base units a byte down to several chunks a base unit; some charge more than bytes. */
+function anyPrice(random: Random, counts: boolean): Price {
+  const price = flatPrice(random, counts)
+  if (!counts || random.chance(0.6)) return price
+  // the first bytes free, and dearer or cheaper beyond
+  const tiers = price.rates.flatMap((rate) => {
+    if (rate.kind !== 'down') return [rate]
+    const from = BigInt(random.pick([0, 1, 700, 2_000]))
+    const other = { ...rate, amount: (rate.amount / 2n + BigInt(random.int(1, Number(rate.amount) + 1))) as Amount }
+    return [
+      { ...rate, from },
+      { ...other, from: from + BigInt(random.int(1, 3_000)) },
+    ]
+  })
+  return priceOf(tiers, price.unitName)
+}
+
+function flatPrice(random: Random, counts: boolean): Price {
   const down = {
     kind: 'down',
     amount: BigInt(random.pick([1, 3, 250, 1_000, 7_777])) as Amount,
     per: BigInt(random.pick([1, 10, 1_000, 2_500])),
   } as const
-  return random.chance(0.05) ? priceOf([]) : priceOf([down])
+  if (random.chance(0.05)) return priceOf([])
+  if (!counts) return priceOf([down])
+  const up = { ...down, kind: 'up' } as const
+  // a call, and the units of a stream, cost up to half a chunk each
+  const half = (CHUNK * down.amount) / down.per / 2n + 1n
+  const calls = { kind: 'calls', amount: BigInt(random.int(1, Number(half))) as Amount, per: 1n } as const
+  const units = { kind: 'units', amount: (half / BigInt(random.int(1, 50)) + 1n) as Amount, per: UNITS } as const
+  const rates = [up, calls, units].filter(() => random.chance(0.6))
+  const all = rates.length === 0 ? [calls] : rates
+  return priceOf(random.chance(0.8) ? [down, ...all] : all, all.includes(units) ? 'token' : undefined)
+}
+
+/** What all of it costs on one stream; more than one is needed after a cut. */
+function wholeOf({ offer, contentBytes }: PayeeNode): Amount {
+  const counts = soldOf(offer.price, { ...MOST, up: 3_000n })
+  return due(offer.price, { ...ZERO_METER, ...counts, down: BigInt(contentBytes) })
+}
+
+/** Of a kind that costs something, where there is one. */
+function chunkOf(price: Price): Chunk {
+  const isDown = price.rates.length === 0 || rateOf(price, 'down') !== undefined
+  const kind = isDown ? 'down' : (price.rates[0]?.kind ?? 'down')
+  return { kind, size: kind === 'calls' ? 1n : kind === 'units' ? UNITS : CHUNK }
 }
 
 function anyOffer(provider: PayeeNode['address'], price: Price): Offer {
   return {
     provider, sequence: 1n, expiry: 2_000_000_000 as Seconds, token: TOKEN, service: 'files', kind: 'files', description: '', price,
-    chunk: { kind: 'down', size: CHUNK }, minReservation: 0n as Amount, minTimeToExpiry: 0, addresses: [], inputs: '', outputs: '',
+    chunk: chunkOf(price), minReservation: 0n as Amount, minTimeToExpiry: 0, addresses: [], inputs: '', outputs: '',
   } // biome-ignore format: a record
 }
 
@@ -82,7 +134,7 @@ export class World {
   #newPayee(index: number): PayeeNode {
     const { random } = this
     const address = toyAddress(0xb000 + index)
-    const offer = anyOffer(address, this.init.price ?? anyPrice(random))
+    const offer = anyOffer(address, this.init.price ?? anyPrice(random, this.init.counts === true))
     const cost = chunkCost(offer.price, offer.chunk)
     const policy: PayeePolicies = {
       sharePpm: BigInt(random.pick([0, 100_000, 1_000_000])), max: (cost * BigInt(random.pick([0, 1, 2, 3, 4, 5, 6, 20]))) as Amount, marginS: 60, unreserved: 0n as Amount,
@@ -90,7 +142,14 @@ export class World {
     } // biome-ignore format: a record
     const node = new PayeeNode(address, offer, random.int(0, 8) * 1_000 + random.int(0, 999), policy, this.clock)
     node.check = (payee) => this.#checkPayee(payee)
+    const most = soldOf(offer.price, MOST)
+    if (someCount(most)) node.workOf = () => this.#anyWork(most)
     return node
+  }
+
+  #anyWork(most: Counts): Work {
+    const cost = { ...most, units: most.units === 0n ? 0n : BigInt(this.random.int(0, Number(most.units))) }
+    return { most, cost: this.random.chance(0.1) ? undefined : cost }
   }
 
   #newPayer(index: number): PayerNode {
@@ -99,6 +158,7 @@ export class World {
     payer.joins = random.chance(0.5)
     payer.ticks = random.pick(['never', 'always', 'auto'])
     payer.check = (node) => this.#checkPayer(node)
+    payer.plan = ({ offer }) => soldOf(offer.price, { ...MOST, up: BigInt(random.int(0, 3_000)) })
     payer.onSigned = (id, amount) => {
       const [durable] = payer.disk.read(`c${id}`, channelOutCodec)
       assert.ok(
@@ -109,7 +169,7 @@ export class World {
     for (const payee of this.payees) {
       const parties = payer.partiesTo(payee.address)
       const cost = chunkCost(payee.offer.price, payee.offer.chunk)
-      const whole = due(payee.offer.price, meterOf({ down: BigInt(payee.contentBytes) }))
+      const whole = wholeOf(payee)
       const deposit = (random.chance(0.1) ? whole / 2n : whole * 3n + cost * 40n + 10n) as Amount
       const facts = { deposit, settled: 0n as Amount, expiry: 1_900_000_000 as Seconds, epoch: 0 }
       payer.reserve(parties, facts)
@@ -128,7 +188,10 @@ export class World {
     const budget = (random.chance(0.15) ? (whole * BigInt(random.int(0, 10))) / 10n : whole * 2n + cost * 20n + 5n) as Amount
     const grain = goals > 1 ? 100 : random.pick([1, 100, 1_000, 1_700])
     // what is prepaid must reach for what the reader can use together
-    const limitAtRisk = (cost * BigInt(random.int(grain > 1_000 ? 2 : 1, 4)) + 1n) as Amount
+    // and for what a stream may be charged beside; of a chunk that is prepaid less than a sixteenth is not worth a payment
+    const charged = due(payee.offer.price, { ...ZERO_METER, ...soldOf(payee.offer.price, MOST) })
+    const beside = charged > 0n ? charged + cost / 8n : 0n
+    const limitAtRisk = (cost * BigInt(random.int(grain > 1_000 ? 2 : 1, 4)) + 1n + beside) as Amount
     return {
       payee, budget, limitAtRisk, knowsSize: random.chance(0.5), grain, have: 0, session: undefined, state: 'wanted', sessions: 0,
     } // biome-ignore format: a record
@@ -206,6 +269,11 @@ export class World {
       if (message.type === 'ack') return [{ ...message, bytes: 0n, final: this.random.chance(0.5) }]
       if (message.type === 'promise' || message.type === 'tick' || message.type === 'close') return []
     }
+    if (this.init.payerCheats === 'agrees to nothing') {
+      if (message.type === 'agree') return []
+      if (message.type === 'close') return [{ ...message, acked: { ...message.acked, up: 0n, calls: 0n, units: 0n } }]
+      if ((message.type === 'promise' || message.type === 'tick') && this.random.chance(0.3)) return []
+    }
     return [message]
   }
 
@@ -213,6 +281,13 @@ export class World {
     const { payeeCheats } = this.init
     if (payeeCheats === 'begs' && message.type === 'meter')
       return [{ ...message, paused: true, credit: 0n as Amount, written: { ...message.written, down: 0n } }]
+    if (payeeCheats === 'overcharges' && message.type === 'charge') {
+      const { calls, units, up } = message
+      const more = BigInt(this.random.int(0, 2))
+      return [
+        { ...message, calls: calls + more, units: units * (1n + more), up: up + more * 900n, final: this.random.chance(0.3) },
+      ]
+    }
     if (payeeCheats !== 'understates' || message.type !== 'terms') return [message]
     // an old head of ours, and a total to match or not to match
     const head = message.head === undefined || this.random.chance(0.3) ? undefined : this.#oldHead(message)
@@ -243,7 +318,9 @@ export class World {
     const open = wire.opens.shift()
     if (open !== undefined) payee.open(wire, open)
     const silent = this.init.payeeCheats === 'is silent' && random.chance(0.9)
-    if (!silent) payee.deliver((list) => random.pick(list), random.int(1, 1_500))
+    const up = wire.ups.shift()
+    if (up !== undefined) payee.arrive(wire, up)
+    if (!silent) payee.deliver(random)
     for (let i = random.int(0, 3); i > 0; i--) {
       const piece = wire.pieces.shift()
       if (piece !== undefined) payer.arrive(wire, piece)
@@ -327,6 +404,11 @@ export class World {
     for (const live of payer.live.values()) {
       const { session } = live
       assert.ok(session.total <= session.wish.budget, 'never more is signed for a session than its budget')
+      const { down: _, ms: __, ...agreed } = usedMeter(session)
+      assert.ok(
+        session.stale || this.payerCrashes > 0 || isWithin(agreed, payer.allowed.get(session.id) ?? NO_COUNTS),
+        'M4: never more is agreed to than was allowed and sent',
+      )
     }
     for (const [id, signed] of payer.signed) {
       const channel = payer.channels.get(id)
@@ -369,7 +451,7 @@ export class World {
     assert.deepEqual(session.receipt, theirs.receipt, 'C2: both ends hold the same receipt')
     const { total, meter } = session.receipt.receipt
     assert.equal(total, session.total, 'the receipt says what was paid')
-    assert.equal(meter.down, session.flow.done, 'the receipt says what was received')
+    assert.deepEqual({ ...meter, ms: session.ms }, usedMeter(session), 'the receipt says what was received, and agreed to')
     const owed = worthOf(theirs.terms, meter)
     assert.ok(
       total >= (owed < session.wish.budget ? owed : session.wish.budget) || code !== undefined,
@@ -378,19 +460,26 @@ export class World {
     const timed = rateOf(theirs.terms.price, 'ms') !== undefined
     // a crash makes a reader buy again what it had not kept, and a payee forget what was lost on the way
     const crashed = this.payerCrashes + this.payeeCrashes > 0
-    if (session.wish.expect === undefined || timed || crashed || theirs.flow.lost > 0n || code !== undefined) {
+    if (
+      session.wish.expect === undefined ||
+      timed ||
+      sellsCounts(theirs.terms.price) ||
+      crashed ||
+      theirs.flow.lost > 0n ||
+      code !== undefined
+    ) {
       assert.ok(total <= owed + session.wish.limitAtRisk, 'no more is paid in advance than the limit at risk')
     } else assert.equal(total, owed, 'C1: exactly the price of what was acknowledged is paid')
   }
 
   /** What a payee wrote for an owner over its life and was not paid for; whatever crashed in between. */
   payeeLoss(payee: PayeeNode, owner: Address): bigint {
-    const sessions = payee.all()
     let loss = 0n
-    for (const [id, down] of payee.delivered) {
-      const session = sessions.get(id)
-      if (session === undefined || session.terms.owner !== owner) continue
-      const worth = due(session.terms.price, meterOf({ down }))
+    // also one that only paid what was owed from before
+    for (const [id, session] of payee.all()) {
+      if (session.terms.owner !== owner) continue
+      const meter = payee.delivered.get(id) ?? ZERO_METER
+      const worth = due(session.terms.price, meter)
       const repaid = session.total < session.terms.arrears ? session.total : session.terms.arrears
       const paid = session.total - repaid
       loss += (worth > paid ? worth - paid : 0n) - repaid
@@ -411,7 +500,7 @@ export class World {
     let most = 0n
     for (const [id, { wish, terms, ms }] of payer.wishes) {
       if (wish.provider !== payee.address || terms === undefined) continue
-      const worth = due(terms.price, meterOf({ down: payer.used.get(id) ?? 0n, ms }))
+      const worth = due(terms.price, { ...(payer.used.get(id) ?? ZERO_METER), ms })
       most += worth + wish.limitAtRisk + (wish.limitAtRisk + quantumOf(terms)) * 2n * BigInt(this.payerCrashes)
     }
     return { signed: payer.signed.get(channelId(payer.partiesTo(payee.address))) ?? 0n, most }

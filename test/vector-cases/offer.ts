@@ -27,6 +27,13 @@ const base: OfferInput = {
   outputs: '',
 }
 
+const TIERS = {
+  rates: [
+    { kind: 'down', amount: '20000', per: '1048576', from: `${10 * 1_048_576}` },
+    { kind: 'down', amount: '10000', per: '1048576', from: `${2 ** 30}` },
+  ],
+}
+
 const rich: OfferInput = {
   ...base,
   sequence: `${2n ** 64n - 1n}`,
@@ -92,6 +99,7 @@ export function offerCases(): object[] {
     offerCase('files by the byte', base),
     offerCase('everything at its limit', rich),
     offerCase('free, without addresses, about to expire', free),
+    offerCase('tiers: the first 10 MiB free, cheaper beyond 1 GiB', { ...base, price: TIERS }),
     refused('signed by a stranger', base, 'OFFER_INVALID', base, stranger),
     refused(
       'by another provider than the one that was asked',
@@ -133,6 +141,9 @@ export function offerCases(): object[] {
     spoilt('outputs of 1,025 bytes', { outputs: 'o'.repeat(1025) }),
     spoilt('more than 3,900 bytes in all', { addresses: Array.from({ length: 16 }, () => 'a'.repeat(256)) }),
     spoilt('the rates of the price out of order', { price: { rates: [...rich.price.rates.slice(0, 4)].reverse() } }),
+    spoilt('a tier from zero', { price: { rates: [{ kind: 'down', amount: '1', per: '1', from: '0' }] } }),
+    spoilt('tiers out of order', { price: { rates: [...TIERS.rates].reverse() } }),
+    spoilt('two tiers from the same count', { price: { rates: [...TIERS.rates.slice(0, 1), ...TIERS.rates.slice(0, 1)] } }),
     spoilt('a rate of zero', { price: { rates: [{ kind: 'down', amount: '0', per: '1' }] } }),
     spoilt('a unit without a rate', { price: { ...base.price, unitName: 'pages' } }),
     spoilt('a chunk of zero', { chunk: { kind: 'down', size: '0' } }),

@@ -63,10 +63,11 @@ export function lockOf({ anchor, unit, steps, expiry }: LockInput): Lock {
 }
 
 function priceOf({ rates, unitName }: PriceInput): Price {
-  const list = rates.map(({ kind, amount: base, per }) => ({
+  const list = rates.map(({ kind, amount: base, per, from }) => ({
     kind: kind as MeterKind,
     amount: amount(BigInt(base)),
     per: BigInt(per),
+    ...(from !== undefined && { from: BigInt(from) }),
   }))
   return unitName === undefined ? { rates: list } : { rates: list, unitName }
 }

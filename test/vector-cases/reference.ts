@@ -171,7 +171,7 @@ export function encodeRow(parties: Parties, amount: string, signature: string, s
 const KINDS = ['down', 'up', 'ms', 'calls', 'units']
 
 export interface PriceInput {
-  readonly rates: readonly { readonly kind: string; readonly amount: string; readonly per: string }[]
+  readonly rates: readonly { readonly kind: string; readonly amount: string; readonly per: string; readonly from?: string }[]
   readonly unitName?: string
 }
 
@@ -181,7 +181,14 @@ export interface ChunkInput {
 }
 
 export function packPrice({ rates, unitName = '' }: PriceInput): string {
-  const packed = rates.map(({ kind, amount, per }) => concat([u(KINDS.indexOf(kind), 1), u(amount, 12), u(per, 8)]))
+  const packed = rates.map(({ kind, amount, per, from }) =>
+    concat([
+      u(KINDS.indexOf(kind) + (from === undefined ? 0 : 128), 1),
+      u(amount, 12),
+      u(per, 8),
+      from === undefined ? '0x' : u(from, 8),
+    ]),
+  )
   return concat([u(rates.length, 1), ...packed, str8(unitName)])
 }
 

@@ -93,6 +93,22 @@ export function termsCases(): object[] {
     good('signed by the provider', TERMS, provider),
     good('countersigned by the consumer, whose owner is another key: every field at its limit', RICH_TERMS, payer),
     good(
+      'calls and tokens, the first 10 calls free, tokens cheaper beyond a million',
+      {
+        ...TERMS,
+        price: {
+          rates: [
+            { kind: 'calls', amount: '2000', per: '1', from: '10' },
+            { kind: 'units', amount: '500000', per: '1000000' },
+            { kind: 'units', amount: '250000', per: '1000000', from: '1000000' },
+          ],
+          unitName: 'token',
+        },
+        chunk: { kind: 'calls', size: '1' },
+      },
+      provider,
+    ),
+    good(
       'time and nothing else, with arrears',
       {
         ...TERMS,

@@ -78,7 +78,7 @@ function verifyCommand(cli: Cli): Command {
       cli.out.text(
         `${cli.out.tick} the receipt is right: signed by the provider${figures.countersigned ? ' and by the consumer' : ', not countersigned'}`,
         ...facts([
-          ['delivered', `${summary.bytes} bytes, ${summary.milliseconds} ms`],
+          ['delivered', deliveredText(document)],
           ['price', summary.price],
           ['due', sums.due],
           ['paid', sums.paid],
@@ -125,8 +125,20 @@ async function summaryOf(cli: Cli, { domain, terms, receipt, consumerSignature }
   return {
     session: receipt.session, service: terms.service, provider: formatAddress(terms.provider), consumer: formatAddress(terms.owner),
     price: formatPrice(terms.price, token), bytes: `${receipt.meter.down}`, milliseconds: `${receipt.meter.ms}`,
+    up_bytes: `${receipt.meter.up}`, calls: `${receipt.meter.calls}`, units: `${receipt.meter.units}`,
     paid: formatAmount(receipt.total, token), channel: receipt.channel, channel_total: formatAmount(receipt.amount, token),
     opened: new Date(terms.opened * 1000).toISOString(), closed: new Date(receipt.closed * 1000).toISOString(),
     chain_id: `${domain.chainId}`, ledger: formatAddress(domain.ledger), countersigned: consumerSignature === undefined ? 'no' : 'yes',
   } // biome-ignore format: a record
+}
+
+/** Bytes and time, and what was charged beside. */
+function deliveredText({ terms, receipt }: ReceiptDocument): string {
+  const { down, up, ms, calls, units } = receipt.meter
+  const beside = [
+    [up, 'bytes up'],
+    [calls, 'calls'],
+    [units, terms.price.unitName ?? 'units'],
+  ] as const
+  return [`${down} bytes, ${ms} ms`, ...beside.flatMap(([count, name]) => (count > 0n ? [`${count} ${name}`] : []))].join(', ')
 }

@@ -45,8 +45,10 @@ export interface Delivery {
   over(session: SessionId): Promise<void>
   /** whether a stream that breaks while the session lives may be opened again */
   readonly again: boolean
-  /** whether another provider's session goes on where this one broke off */
-  readonly movable: boolean
+  /** whether another provider's session goes on where this one broke off. @default false */
+  readonly movable?: boolean
+  /** true: it may be silent for long, so that patience begins with a break and not with the last byte. @default false */
+  readonly idles?: boolean
 }
 
 export interface Outcome {
@@ -110,7 +112,7 @@ export class Purchase {
     this.#init = init
     this.#delivery = delivery
     this.#found = init.found
-    this.#others = delivery.movable ? [...(init.others ?? [])] : []
+    this.#others = delivery.movable === true ? [...(init.others ?? [])] : []
   }
 
   /** whom is bought from now */
@@ -150,12 +152,15 @@ export class Purchase {
 
   async #run(): Promise<Outcome> {
     for (;;) {
+      let isLive = false
       try {
         this.#current ??= await this.#begin()
+        isLive = true
         await this.#delivery.run(this.#current)
         return await this.#finish(undefined)
       } catch (thrown) {
         const failure = await this.#reason(asTallyError(thrown))
+        if (this.#delivery.idles === true && isLive) this.#movedMs = performance.now()
         this.#noteMoves()
         if (!this.#mayGoOn(failure)) {
           if (await this.#switch(failure)) continue

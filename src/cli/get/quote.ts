@@ -31,7 +31,7 @@ export async function quotePurchase(cli: Cli, node: TallyNode, found: Found, tar
     provider: peer.toString(),
     account: formatAddress(provider),
     price: formatPrice(price, token),
-    for_example: price.rates.map(({ kind }) =>
+    for_example: [...new Set(price.rates.map(({ kind }) => kind))].map((kind) =>
       quote({ ...price, rates: price.rates.filter((rate) => rate.kind === kind) }, kind, GRASP[kind], token),
     ),
     chunk: `${formatCount(chunk.kind, chunk.size, price.unitName)} = ${formatAmount(chunkCost(price, chunk), token)}`,

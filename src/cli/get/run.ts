@@ -43,7 +43,7 @@ export interface GetFlags {
 }
 
 /** One purchase that was understood. */
-interface Order extends Deal {
+export interface Order extends Deal {
   readonly cli: Cli
   readonly target: Target
   readonly flags: GetFlags
@@ -78,7 +78,8 @@ export async function runGet(cli: Cli, what: string, flags: GetFlags): Promise<v
   })
 }
 
-async function understand(
+/** Finds the seller, and reads the amounts in its token. @throws as `choose`, AMOUNT_INVALID, PRICE_INVALID */
+export async function understand(
   cli: Cli,
   opened: OpenedNode,
   target: Target,
@@ -211,7 +212,8 @@ async function getIndex(order: Order): Promise<void> {
   if (index.more) cli.out.note('there is more: ask for a folder, such as name/folder/')
 }
 
-async function buy(order: Order, delivery: Delivery, shown: Shown): Promise<Outcome> {
+/** @throws only when nothing was bought */
+export async function buy(order: Order, delivery: Delivery, shown: Shown): Promise<Outcome> {
   const { cli, opened, init } = order
   const purchase = new Purchase(init, delivery)
   const hide = showProgress(cli.out, purchase, opened.node.token, shown)
@@ -224,13 +226,22 @@ async function buy(order: Order, delivery: Delivery, shown: Shown): Promise<Outc
   }
 }
 
-/** What was got and paid; then, if it was not everything, why. */
-function tell(order: Order, outcome: Outcome, piped: boolean, got: Readonly<Record<string, string>>): void {
+/** What was got and paid; then, if it was not everything, why. `piped`: stdout is taken by what was bought. */
+export function tell(
+  order: Order,
+  outcome: Outcome,
+  piped: boolean,
+  got: Readonly<Record<string, string>>,
+  form: 'document' | 'lines' = 'document',
+): void {
   const { cli, opened, found } = order
   const { token } = opened.node
   const { failure, paid, bytes, ms, sessions, receipts, providers, resumable } = outcome
   const sums = { paid: formatAmount(paid, token), provider: providers.at(-1) ?? found.peer.toString(), providers, receipts }
-  cli.out.data({ complete: failure === undefined, ...got, metered_bytes: `${bytes}`, running_ms: `${ms}`, ...sums, sessions })
+  cli.out.data(
+    { complete: failure === undefined, ...got, metered_bytes: `${bytes}`, running_ms: `${ms}`, ...sums, sessions },
+    form,
+  )
   const lines = facts([
     ...Object.entries(got),
     ['paid', `${sums.paid} to ${providers.length > 1 ? providers.join(', ') : sums.provider}`],
@@ -279,5 +290,5 @@ function parseRoot(text: string): Uint8Array {
   }
 }
 
-const jsonNeedsFile = (): TallyError =>
+export const jsonNeedsFile = (): TallyError =>
   new TallyError('USAGE', { message: 'with --json what is bought must go to a file', hint: 'name it with -o' })

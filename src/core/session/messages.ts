@@ -95,6 +95,29 @@ export interface Ack {
   readonly final: boolean
 }
 
+/** Y: what the service has charged on one data stream so far, cumulative. */
+export interface Charge {
+  readonly type: 'charge'
+  readonly session: SessionId
+  readonly stream: number
+  /** bytes of the payer that the service has taken */
+  readonly up: bigint
+  readonly calls: bigint
+  readonly units: bigint
+  /** nothing more will be charged on this stream */
+  readonly final: boolean
+}
+
+/** P: what of that the payer takes for right, cumulative. */
+export interface Agree {
+  readonly type: 'agree'
+  readonly session: SessionId
+  readonly stream: number
+  readonly up: bigint
+  readonly calls: bigint
+  readonly units: bigint
+}
+
 /** Y: the payee's meter, what it holds durably, and whether it waits for money. */
 export interface MeterReport {
   readonly type: 'meter'
@@ -164,6 +187,6 @@ export interface Released {
   readonly signature: Uint8Array
 }
 
-export type FromPayer = Hello | Restate | Accept | Pay | Tick | Ack | Close | Countersign | Release | Fault
-export type FromPayee = TermsOffered | Ready | MeterReport | Closing | ReceiptSigned | Released | Fault
+export type FromPayer = Hello | Restate | Accept | Pay | Tick | Ack | Agree | Close | Countersign | Release | Fault
+export type FromPayee = TermsOffered | Ready | Charge | MeterReport | Closing | ReceiptSigned | Released | Fault
 export type Message = FromPayer | FromPayee

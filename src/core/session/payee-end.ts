@@ -1,9 +1,11 @@
 /** How a payee's session ends, is cut, and comes back. */
 import { codeOfWire, type ErrorCode, TallyError } from '../errors.ts'
-import { type Meter, ZERO_METER } from '../meter.ts'
-import { ackedOf, foldAll } from './flow.ts'
+import { METER_KINDS, type Meter } from '../meter.ts'
+import { countsIn, foldCounts, isWithin, soldOf } from './counts.ts'
+import { foldAll } from './flow.ts'
 import type { Close } from './messages.ts'
 import {
+  ackedMeter,
   isAgreed,
   type PayeeContext,
   type PayeeEffect,
@@ -42,12 +44,22 @@ export function onClose(state: PayeeState, message: Close, context: PayeeContext
   if (session.status !== 'live') return refuse(state, 'WRONG_STATE', context)
   if (message.total !== session.total) return refuse(state, 'RISE_MISMATCH', context)
   const { down, ms } = message.acked
-  if (down > writtenMeter(session).down || down < ackedOf(session.flow) || !clocksAgree(session, ms)) {
-    return refuse(state, 'METER_DISAGREES', context)
-  }
+  const [written, acked] = [writtenMeter(session), ackedMeter(session)]
+  const fits = METER_KINDS.every(
+    (kind) => kind === 'ms' || (message.acked[kind] <= written[kind] && message.acked[kind] >= acked[kind]),
+  )
+  if (!fits || !clocksAgree(session, ms)) return refuse(state, 'METER_DISAGREES', context)
   const flow = foldAll(session.flow, down)
+  const counts = foldCounts(session.counts, countsIn(message.acked))
   const ackedMs = ms > session.ackedMs ? ms : session.ackedMs
-  const next = change(state, { status: 'closing', flow, ackedMs, closeReason: message.reason, waitingSince: context.nowMs })
+  const next = change(state, {
+    status: 'closing',
+    flow,
+    counts,
+    ackedMs,
+    closeReason: message.reason,
+    waitingSince: context.nowMs,
+  })
   if (session.paid !== session.total) return keep(next, { type: 'cutStreams' })
   const end = finish(next, message.reason, context)
   return keep(end.state, { type: 'cutStreams' }, ...end.effects)
@@ -64,17 +76,21 @@ export function onCut(state: PayeeState, context: PayeeContext): PayeeStep {
 }
 
 /** A crash may have cost us the count of what was written, but never of more than paid, credit and a chunk: a payer cannot have received more. */
-function couldHaveCome({ terms, total, flow }: PayeeSession, acked: Meter, context: PayeeContext): boolean {
+function couldHaveCome(session: PayeeSession, acked: Meter, context: PayeeContext): boolean {
+  const { terms, total } = session
   const age = BigInt(Math.max(0, context.nowS - terms.opened) + CLOCKS_APART_S) * 1000n
-  if (acked.ms > age || acked.down > MAX_BYTES) return false
-  if (acked.down <= ackedOf(flow)) return true
+  const counts = METER_KINDS.filter((kind) => kind !== 'ms')
+  if (acked.ms > age || counts.some((kind) => acked[kind] > MAX_BYTES)) return false
+  if (!isWithin(countsIn(acked), soldOf(terms.price, countsIn(acked)))) return false
+  const own = ackedMeter(session)
+  if (counts.every((kind) => acked[kind] <= own[kind])) return true
   const known = terms.arrears > total ? terms.arrears : total
-  return worthOf(terms, { ...ZERO_METER, down: acked.down }) <= known + context.policy.max + quantumOf(terms)
+  return worthOf(terms, { ...acked, ms: 0n }) <= known + context.policy.max + quantumOf(terms)
 }
 
 /** how far the clock of a restarted machine may be off, seconds */
 const CLOCKS_APART_S = 600
-/** more bytes than any session ever delivers */
+/** more bytes, calls or units than any session ever delivers */
 const MAX_BYTES = 1n << 60n
 
 /** The payer is back: the totals continue. What was written and has not arrived stays exposed until the session ends. */
@@ -83,10 +99,13 @@ export function onResume(state: PayeeState, acked: Meter, context: PayeeContext)
   if (session.status !== 'cut') return refuse(state, 'WRONG_STATE', context)
   if (!couldHaveCome(session, acked, context)) return refuse(state, 'METER_DISAGREES', context)
   const flow = foldAll(session.flow, acked.down)
+  const counts = foldCounts(session.counts, countsIn(acked))
   const ackedMs = acked.ms > session.ackedMs ? acked.ms : session.ackedMs
   const ms = session.ms > ackedMs ? session.ms : ackedMs
   return keep(
-    change(state, { status: 'offered', flow, ackedMs, ms, at: context.nowMs, waitingSince: context.nowMs, stopping: undefined }),
+    change(state, {
+      status: 'offered', flow, counts, unsaid: new Map(), ackedMs, ms, at: context.nowMs, waitingSince: context.nowMs, stopping: undefined,
+    }), // biome-ignore format: a record
   )
 }
 
@@ -95,7 +114,7 @@ export function giveUp(state: PayeeState, code: ErrorCode, context: PayeeContext
   const { session } = state
   const fault = send({ type: 'fault', session: session.id, code: wireOf(code) })
   if (!isAgreed(session)) return keep(change(state, { status: 'closed' }), fault, { type: 'ended', code })
-  const end = finish(change(state, { flow: foldAll(session.flow) }), wireOf(code), context)
+  const end = finish(change(state, { flow: foldAll(session.flow), counts: foldCounts(session.counts) }), wireOf(code), context)
   return keep(end.state, { type: 'cutStreams' }, fault, ...end.effects)
 }
 

@@ -7,7 +7,9 @@ import { bestAmount, type ChannelIn, isFrozen } from '../channel.ts'
 import type { OwnerAccount } from '../credit.ts'
 import type { ErrorCode } from '../errors.ts'
 import type { Address, Seconds } from '../ids.ts'
+import { MAX_COUNT, METER_KINDS, type Meter } from '../meter.ts'
 import type { Offer } from '../offer.ts'
+import { freeOf, lessFree } from '../price-free.ts'
 import type { Terms } from '../terms.ts'
 import type { Hello } from './messages.ts'
 
@@ -55,16 +57,32 @@ export function judgeHello(hello: Hello, facts: HelloFacts): ErrorCode | undefin
   return undefined
 }
 
-/** The terms of a new session: the current offer, pinned; what the owner owes from before comes first. */
+/** The terms of a new session: the current offer, pinned, less what the owner has had for nothing (S11); what it owes from before comes first. */
 export function termsFor(
   hello: Hello,
   offer: Offer,
   owner: OwnerAccount,
-  made: { signer: Address; content: Uint8Array; patienceMs: number; nowS: Seconds; lastS: number; arrearsTaken: boolean },
+  made: {
+    signer: Address
+    content: Uint8Array
+    patienceMs: number
+    nowS: Seconds
+    lastS: number
+    arrearsTaken: boolean
+    open: readonly Terms[]
+  },
 ): Terms {
+  // what its other sessions may still have is taken
+  const had = made.open.reduce((sum, { price }) => cappedSum(sum, freeOf(price)), owner.had)
   return {
     session: hello.session, owner: hello.owner, signer: made.signer, provider: offer.provider, token: hello.token, service: offer.service,
-    offerSequence: offer.sequence, price: offer.price, chunk: offer.chunk, arrears: made.arrearsTaken ? (0n as Amount) : owner.debt,
+    offerSequence: offer.sequence, price: lessFree(offer.price, had), chunk: offer.chunk, arrears: made.arrearsTaken ? (0n as Amount) : owner.debt,
     patienceMs: made.patienceMs, opened: made.nowS, expiry: (made.nowS + made.lastS) as Seconds, content: made.content,
   } // biome-ignore format: a record
+}
+
+function cappedSum(a: Meter, b: Meter): Meter {
+  const sum = { ...a }
+  for (const kind of METER_KINDS) sum[kind] = a[kind] + b[kind] < MAX_COUNT ? a[kind] + b[kind] : MAX_COUNT
+  return sum
 }

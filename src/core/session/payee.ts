@@ -8,14 +8,16 @@ import type { Amount } from '../amount.ts'
 import { bestAmount, judgePromise, judgeTick, type PromiseRules, type Verdict } from '../channel.ts'
 import { codeOfWire } from '../errors.ts'
 import { carriesOn, type Head, headWorth } from '../head.ts'
+import { losesMore, openCounts, sellsCounts } from './counts.ts'
 import { acknowledge, openStream, wrote } from './flow.ts'
 import type { Restate } from './messages.ts'
+import { endTold, onAgree, onForfeit, onHold, onServed, onSettle, onTook } from './payee-counts.ts'
 import { clocksAgree, giveUp, onClose, onCut, onEndStored, onResume, onStop, refuse } from './payee-end.ts'
 import {
   allowance,
+  BYTE,
   credited,
   creditLeft,
-  dueOf,
   type PayeeContext,
   type PayeeInput,
   type PayeeState,
@@ -23,11 +25,13 @@ import {
   sellsTime,
 } from './payee-state.ts'
 import { change, finish, keep, report, send } from './payee-step.ts'
-import { quantumOf } from './worth.ts'
+import { going, onBlocked, settleWaiting, wentOn } from './payee-waiting.ts'
 
 export {
   ackedMeter,
   allowance,
+  BYTE,
+  covers,
   creditLeft,
   creditOf,
   dueOf,
@@ -42,6 +46,7 @@ export {
   type PayeeState,
   type PayeeStatus,
   type PayeeStep,
+  type Want,
   writtenMeter,
 } from './payee-state.ts'
 
@@ -62,9 +67,15 @@ export function stepPayee(before: PayeeState, input: PayeeInput, context: PayeeC
     case 'countersign': return refuse(state, 'WRONG_STATE', context)
     case 'fault': return giveUp(state, codeOfWire(input.code) ?? 'PEER_REFUSED', context)
     case 'stored': return onStored(state, input, context)
-    case 'opened': return state.session.status === 'live' ? keep(change(state, { flow: openStream(state.session.flow, input.stream) })) : keep(state)
+    case 'opened': return onOpened(state, input.stream)
     case 'wrote': return onWrote(state, input.stream, input.bytes, context)
-    case 'blocked': return onBlocked(state, context)
+    case 'took': return onTook(state, input.stream, BigInt(input.bytes), context)
+    case 'hold': return onHold(state, input.counts, context)
+    case 'settle': return onSettle(state, input, context)
+    case 'forfeit': return onForfeit(state, input.held, context)
+    case 'served': return onServed(state, input.stream)
+    case 'agree': return onAgree(state, input.message, context)
+    case 'blocked': return onBlocked(state, input.want ?? BYTE, context)
     case 'clock': return onClock(state, context)
     case 'stop': return onStop(state, input.code, context)
     case 'cut': return onCut(state, context)
@@ -80,6 +91,14 @@ function advance(state: PayeeState, context: PayeeContext): PayeeState {
   if (passed === 0) return state
   const runs = session.status === 'live' && !session.paused && session.flow.open.size > 0
   return change(state, { at: session.at + passed, ms: runs ? session.ms + BigInt(passed) : session.ms })
+}
+
+function onOpened(state: PayeeState, stream: number): PayeeStep {
+  const { status, terms, flow, counts } = state.session
+  if (status !== 'live') return keep(state)
+  return keep(
+    change(state, { flow: openStream(flow, stream), counts: sellsCounts(terms.price) ? openCounts(counts, stream) : counts }),
+  )
 }
 
 function onRestate(state: PayeeState, { promise }: Restate, context: PayeeContext): PayeeStep {
@@ -107,7 +126,7 @@ const rulesOf = ({ nowS, policy, verifyPromise }: PayeeContext): PromiseRules =>
 type Payment = PayeeInput & { readonly type: 'promise' | 'tick' }
 
 function judge({ channel }: PayeeState, payment: Payment, context: PayeeContext): Verdict {
-  if (payment.type === 'tick') return judgeTick(channel, payment.message, rulesOf(context))
+  if (payment.type === 'tick') return judgeTick(channel, payment.message, rulesOf(context), payment.proven)
   const { promise, salt } = payment.message
   const [lock] = promise.locks
   if (lock !== undefined && !carriesOn(channel.best, promise) && context.isAnchorUsed(lock.anchor)) return 'LOCKS_REFUSED'
@@ -148,48 +167,22 @@ function onStored(state: PayeeState, input: PayeeInput & { type: 'stored' }, con
   return keep(freed, report(freed, context), { type: 'serve' })
 }
 
-/**
- * Whether the payer is late: it must pay when a chunk is due, or at once while the session is paused (S3, S4). Its patience starts anew
- * with every payment (`progress`), but not once it was asked to close.
- */
-function settleWaiting(state: PayeeState, context: PayeeContext, progress: boolean): PayeeState {
-  const { session } = state
-  if (session.status !== 'live') return state
-  const paused = session.paused && allowance(state, context) === 0n
-  const late = session.stopping !== undefined || dueOf(session) - session.paid >= quantumOf(session.terms)
-  const since = progress && session.stopping === undefined ? context.nowMs : (session.waitingSince ?? context.nowMs)
-  return change(state, { paused, waitingSince: paused || late ? since : undefined })
-}
-
-/** A session that goes on says so: the payer's clock stood still with ours. */
-function going(before: PayeeState, after: PayeeState, context: PayeeContext): PayeeStep {
-  const resumed = before.session.paused && !after.session.paused
-  return resumed ? keep(after, report(after, context), { type: 'serve' }) : keep(after)
-}
-
 function onAck(state: PayeeState, ack: PayeeInput & { type: 'ack' }, context: PayeeContext): PayeeStep {
   const { session } = state
   if (session.status !== 'live' && session.status !== 'closing') return refuse(state, 'WRONG_STATE', context)
   const flow = acknowledge(session.flow, ack.stream, ack.bytes, ack.final)
   if (flow === undefined || !clocksAgree(session, ack.ms)) return refuse(state, 'METER_DISAGREES', context)
   const ackedMs = ack.ms > session.ackedMs ? ack.ms : session.ackedMs
-  return going(state, settleWaiting(change(state, { flow, ackedMs }), context, false), context)
+  const ended = ack.final ? endTold(session, ack.stream) : {}
+  const next = settleWaiting(change(state, { flow, ackedMs, ...ended }), context, false)
+  // what was lost uses credit from now on: a payer that counted on it would wait as we do (S8)
+  const isLost = flow.lost > session.flow.lost || losesMore(session.counts, next.session.counts)
+  const stays = session.paused && next.session.paused && isLost
+  return stays ? keep(next, report(next, context)) : going(state, next, context)
 }
 
-/** More can have been allowed while the session was paused: another session of the owner gave its credit back. */
 function onWrote(state: PayeeState, stream: number, bytes: number, context: PayeeContext): PayeeStep {
-  const next = change(state, { flow: wrote(state.session.flow, stream, BigInt(bytes)) })
-  if (!state.session.paused || state.session.stopping !== undefined) return keep(next)
-  return going(state, settleWaiting(change(next, { paused: false }), context, false), context)
-}
-
-function onBlocked(state: PayeeState, context: PayeeContext): PayeeStep {
-  const { session } = state
-  if (session.status !== 'live' || session.stopping !== undefined) return keep(state)
-  if (allowance(state, context) !== 0n) return keep(state, { type: 'serve' })
-  if (session.paused) return keep(state)
-  const next = change(state, { paused: true, waitingSince: session.waitingSince ?? context.nowMs })
-  return keep(next, report(next, context))
+  return wentOn(state, change(state, { flow: wrote(state.session.flow, stream, BigInt(bytes)) }), context)
 }
 
 function onClock(state: PayeeState, context: PayeeContext): PayeeStep {
@@ -205,7 +198,7 @@ function onClock(state: PayeeState, context: PayeeContext): PayeeStep {
   if (context.nowS >= session.terms.expiry) return onStop(state, 'OFFER_EXPIRED', context)
   // bytes wait inside their stream; time would run on
   const overTime = sellsTime(session.terms) && session.flow.open.size > 0 && !session.paused && allowance(state, context) === 0n
-  return overTime ? onBlocked(state, context) : keep(state)
+  return overTime ? onBlocked(state, BYTE, context) : keep(state)
 }
 
 /** After the end: payments that were on their way still count towards what is owed, and the receipt is exchanged. */

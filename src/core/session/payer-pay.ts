@@ -3,13 +3,18 @@
  * @see protocols/session/SPEC.md S3, S4, P1, C1
  */
 import type { Amount } from '../amount.ts'
+import type { MeterKind } from '../meter.ts'
 import { chunkCost, rateOf } from '../price.ts'
+import { freeOf } from '../price-free.ts'
 import type { Terms } from '../terms.ts'
-import { ackedOf, foldAll } from './flow.ts'
+import { countsAt, foldCounts, sellsCounts } from './counts.ts'
+import { foldAll } from './flow.ts'
 import type { FromPayer } from './messages.ts'
 import {
+  agreement,
   also,
   change,
+  hasAll,
   keep,
   owedOf,
   type PayerContext,
@@ -25,19 +30,39 @@ import {
 import { isToFold, nextPromise, nextTick, wholeTicks } from './payer-ticks.ts'
 import { quantumOf, worthOf } from './worth.ts'
 
-/** What the session will cost when all that is expected was used, where that is known: nothing beyond is prepaid by itself. */
-function expected(session: PayerSession, terms: Terms): Amount | undefined {
-  const { expect } = session.wish
-  if (expect === undefined || rateOf(terms.price, 'ms') !== undefined) return undefined
-  const used = usedMeter(session)
-  return worthOf(terms, { ...used, down: expect > used.down ? expect : used.down })
+/**
+ * What the session will cost when all that is expected was used, where that is known: nothing beyond is prepaid by itself. Of calls and
+ * units no more is expected than what may be charged on the streams that are open.
+ */
+function expected(session: PayerSession, { price, ...terms }: Terms): Amount | undefined {
+  const { wish, most, counts, flow } = session
+  const isSold = (kind: MeterKind): boolean => rateOf(price, kind) !== undefined
+  if (isSold('ms') || isSold('up') || (isSold('down') && wish.expect === undefined)) return undefined
+  const used = { ...usedMeter(session) }
+  if (wish.expect !== undefined && wish.expect > used.down) used.down = wish.expect
+  if (sellsCounts(price)) {
+    for (const stream of flow.open.keys()) {
+      const allowed = most.get(stream)
+      if (allowed === undefined) return undefined
+      const agreed = countsAt(counts, stream, 'acked')
+      used.calls += allowed.calls - agreed.calls
+      used.units += allowed.units - agreed.units
+    }
+  }
+  return worthOf({ price, ...terms }, used)
+}
+
+/** Whether the next chunk lies in what the price gives for nothing (S11). */
+function isNextFree(session: PayerSession, { price, chunk }: Terms): boolean {
+  const free = freeOf(price)[chunk.kind]
+  return free > 0n && usedMeter(session)[chunk.kind] + chunk.size <= free
 }
 
 /** What the session should have paid by now: all that is owed, and the chunk that a payee without credit wants first (S3, S4). */
 function wanted(session: PayerSession, terms: Terms): bigint {
   const owed = owedOf(session)
   const cost = chunkCost(terms.price, terms.chunk)
-  if (session.finishing !== undefined || session.credit >= cost) return owed
+  if (session.finishing !== undefined || session.credit >= cost || isNextFree(session, terms)) return owed
   const ahead = owed + (cost - session.credit)
   const most = expected(session, terms)
   return most !== undefined && ahead > most ? most : ahead
@@ -64,7 +89,7 @@ export function settleUp(state: PayerState, context: PayerContext, urgency: Urge
   const want = wanted(session, terms)
   const rise = (want < limit ? want : limit) - session.total
   const quantum = quantumOf(terms)
-  const still = session.waiting && !finishing && ackedOf(session.flow) >= session.written
+  const still = session.waiting && !finishing && hasAll(session)
   if (still && rise > 0n && rise + session.credit < quantum) return trickle(state, terms, rise, context)
   const now = urgency === 'all' || finishing || session.waiting
   const joins = urgency === 'flow' && context.joins && rise * JOIN_SHARE < session.credit
@@ -99,7 +124,7 @@ const IDLE_MS = 2_000
 export function whenStill(state: PayerState, context: PayerContext, handed: bigint): PayerStep | undefined {
   const { session } = state
   if (!session.waiting || session.status !== 'live' || session.finishing !== undefined) return undefined
-  if (ackedOf(session.flow) + handed < session.written) return undefined
+  if (!hasAll(session, handed)) return undefined
   return standstill(state, context, handed > 0n && context.nowMs - session.stirred < IDLE_MS)
 }
 
@@ -132,11 +157,16 @@ function further(state: PayerState, terms: Terms): { readonly free: bigint; read
 /** Says what was used of every open stream, and how long. */
 function acknowledged(state: PayerState): PayerStep {
   const { id, ms, flow } = state.session
-  const acks = [...flow.open].map(([stream, { acked }]) =>
+  const acks = [...flow.open].flatMap(([stream, { acked }]) => [
+    ...agreement(state.session, stream),
     send({ type: 'ack', session: id, stream, bytes: acked, ms, final: false }),
-  )
+  ])
   return keep(change(state, { saidMs: ms }), ...acks)
 }
+
+/** Of so many steps of a chain one tells what was used (T6): beside a tick, which costs a hash, an acknowledgement costs more than the payment. */
+const ACK_STEPS = 16
+const isAckDue = (before: number, k: number): boolean => Math.floor(before / ACK_STEPS) !== Math.floor(k / ACK_STEPS)
 
 /** Pays so much more: with the next words of the chain where they come to exactly that, else with a promise. */
 function payRise(state: PayerState, rise: Amount, context: PayerContext): PayerStep {
@@ -146,8 +176,9 @@ function payRise(state: PayerState, rise: Amount, context: PayerContext): PayerS
   const { head, message } = nextTick(state, rise, context) ?? nextPromise(state, rise, context)
   const total = (session.total + rise) as Amount
   const signed = message.type === 'promise' && message.promise.amount > (channel.last?.amount ?? -1n)
+  const says = message.type !== 'tick' || session.waiting || session.paused || isAckDue(channel.head?.chain?.k ?? 0, message.k)
   const next: PayerState = {
-    session: { ...session, total, waiting: false, saidMs: session.ms },
+    session: { ...session, total, waiting: false, saidMs: says ? session.ms : session.saidMs },
     channel: {
       ...channel,
       at: amount,
@@ -156,7 +187,7 @@ function payRise(state: PayerState, rise: Amount, context: PayerContext): PayerS
       unconfirmed: (channel.unconfirmed + rise) as Amount,
     },
   }
-  const paid: PayerStep = keep(next, ...acknowledged(next).effects, send(message), { type: 'paid', rise })
+  const paid: PayerStep = keep(next, ...(says ? acknowledged(next).effects : []), send(message), { type: 'paid', rise })
   return session.finishing === undefined ? paid : also(close(next), ...paid.effects)
 }
 
@@ -184,7 +215,7 @@ export function onReserved(state: PayerState, mark: Amount, context: PayerContex
 /** Everything that was used is acknowledged and paid: says so (C1). */
 function close(state: PayerState): PayerStep {
   const { session } = state
-  const next = change(state, { status: 'closing', flow: foldAll(session.flow) })
+  const next = change(state, { status: 'closing', flow: foldAll(session.flow), counts: foldCounts(session.counts) })
   const reason = session.finishing ?? 0
   const message: FromPayer = { type: 'close', session: session.id, total: session.total, acked: usedMeter(next.session), reason }
   return keep(next, { type: 'cutStreams' }, send(message))

@@ -13,8 +13,9 @@ import { maxCountWithin } from '../price.ts'
 import type { SignedPromise } from '../promise.ts'
 import type { Receipt, SignedReceipt } from '../receipt.ts'
 import type { Terms } from '../terms.ts'
+import { COUNT_KINDS, type CountFlows, type Counts, countsAt, countsOf, NO_COUNT_FLOWS, someCount } from './counts.ts'
 import { ackedOf, type Flow, NO_FLOW } from './flow.ts'
-import type { FromPayer, MeterReport, Ready, TermsOffered } from './messages.ts'
+import type { Charge, FromPayer, MeterReport, Ready, TermsOffered } from './messages.ts'
 import type { Wish } from './payer-terms.ts'
 import { worthOf } from './worth.ts'
 
@@ -33,6 +34,10 @@ export interface PayerSession {
   readonly paid: Amount
   /** what was used of each data stream (written = acked on this side) */
   readonly flow: Flow
+  /** what the payee charged beside bytes and time, and what of it was agreed to */
+  readonly counts: CountFlows
+  /** what may be charged on each stream that is open; a stream that is not here asks its reader */
+  readonly most: ReadonlyMap<number, Counts>
   readonly ms: bigint
   /** the most time that was ever acknowledged: what was said is not taken back */
   readonly saidMs: bigint
@@ -43,8 +48,8 @@ export interface PayerSession {
   readonly paused: boolean
   /** the payee waits for money though it holds all that was sent */
   readonly waiting: boolean
-  /** the payee's count of bytes written that may still be acknowledged */
-  readonly written: bigint
+  /** the payee's count of what it wrote and charged that may still be acknowledged */
+  readonly written: Meter
   /** monotonic time of the last byte used, or of the payee's last word on money */
   readonly stirred: number
   /** loaded from a disk that may be behind what was sent: the payee may know more than we do */
@@ -91,7 +96,12 @@ export type PayerInput =
   | { readonly type: 'terms'; readonly message: TermsOffered }
   | { readonly type: 'ready'; readonly message: Ready }
   | { readonly type: 'meter'; readonly message: MeterReport }
-  | { readonly type: 'opened'; readonly stream: number }
+  /** with `most`: the calls and units that may be charged on it */
+  | { readonly type: 'opened'; readonly stream: number; readonly most?: Counts | undefined }
+  /** `sent`: bytes that were ever sent on this stream; `handed`: as for the clock */
+  | { readonly type: 'charge'; readonly message: Charge; readonly sent: bigint; readonly handed: bigint }
+  /** the reader of a stream takes calls and units for right, cumulative, as far as they were charged */
+  | { readonly type: 'agree'; readonly stream: number; readonly upTo: Counts; readonly handed: bigint }
   /** bytes of a stream that were used: checked and kept */
   | { readonly type: 'used'; readonly stream: number; readonly bytes: number }
   | { readonly type: 'ended'; readonly stream: number }
@@ -117,6 +127,8 @@ export type PayerEffect =
   | { readonly type: 'join' }
   | { readonly type: 'live' }
   | { readonly type: 'paid'; readonly rise: Amount }
+  /** this stream was charged what nobody allowed */
+  | { readonly type: 'refused'; readonly stream: number }
   | { readonly type: 'cutStreams' }
   | { readonly type: 'ended'; readonly code: ErrorCode | undefined }
 
@@ -128,14 +140,22 @@ export interface PayerStep {
 export function newPayerSession(id: SessionId, wish: Wish, nowMs: number): PayerSession {
   return {
     id, status: 'asked', wish, terms: undefined, termsDigest: undefined, termsSignature: undefined, total: 0n as Amount, paid: 0n as Amount,
-    flow: NO_FLOW, ms: 0n, saidMs: 0n, at: nowMs, credit: 0n as Amount, paused: false, waiting: false, written: 0n, stirred: nowMs, stale: false,
+    flow: NO_FLOW, counts: NO_COUNT_FLOWS, most: new Map(), ms: 0n, saidMs: 0n, at: nowMs, credit: 0n as Amount, paused: false, waiting: false, written: ZERO_METER, stirred: nowMs, stale: false,
     reserving: undefined, finishing: undefined, receipt: undefined, failure: undefined,
   } // biome-ignore format: one noun a line would hide the shape
 }
 
 /** What this end acknowledges to have received. */
 export function usedMeter(session: PayerSession): Meter {
-  return { ...ZERO_METER, down: ackedOf(session.flow), ms: session.ms }
+  return { ...ZERO_METER, ...countsOf(session.counts, ackedOf), down: ackedOf(session.flow), ms: session.ms }
+}
+
+/** Whether all that the payee wrote and charged is here, used and agreed to; `handed` bytes are here and not used yet. */
+export function hasAll(session: PayerSession, handed = 0n): boolean {
+  const { written } = session
+  if (ackedOf(session.flow) + handed < written.down) return false
+  const agreed = countsOf(session.counts, ackedOf)
+  return COUNT_KINDS.every((kind) => agreed[kind] >= written[kind])
 }
 
 /** What is due for that, arrears included (S1), in base units; zero before there are terms. */
@@ -162,18 +182,25 @@ export const shortReason = (session: PayerSession, channel: ChannelOut): number 
   wireOf(session.wish.budget - session.total <= channel.facts.deposit - channel.at ? 'BUDGET_REACHED' : 'AMOUNT_OVER_DEPOSIT')
 
 /**
- * How many more bytes may be used before the budget or the deposit is used up; undefined = no limit. What is beyond must not be
- * handed over: it could not be paid.
+ * How many more bytes may be used, or sent, before the budget or the deposit is used up; undefined = no limit. What is beyond must not be
+ * handed over, or sent: it could not be paid. `ahead` is what was handed over and sent and is not acknowledged yet.
  */
-export function usableBytes(state: PayerState): bigint | undefined {
+export function usableBytes(state: PayerState, kind: 'down' | 'up' = 'down', ahead: Partial<Meter> = {}): bigint | undefined {
   const { session, channel } = state
   if (session.terms === undefined) return 0n
   const spendable = session.total + roomOf(session, channel) - session.terms.arrears
   if (spendable < 0n) return 0n
   const used = usedMeter(session)
-  const most = maxCountWithin(session.terms.price, used, 'down', spendable as Amount)
+  const taken = { ...used, down: used.down + (ahead.down ?? 0n), up: used.up + (ahead.up ?? 0n) }
+  const most = maxCountWithin(session.terms.price, taken, kind, spendable as Amount)
   if (most === undefined) return undefined
-  return most > used.down ? most - used.down : 0n
+  return most > taken[kind] ? most - taken[kind] : 0n
+}
+
+/** What was agreed to on a stream, where anything was: it goes before the acknowledgement of its bytes (M5). */
+export function agreement({ id, counts }: PayerSession, stream: number): PayerEffect[] {
+  const agreed = countsAt(counts, stream, 'acked')
+  return someCount(agreed) ? [send({ type: 'agree', session: id, stream, ...agreed })] : []
 }
 
 export const wireOf = (code: ErrorCode): number => new TallyError(code).wire

@@ -6,6 +6,7 @@ import type { Amount } from '../amount.ts'
 import type { ErrorCode } from '../errors.ts'
 import type { Address, Seconds, SessionId } from '../ids.ts'
 import { type Chunk, chunkCost, isAtMost, type Price } from '../price.ts'
+import { isPinned } from '../price-free.ts'
 import type { Terms } from '../terms.ts'
 import type { TermsOffered } from './messages.ts'
 
@@ -44,7 +45,7 @@ export function checkTerms(
   if (!parties || terms.session !== session.id || terms.token !== wish.token || terms.service !== wish.service)
     return 'TERMS_REFUSED'
   if (session.terms !== undefined) return sameTerms(session.terms, terms) ? undefined : 'TERMS_REFUSED'
-  if (!samePrice(terms.price, wish.offered.price) || !sameChunk(terms.chunk, wish.offered.chunk)) return 'TERMS_REFUSED'
+  if (!isPinned(terms.price, wish.offered.price) || !sameChunk(terms.chunk, wish.offered.chunk)) return 'TERMS_REFUSED'
   if (wish.maxPrice !== undefined && !isAtMost(terms.price, wish.maxPrice)) return 'PRICE_TOO_HIGH'
   if (terms.expiry <= now || terms.patienceMs < 1000) return 'TERMS_REFUSED'
   if (terms.arrears > wish.owed + gap) return 'DEBT_DISPUTED'
@@ -55,7 +56,7 @@ export function checkTerms(
   return undefined
 }
 
-const samePrice = (a: Price, b: Price): boolean => isAtMost(a, b) && isAtMost(b, a) && a.unitName === b.unitName
+const samePrice = (a: Price, b: Price): boolean => isPinned(a, b) && isPinned(b, a)
 const sameChunk = (a: Chunk, b: Chunk): boolean => a.kind === b.kind && a.size === b.size
 
 /** A resumed session keeps its pinned terms, word for word. */

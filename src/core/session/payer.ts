@@ -5,12 +5,15 @@
 import type { Amount } from '../amount.ts'
 import { agreeOnHead, type ChannelOut, gapOf, moveTotal } from '../channel.ts'
 import { codeOfWire, ERRORS, type ErrorCode } from '../errors.ts'
-import { METER_KINDS } from '../meter.ts'
-import type { Receipt, SignedReceipt } from '../receipt.ts'
-import { ackedOf, endStream, foldAll, openStream, use } from './flow.ts'
+import { METER_KINDS, ZERO_METER } from '../meter.ts'
+import { countsIn, endCounts, foldCounts, mostOf, openCounts, sellsCounts } from './counts.ts'
+import { endStream, foldAll, openStream, use } from './flow.ts'
 import type { MeterReport, Ready, TermsOffered } from './messages.ts'
+import { onAgree, onCharge } from './payer-counts.ts'
+import { confirm, end, onLateReceipt, onReceipt, refuse } from './payer-end.ts'
 import { onReserved, settleUp, whenStill } from './payer-pay.ts'
 import {
+  agreement,
   also,
   change,
   keep,
@@ -55,7 +58,9 @@ export function stepPayer(before: PayerState, input: PayerInput, context: PayerC
     case 'agreed': return onAgreed(state, context)
     case 'ready': return onReady(state, input.message, context)
     case 'meter': return onMeter(state, input.message, context)
-    case 'opened': return keep(change(state, { flow: openStream(session.flow, input.stream) }))
+    case 'opened': return onOpened(state, input, context)
+    case 'charge': return onCharge(state, input, context)
+    case 'agree': return onAgree(state, input, context)
     case 'used': return onUsed(state, input.stream, input.bytes, context)
     case 'ended': return onEnded(state, input.stream, context)
     case 'reserved': return onReserved(state, input.mark, context)
@@ -83,19 +88,6 @@ function advance(state: PayerState, context: PayerContext): PayerState {
   return change(state, { at: session.at + passed, ms: runs ? session.ms + BigInt(Math.min(passed, MAX_GAP_MS)) : session.ms })
 }
 
-function end(state: PayerState, code: ErrorCode): PayerStep {
-  const { channel, session } = state
-  const next = change(
-    { session, channel: session.stale ? { ...channel, abandoned: true } : channel },
-    { status: 'closed', failure: code },
-  )
-  return keep(next, { type: 'cutStreams' }, { type: 'store', then: undefined }, { type: 'ended', code })
-}
-
-function refuse(state: PayerState, code: ErrorCode): PayerStep {
-  return also(end(state, code), send({ type: 'fault', session: state.session.id, code: wireOf(code) }))
-}
-
 function onTerms(state: PayerState, message: TermsOffered, context: PayerContext): PayerStep {
   const { session } = state
   if (session.status !== 'asked' && session.status !== 'cut') return refuse(state, 'WRONG_STATE')
@@ -109,13 +101,15 @@ function onTerms(state: PayerState, message: TermsOffered, context: PayerContext
       ? begin(agreed.channel, session, message, context)
       : goOn(agreed.channel, session, message, context)
   if (channel === 'HEAD_DISAGREES') return refuse(state, channel)
-  const acked = message.acked.down > ackedOf(session.flow) ? message.acked.down : ackedOf(session.flow)
+  const used = usedMeter(session)
+  const counts = mostOf(countsIn(message.acked), countsIn(used))
+  const acked = message.acked.down > used.down ? message.acked.down : used.down
   const next: PayerState = {
     channel,
     session: {
       ...session, status: 'starting', terms: message.terms, termsDigest: context.digestTerms(message.terms), termsSignature: message.signature,
-      total: message.total, paid: message.total, flow: foldAll(session.flow, acked), ms: message.acked.ms > session.ms ? message.acked.ms : session.ms,
-      saidMs: message.acked.ms > session.ms ? message.acked.ms : session.ms, credit: message.credit, paused: false, waiting: false, written: acked, stale: false, reserving: undefined, finishing: undefined, failure: undefined,
+      total: message.total, paid: message.total, flow: foldAll(session.flow, acked), counts: foldCounts(session.counts, counts), most: new Map(), ms: message.acked.ms > session.ms ? message.acked.ms : session.ms,
+      saidMs: message.acked.ms > session.ms ? message.acked.ms : session.ms, credit: message.credit, paused: false, waiting: false, written: { ...ZERO_METER, ...counts, down: acked }, stale: false, reserving: undefined, finishing: undefined, failure: undefined,
     },
   } // biome-ignore format: a record
   const { restate } = agreed
@@ -131,7 +125,7 @@ function begin(
   message: TermsOffered,
   context: PayerContext,
 ): ChannelOut | 'HEAD_DISAGREES' {
-  if (message.total !== 0n || message.acked.down !== 0n || message.acked.ms !== 0n) return 'HEAD_DISAGREES'
+  if (message.total !== 0n || METER_KINDS.some((kind) => message.acked[kind] !== 0n)) return 'HEAD_DISAGREES'
   const { arrears } = message.terms
   const unknown = arrears > session.wish.owed ? arrears - session.wish.owed : 0n
   const drift = channel.drift + unknown
@@ -153,7 +147,8 @@ function goOn(
 ): ChannelOut | 'HEAD_DISAGREES' {
   const { terms, total, acked } = message
   if (total < session.paid) return 'HEAD_DISAGREES'
-  const more = acked.down > ackedOf(session.flow) || acked.ms > session.ms
+  const used = usedMeter(session)
+  const more = METER_KINDS.some((kind) => acked[kind] > used[kind])
   if (!session.stale && (more || total > session.total)) return 'HEAD_DISAGREES'
   const known = owedOf(session) > total ? owedOf(session) : total
   if (more && worthOf(terms, acked) > known + session.wish.limitAtRisk + quantumOf(terms)) return 'HEAD_DISAGREES'
@@ -192,19 +187,20 @@ function onMeter(state: PayerState, message: MeterReport, context: PayerContext)
     credit: message.credit,
     paused: message.paused,
     waiting,
-    written: message.written.down,
+    written: message.written,
     stirred: context.nowMs,
   })
   return settleUp(next, context, message.paused ? 'all' : 'flow')
 }
 
-/** The payee says that it holds this much of the session durably. */
-function confirm(state: PayerState, paid: Amount): PayerState {
-  const rise = paid - state.session.paid
-  if (rise <= 0n) return state
-  const { channel } = state
-  const unconfirmed = (channel.unconfirmed > rise ? channel.unconfirmed - rise : 0n) as Amount
-  return { session: { ...state.session, paid }, channel: { ...channel, unconfirmed } }
+function onOpened(state: PayerState, { stream, most }: PayerInput & { type: 'opened' }, context: PayerContext): PayerStep {
+  const { session } = state
+  const flow = openStream(session.flow, stream)
+  if (session.terms === undefined || !sellsCounts(session.terms.price)) return keep(change(state, { flow }))
+  const counts = openCounts(session.counts, stream)
+  const next = change(state, { flow, counts, most: most === undefined ? session.most : new Map(session.most).set(stream, most) })
+  // a payee that gives no credit waits for what may be charged
+  return settleUp(next, context, 'flow')
 }
 
 function onUsed(state: PayerState, stream: number, bytes: number, context: PayerContext): PayerStep {
@@ -239,6 +235,8 @@ function onCut(state: PayerState): PayerStep {
     waiting: false,
     reserving: undefined,
     flow: foldAll(state.session.flow),
+    counts: foldCounts(state.session.counts),
+    most: new Map(),
   })
   return keep(next, { type: 'cutStreams' }, { type: 'store', then: undefined })
 }
@@ -254,9 +252,16 @@ function onEnded(state: PayerState, stream: number, context: PayerContext): Paye
   const { session } = state
   const count = session.flow.open.get(stream)
   if (count === undefined) return keep(state)
-  const next = change(state, { flow: endStream(session.flow, stream), saidMs: session.ms })
+  const most = new Map(session.most)
+  most.delete(stream)
+  const next = change(state, {
+    flow: endStream(session.flow, stream),
+    counts: endCounts(session.counts, stream),
+    most,
+    saidMs: session.ms,
+  })
   const ack = send({ type: 'ack', session: session.id, stream, bytes: count.acked, ms: session.ms, final: true })
-  return also(settleUp(next, context, 'flow'), ack)
+  return also(settleUp(next, context, 'flow'), ...agreement(session, stream), ack)
 }
 
 function onFinish(state: PayerState, reason: number, context: PayerContext): PayerStep {
@@ -266,51 +271,4 @@ function onFinish(state: PayerState, reason: number, context: PayerContext): Pay
   if (session.status === 'cut') return onCut(state)
   if (session.status !== 'live' || session.finishing !== undefined) return keep(state)
   return settleUp(change(state, { finishing: reason }), context, 'all')
-}
-
-/** A record that may be behind takes the receipt's figures over, as far as it would have on a resume (H5). */
-function believe(state: PayerState, receipt: Receipt): PayerState {
-  const { session, channel } = state
-  const { terms } = session
-  if (!session.stale || terms === undefined || receipt.total < session.total) return state
-  const known = owedOf(session) > receipt.total ? owedOf(session) : receipt.total
-  if (worthOf(terms, receipt.meter) > known + session.wish.limitAtRisk + quantumOf(terms)) return state
-  const moved = moveTotal(channel, receipt.total - session.total, false)
-  if (moved === 'HEAD_DISAGREES') return state
-  const ms = receipt.meter.ms > session.ms ? receipt.meter.ms : session.ms
-  const next = change(state, { total: receipt.total, flow: foldAll(session.flow, receipt.meter.down), ms, stale: false })
-  return { ...next, channel: moved }
-}
-
-function onReceipt(before: PayerState, signed: SignedReceipt, context: PayerContext): PayerStep {
-  const { receipt, signature } = signed
-  const right =
-    receipt.session === before.session.id && receipt.terms === before.session.termsDigest && receipt.channel === before.channel.id
-  if (!right || !context.verifyReceipt(receipt, signature)) return end(before, 'RECEIPT_WRONG')
-  const state = believe(before, receipt)
-  const { session, channel } = state
-  const ended = session.status === 'closing' || session.status === 'cut'
-  const used = usedMeter(session)
-  const meter = METER_KINDS.every((kind) => (kind === 'ms' ? receipt.meter.ms <= used.ms : receipt.meter[kind] === used[kind]))
-  const same = receipt.total === session.total && meter
-  if (!ended || !same || receipt.amount > channel.reserved) {
-    return end(
-      change(state, { receipt: signed }),
-      receipt.reason === 0 ? 'RECEIPT_WRONG' : (codeOfWire(receipt.reason) ?? 'PEER_REFUSED'),
-    )
-  }
-  const next = change(confirm(state, receipt.total), { status: 'closed', receipt: signed, failure: undefined })
-  const countersign = send({ type: 'countersign', session: session.id, signature: context.signReceipt(receipt) })
-  // a payee that gave up while we were away says why; one that closed repeats what we said
-  const reason = session.status === 'closing' ? (session.finishing ?? 0) : receipt.reason
-  const code = reason === 0 ? undefined : (codeOfWire(reason) ?? 'PEER_REFUSED')
-  return keep(next, { type: 'store', then: undefined }, countersign, { type: 'ended', code })
-}
-
-/** The receipt that follows a fault: kept as the payee's word, not countersigned. */
-function onLateReceipt(state: PayerState, signed: SignedReceipt, context: PayerContext): PayerStep {
-  const { session } = state
-  if (session.receipt !== undefined || signed.receipt.terms !== session.termsDigest) return keep(state)
-  if (!context.verifyReceipt(signed.receipt, signed.signature)) return keep(state)
-  return keep(change(state, { receipt: signed }), { type: 'store', then: undefined })
 }

@@ -1,7 +1,7 @@
 /** What a meter costs under a session's terms. */
 import { type Amount, MAX_AMOUNT } from '../amount.ts'
 import type { Meter } from '../meter.ts'
-import { chunkCost, due } from '../price.ts'
+import { chunkCost, due, type Price } from '../price.ts'
 import type { Terms } from '../terms.ts'
 
 /**
@@ -9,16 +9,17 @@ import type { Terms } from '../terms.ts'
  * largest amount, so that no message of a peer can make the rules throw.
  */
 export function worthOf(terms: Terms, meter: Meter): Amount {
-  const sum = terms.arrears + cappedDue(terms, meter)
+  const sum = terms.arrears + costOf(terms.price, meter)
   return (sum < MAX_AMOUNT ? sum : MAX_AMOUNT) as Amount
 }
 
-function cappedDue(terms: Terms, meter: Meter): Amount {
+/** The price of the counts alone; more than any amount where it is that. */
+export function costOf(price: Price, meter: Meter): bigint {
   try {
-    return due(terms.price, meter)
+    return due(price, meter)
   } catch {
     // due() refuses 2^96 and more, and nothing else
-    return MAX_AMOUNT
+    return MAX_AMOUNT + 1n
   }
 }
 

@@ -2,10 +2,13 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { newOwner } from '../../../src/core/credit.ts'
 import type { Seconds } from '../../../src/core/ids.ts'
-import { ZERO_METER } from '../../../src/core/meter.ts'
+import { MAX_COUNT, type Meter, meterOf, ZERO_METER } from '../../../src/core/meter.ts'
 import type { Offer } from '../../../src/core/offer.ts'
+import { priceOf } from '../../../src/core/price.ts'
+import { freeOf } from '../../../src/core/price-free.ts'
 import type { Hello } from '../../../src/core/session/messages.ts'
 import { type HelloFacts, judgeHello, termsFor } from '../../../src/core/session/payee-hello.ts'
+import type { Terms } from '../../../src/core/terms.ts'
 import { A, CHUNK, channelIn, down, facts, NOW_S, PAYEE, PAYER, SESSION, TOKEN } from './fixture.ts'
 
 const offer: Offer = {
@@ -92,11 +95,48 @@ describe('hello', () => {
 
 test('the terms repeat the offer, and what the owner owes comes first, in one session', () => {
   const owner = { ...newOwner(PAYER, TOKEN), debt: A(9) }
-  const made = { signer: PAYER, content: new Uint8Array(2), patienceMs: 30_000, nowS: NOW_S, lastS: 60, arrearsTaken: false }
+  const made = {
+    signer: PAYER,
+    content: new Uint8Array(2),
+    patienceMs: 30_000,
+    nowS: NOW_S,
+    lastS: 60,
+    arrearsTaken: false,
+    open: [],
+  }
   const terms = termsFor(hello(), offer, owner, made)
   assert.deepEqual(
     [terms.price, terms.chunk, terms.offerSequence, terms.arrears, terms.expiry],
     [offer.price, CHUNK, 3n, 9n, NOW_S + 60],
   )
   assert.equal(termsFor(hello(), offer, owner, { ...made, arrearsTaken: true }).arrears, 0n)
+})
+
+test('S11: what a price gives for nothing is given once for each owner, whatever sessions it opens', () => {
+  const price = priceOf([
+    { kind: 'down', amount: A(2), per: 1n, from: 1_000n },
+    { kind: 'down', amount: A(1), per: 1n, from: 5_000n },
+    { kind: 'calls', amount: A(7), per: 1n, from: 3n },
+  ])
+  const generous = { ...offer, price }
+  const made = {
+    signer: PAYER,
+    content: new Uint8Array(0),
+    patienceMs: 30_000,
+    nowS: NOW_S,
+    lastS: 60,
+    arrearsTaken: false,
+    open: [],
+  }
+  const freeIn = (had: Partial<Meter>, open: readonly Terms[] = []): Meter =>
+    freeOf(termsFor(hello(), generous, { ...newOwner(PAYER, TOKEN), had: meterOf(had) }, { ...made, open }).price)
+  assert.deepEqual(freeIn({}), meterOf({ down: 1_000n, calls: 3n }))
+  assert.deepEqual(freeIn({ down: 400n, calls: 9n }), meterOf({ down: 600n }))
+  const first = termsFor(hello(), generous, newOwner(PAYER, TOKEN), made)
+  assert.deepEqual(freeIn({}, [first]), ZERO_METER)
+  const { price: spent } = termsFor(hello(), generous, { ...newOwner(PAYER, TOKEN), had: meterOf({ down: MAX_COUNT }) }, made)
+  assert.deepEqual(spent.rates.slice(0, 2), [
+    { kind: 'down', amount: 2n, per: 1n },
+    { kind: 'down', amount: 1n, per: 1n, from: 5_000n },
+  ])
 })

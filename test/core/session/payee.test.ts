@@ -193,6 +193,14 @@ describe('pausing', () => {
     bench.give({ type: 'blocked' })
     assert.deepEqual([lastReport(bench).credit, lastReport(bench).written.down], [600n, 600n])
   })
+  test('S8: a payer that waits for a paused payee is told when a last word on a stream turns what it counted on into a loss', () => {
+    const bench = new PayeeBench({ owner: GRANT }).live()
+    bench.write(1_000)
+    bench.give({ type: 'blocked' })
+    assert.deepEqual([lastReport(bench).paused, lastReport(bench).credit, lastReport(bench).written.down], [true, 1_000n, 1_000n])
+    bench.ack(300, { final: true })
+    assert.deepEqual([lastReport(bench).paused, lastReport(bench).credit, lastReport(bench).written.down], [true, 300n, 300n])
+  })
   test('S6: time counts only with a stream open and while the session is not paused', () => {
     const bench = new PayeeBench({ terms: terms({ price: time(1) }), owner: { grant: A(2_000) } })
     bench.give({ type: 'accept', signature: bench.acceptance })

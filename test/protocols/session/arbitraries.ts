@@ -98,6 +98,7 @@ export const fromPayer: fc.Arbitrary<FromPayer> = fc.oneof(
     pay.promise.locks.length === 0 ? pay : { ...pay, salt },
   ),
   record({ type: fc.constant('tick' as const), session, k: u16, word }),
+  record({ type: fc.constant('agree' as const), session, stream: u32, up: count, calls: count, units: count }),
   record({ type: fc.constant('ack' as const), session, stream: u32, bytes: count, ms: count, final: fc.boolean() }),
   record({ type: fc.constant('close' as const), session, total: amount, acked: meter, reason: u16 }),
   record({ type: fc.constant('release' as const), owner: address, token: address, amount, epoch: u24 }),
@@ -116,6 +117,15 @@ export const fromPayee: fc.Arbitrary<FromPayee> = fc.oneof(
   }),
   record({ type: fc.constant('ready' as const), session, credit: amount }),
   record({ type: fc.constant('meter' as const), session, written: meter, paid: amount, credit: amount, paused: fc.boolean() }),
+  record({
+    type: fc.constant('charge' as const),
+    session,
+    stream: u32,
+    up: count,
+    calls: count,
+    units: count,
+    final: fc.boolean(),
+  }),
   record({ type: fc.constant('closing' as const), session, reason: u16 }),
   record({ receipt, signature }).map((signed) => ({
     type: 'receipt' as const,

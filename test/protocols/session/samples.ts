@@ -140,6 +140,14 @@ export const PAYER_SAMPLES: readonly Sample<FromPayer>[] = [
     comment: 'ack, the last of its stream',
     message: { type: 'ack', session, stream: 0xffff_ffff, bytes: MAX_COUNT, ms: MAX_COUNT, final: true },
   },
+  {
+    comment: 'agree, to one call',
+    message: { type: 'agree', session, stream: 1, up: 0n, calls: 1n, units: 0n },
+  },
+  {
+    comment: 'agree, the most of everything',
+    message: { type: 'agree', session: OTHER_SESSION, stream: 0xffff_ffff, up: MAX_COUNT, calls: MAX_COUNT, units: MAX_COUNT },
+  },
   { comment: 'close, completed', message: { type: 'close', session, total: 10_000n as Amount, acked: METER, reason: 0 } },
   {
     comment: 'close, with a reason',
@@ -199,6 +207,22 @@ export const PAYEE_SAMPLES: readonly Sample<FromPayee>[] = [
   {
     comment: 'meter, paused',
     message: { type: 'meter', session, written: MAX_METER, paid: MAX_AMOUNT, credit: MAX_AMOUNT, paused: true },
+  },
+  {
+    comment: 'charge, one call and 700 units',
+    message: { type: 'charge', session, stream: 1, up: 0n, calls: 1n, units: 700n, final: false },
+  },
+  {
+    comment: 'charge, the last of its stream, the most of everything',
+    message: {
+      type: 'charge',
+      session: OTHER_SESSION,
+      stream: 0xffff_ffff,
+      up: MAX_COUNT,
+      calls: MAX_COUNT,
+      units: MAX_COUNT,
+      final: true,
+    },
   },
   { comment: 'closing', message: { type: 'closing', session, reason: 210 } },
   {

@@ -56,15 +56,26 @@ const sized = (type: Message['type'], length: number): Uint8Array =>
 function brokenCases(): BrokenCase[] {
   const hello = sample('hello', 'hello, a new session')
   const ack = sample('ack', 'ack')
+  const charge = sample('charge', 'charge, one call and 700 units')
+  const agree = sample('agree', 'agree, to one call')
   const locked = encodeMessage({ type: 'restate', session: SESSION, promise: LOCKED_PROMISE })
   const terms = sample('terms', 'terms of a free service, no head')
   const receipt = sample('receipt', 'receipt')
   const cases: [comment: string, by: 'payer' | 'payee', encoded: Uint8Array, error: BrokenCase['error']][] = [
     ['an unknown even type', 'payer', Uint8Array.of(40, 1, 2, 3), 'UNSUPPORTED'],
-    ['an even type that is not known', 'payer', Uint8Array.of(34), 'UNSUPPORTED'],
+    ['an even type that is not known', 'payer', Uint8Array.of(200), 'UNSUPPORTED'],
     ['a tick without all of its word', 'payer', sample('tick', 'tick').subarray(0, 50), 'MALFORMED'],
     ['a tick that is too long', 'payer', sized('tick', 52), 'FRAME_TOO_LARGE'],
     ['a tick of a payee', 'payee', sample('tick', 'tick'), 'WRONG_STATE'],
+    ['a charge with a reserved flag', 'payee', patched(charge, -1, 2), 'MALFORMED'],
+    ['a charge without its flags', 'payee', charge.subarray(0, 45), 'MALFORMED'],
+    ['a charge of the session of all zeros', 'payee', patched(charge, 1, ...new Array(16).fill(0)), 'MALFORMED'],
+    ['a charge that is too long', 'payee', sized('charge', 47), 'FRAME_TOO_LARGE'],
+    ['a charge of a payer', 'payer', charge, 'WRONG_STATE'],
+    ['an agree without all of its units', 'payer', agree.subarray(0, 44), 'MALFORMED'],
+    ['an agree of the session of all zeros', 'payer', patched(agree, 1, ...new Array(16).fill(0)), 'MALFORMED'],
+    ['an agree that is too long', 'payer', sized('agree', 46), 'FRAME_TOO_LARGE'],
+    ['an agree of a payee', 'payee', agree, 'WRONG_STATE'],
     ['a promise with a lock and no salt', 'payer', sample('promise', 'promise with two locks').subarray(0, -32), 'MALFORMED'],
     [
       'a promise without a lock and with a salt',

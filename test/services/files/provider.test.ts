@@ -11,6 +11,7 @@ import { decodeIndex } from '../../../src/services/files/index-list.ts'
 import { rootOf } from '../../../src/services/files/merkle.ts'
 import { decodeRequest, encodeRequest, type FilesRequest } from '../../../src/services/files/requests.ts'
 import { tempDir } from '../temp-dir.ts'
+import { UNCHARGED } from '../uncharged.ts'
 
 const never = new AbortController().signal
 const utf8 = (text: string) => new TextEncoder().encode(text)
@@ -41,7 +42,7 @@ function shop(t: TestContext, options: { dotfiles?: boolean; chunkBytes?: number
   const service = filesService({ root, chunkBytes: 16, cache, ...options })
   const prepare = (path: string, signal = never) => service.prepare(utf8(path), signal)
   const open = (content: Uint8Array, request: FilesRequest, signal = never) =>
-    service.open({ request: encodeRequest(request), content, input: nothing(), signal })
+    service.open({ request: encodeRequest(request), content, input: nothing(), signal, ...UNCHARGED })
   const put = (name: string, bytes: Uint8Array | string) => writeFileSync(join(root, name), bytes)
   return { base, root, service, prepare, open, put, onLook, hashed: () => hashed }
 }
@@ -299,7 +300,13 @@ describe('files service: ranges', () => {
     put('f', 'sixteen bytes ok!')
     const content = await prepare('f')
     const again = filesService({ root, chunkBytes: 16 })
-    const answer = await again.open({ request: encodeRequest(range(0, 16)), content, input: nothing(), signal: never })
+    const answer = await again.open({
+      request: encodeRequest(range(0, 16)),
+      content,
+      input: nothing(),
+      signal: never,
+      ...UNCHARGED,
+    })
     assert.equal((await bytesOf(answer)).toString(), 'sixteen bytes ok')
   })
 

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import { describe, type TestContext, test } from 'node:test'
 import { type ProgramLog, type StreamInit, streamService } from '../../../src/services/stream/index.ts'
 import { tempDir } from '../temp-dir.ts'
+import { UNCHARGED } from '../uncharged.ts'
 
 const never = new AbortController().signal
 const none = new Uint8Array()
@@ -13,7 +14,7 @@ function shop(t: TestContext, script: string, options: Partial<StreamInit> = {})
   t.after(() => service.close())
   async function open(signal = never) {
     const content = await service.prepare(none, signal)
-    const answer = await service.open({ request: none, content, input: nothing(), signal })
+    const answer = await service.open({ request: none, content, input: nothing(), signal, ...UNCHARGED })
     assert.ok(!answer.free)
     return answer.body[Symbol.asyncIterator]()
   }
@@ -75,7 +76,7 @@ describe('stream service', () => {
   test('takes no word from the consumer: inputs and requests are refused', async (t) => {
     const { service } = shop(t, 'echo "$@"')
     await assert.rejects(service.prepare(Uint8Array.of(59), never), { code: 'REQUEST_INVALID' })
-    const call = { request: Uint8Array.of(1), content: Uint8Array.of(1), input: nothing(), signal: never }
+    const call = { request: Uint8Array.of(1), content: Uint8Array.of(1), input: nothing(), signal: never, ...UNCHARGED }
     await assert.rejects(service.open(call), { code: 'REQUEST_INVALID' })
   })
 

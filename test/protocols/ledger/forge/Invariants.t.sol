@@ -4,6 +4,7 @@ pragma solidity ^0.8.24;
 import {Handler} from "./Handler.sol";
 import {Action, ACTIONS} from "./MoneyActions.sol";
 import {Rule, RULES} from "./Rules.sol";
+import {vm} from "./Vm.sol";
 
 /// One campaign: whatever is called in whatever order, all rules of Rules.sol hold after every call.
 contract InvariantsTest {
@@ -67,18 +68,23 @@ contract InvariantsTest {
         }
     }
 
-    /// At the end of each run everybody leaves; then every action must have happened and every rule must have been put to the test.
+    /// At the end of each run everybody leaves. In the campaign of CI, whose seed is fixed, every action must also have happened in every run and
+    /// every rule must have been put to the test; of two thousand runs by other seeds one may well miss one of them by chance.
     function afterInvariant() external {
         handler.everybodyLeaves();
         for (uint256 i; i < RULES; ++i) {
             if (handler.broken(Rule(i))) revert Broken(Rule(i));
         }
-        if (handler.tries() < LONG_RUN) return;
+        if (handler.tries() < LONG_RUN || isLong()) return;
         for (uint256 i; i < RULES; ++i) {
             if (!handler.judged(Rule(i))) revert NeverJudged(Rule(i));
         }
         for (uint256 i; i < ACTIONS; ++i) {
             if (handler.done(Action(i)) == 0) revert NeverDone(Action(i));
         }
+    }
+
+    function isLong() private view returns (bool) {
+        return keccak256(bytes(vm.envOr("FOUNDRY_PROFILE", ""))) == keccak256("long");
     }
 }

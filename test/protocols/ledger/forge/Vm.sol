@@ -5,6 +5,7 @@ pragma solidity ^0.8.24;
 interface Vm {
     function addr(uint256 key) external pure returns (address);
     function sign(uint256 key, bytes32 digest) external pure returns (uint8 v, bytes32 r, bytes32 s);
+    function envOr(string calldata name, string calldata otherwise) external view returns (string memory);
     function prank(address sender) external;
     function warp(uint256 time) external;
     function deployCode(string calldata artefact) external returns (address);
