@@ -7,6 +7,7 @@ import { isServiceName } from '../core/offer.ts'
 import { formatAmount, parseAmount } from '../core/token.ts'
 import type { Balances, ChannelEntry } from '../node/money.ts'
 import type { TallyNode } from '../node/node.ts'
+import { pulledOut } from '../node/reservations.ts'
 import type { DryRun, Job, LedgerAction } from '../ports/chain.ts'
 import type { CallOptions, Done, MoneyRequest, Plan } from './control.ts'
 import type { PeerBook } from './peer-book.ts'
@@ -128,14 +129,15 @@ export class MoneyDesk {
     // the ledger only ever extends a reservation
     const expiry = seconds(Math.max(wanted, known?.expiry ?? 0))
     const action = await money.openAction(provider, amount, expiry, options)
-    const from: Change =
-      action.kind === 'open' && action.from === 'wallet'
-        ? ['wallet', wallet, wallet - amount]
-        : ['ledger', ledger, ledger - amount]
+    const pulled = pulledOut(action)
+    const from: Change[] = [
+      ...(pulled > 0n ? [['wallet', wallet, wallet - pulled] as const] : []),
+      ...(pulled < amount ? [['ledger', ledger, ledger + pulled - amount] as const] : []),
+    ]
     const free = known?.free ?? (0n as Amount)
     return {
       summary: `reserve ${this.#show(amount)} for ${formatAddress(provider)} until ${day(expiry)}`,
-      changes: [from, ['channel, free', free, free + amount]],
+      changes: [...from, ['channel, free', free, free + amount]],
       actions: [action],
       notes: ['only this provider can be paid from it; what is left is yours again when it is over'],
       provider,

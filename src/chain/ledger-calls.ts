@@ -16,10 +16,22 @@ export interface Call {
 export function encodeAction(action: LedgerAction, ledger: Address, permit?: PermitSignature): Call {
   if (action.kind === 'send') return { to: action.to, data: '0x', wei: action.wei }
   if (action.kind === 'call') return { to: action.to, data: hexlify(action.data), wei: action.wei }
+  if (action.kind === 'open' && action.deposit !== undefined) return depositThenOpen(action, ledger, permit)
   const [name, values] = ledgerCall(action, permit)
   return { to: ledger, data: ledgerInterface.encodeFunctionData(name, values), wei: 0n }
 }
 
+/** What the balance lacks comes out of the wallet, and the reservation out of both: one transaction, all of it or nothing. */
+function depositThenOpen(action: Open, ledger: Address, permit: PermitSignature | undefined): Call {
+  const { deposit, ...open } = action
+  const calls = [
+    ...(deposit === undefined ? [] : [encodeAction({ kind: 'deposit', token: action.token, ...deposit }, ledger, permit).data]),
+    encodeAction(open, ledger).data,
+  ]
+  return { to: ledger, data: ledgerInterface.encodeFunctionData('multicall', [calls]), wei: 0n }
+}
+
+type Open = Extract<LedgerAction, { kind: 'open' }>
 type LedgerCallAction = Exclude<LedgerAction, { kind: 'send' | 'call' }>
 
 function ledgerCall(action: LedgerCallAction, permit: PermitSignature | undefined): [name: string, values: unknown[]] {
@@ -65,6 +77,7 @@ export function needOf(action: LedgerAction): Need | undefined {
     case 'deposit':
       return { token: action.token, amount: action.amount, from: 'wallet' }
     case 'open':
+      if (action.deposit !== undefined) return { token: action.token, amount: action.deposit.amount, from: 'wallet' }
       return { token: action.token, amount: action.amount, from: action.from }
     case 'withdraw':
     case 'transfer':

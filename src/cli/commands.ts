@@ -9,6 +9,7 @@ import { getCommand } from './commands/get.ts'
 import { initCommand } from './commands/init.ts'
 import { pipeCommand } from './commands/pipe.ts'
 import { proxyCommand } from './commands/proxy.ts'
+import { quoteCommand } from './commands/quote.ts'
 import { receiptCommand } from './commands/receipt.ts'
 import { serveCommand } from './commands/serve.ts'
 import { statusCommand } from './commands/status.ts'
@@ -21,7 +22,10 @@ import type { CommandGroup } from './program.ts'
 export const COMMANDS: readonly CommandGroup[] = [
   { heading: 'Start:', commands: [() => demoCommand(), initCommand, upCommand, statusCommand] },
   { heading: 'Sell:', commands: [serveCommand] },
-  { heading: 'Buy:', commands: [findCommand, getCommand, connectCommand, pipeCommand, proxyCommand, receiptCommand] },
+  {
+    heading: 'Buy:',
+    commands: [findCommand, quoteCommand, getCommand, connectCommand, pipeCommand, proxyCommand, receiptCommand],
+  },
   { heading: 'Money:', commands: [balanceCommand, depositCommand, withdrawCommand, channelCommand] },
   { heading: 'Admin:', commands: [devCommand, versionCommand] },
 ]

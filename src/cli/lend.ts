@@ -7,6 +7,7 @@ import { connectCommand } from './commands/connect.ts'
 import { getCommand } from './commands/get.ts'
 import { pipeCommand } from './commands/pipe.ts'
 import { proxyCommand } from './commands/proxy.ts'
+import { quoteCommand } from './commands/quote.ts'
 import { Cli } from './context.ts'
 import type { OpenedNode } from './open-node.ts'
 import { runProgram } from './run.ts'
@@ -25,7 +26,9 @@ export function lender({ env }: Cli, opened: OpenedNode): Runner {
       },
       stop: { signal, release: () => undefined },
     })
-    return await runProgram(theirs, [{ heading: 'Buy', commands: [getCommand, connectCommand, pipeCommand, proxyCommand] }])
+    return await runProgram(theirs, [
+      { heading: 'Buy', commands: [getCommand, quoteCommand, connectCommand, pipeCommand, proxyCommand] },
+    ])
   }
 }
 

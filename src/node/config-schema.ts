@@ -28,7 +28,7 @@ export const DEFAULTS = {
     settleOnClose: false,
     maxSessions: 256,
   },
-  consumer: { limitAtRisk: '0.05 token', reservationDays: 30 },
+  consumer: { limitAtRisk: '0.05 token', reservationDays: 30, autoReserve: false },
   log: { level: 'info' },
 } as const
 
@@ -86,6 +86,10 @@ const consumer = z.object({
   limitAtRisk: amountText.default(DEFAULTS.consumer.limitAtRisk).describe('the most to prepay and lose to one provider'),
   maxPrice: z.string().min(1).max(256).optional().describe('the highest price to pay, such as "0.01 USDC/MiB"'),
   reservationDays: whole(1, 730).default(DEFAULTS.consumer.reservationDays).describe('how long a new reservation lasts'),
+  autoReserve: z
+    .boolean()
+    .default(DEFAULTS.consumer.autoReserve)
+    .describe('a purchase may reserve within its budget without --yes'),
 })
 
 const log = z.object({

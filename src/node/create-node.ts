@@ -27,8 +27,10 @@ import { Appraiser } from './appraiser.ts'
 import { createNetwork, type Network } from './libp2p.ts'
 import { Lines } from './lines.ts'
 import { Money } from './money.ts'
-import { type NodeParts, TallyNode } from './node.ts'
+import { TallyNode } from './node.ts'
 import { type NodeOptions, providerPolicy, SILENT, ticksFor } from './options.ts'
+import type { NodeParts } from './parts.ts'
+import { Reservations } from './reservations.ts'
 import { Shelf } from './shelf.ts'
 
 export const systemClock: Clock = { nowMs: () => performance.now(), nowS: () => Math.floor(Date.now() / 1000) as Seconds }
@@ -160,6 +162,7 @@ async function assemble(options: NodeOptions, begun: (end: () => Promise<void>) 
   const records = new PayerRecords(store)
   const appraiser = new Appraiser({ market, lines, money, listings, sessions: () => records.sessions(), log })
   begun(async () => appraiser.close())
+  const reservations = new Reservations({ chain, clock, payer, money })
   const unfollow = chain.follow(async (facts) => {
     await payee.onFacts(facts)
     await payer.onFacts(facts)
@@ -185,6 +188,7 @@ async function assemble(options: NodeOptions, begun: (end: () => Promise<void>) 
     lines,
     money,
     appraiser,
+    reservations,
     policy,
     unfollow,
   }

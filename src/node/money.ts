@@ -55,7 +55,7 @@ export interface MoneyComponents {
 /** nobody picks one out of more channels than this */
 const MAX_FITTING = 10
 /** how long money is reserved for a provider, s, unless the caller says otherwise */
-const RESERVED_S = 30 * 24 * 3600
+export const RESERVED_S = 30 * 24 * 3600
 
 export class Money {
   readonly #of: MoneyComponents
@@ -145,29 +145,21 @@ export class Money {
     return { kind: 'withdraw', token: this.#of.token.address, to, amount }
   }
 
-  /** Reserves for one provider: out of the ledger balance when that suffices, else out of the wallet. */
+  /** Reserves for one provider: out of the ledger balance; what that lacks comes out of the wallet, in the same transaction. */
   async openAction(provider: Address, amount: Amount, expiry: Seconds, options: Options = {}): Promise<LedgerAction> {
     const { chain, self, token } = this.#of
+    const open = { kind: 'open', signer: self, target: provider, token: token.address, amount, expiry } as const
     const balance = await chain.ledgerBalance(token.address, self, options)
-    if (balance < amount) {
-      const wallet = await chain.walletBalance(token.address, self, options)
-      if (wallet < amount) {
-        throw new TallyError('FUNDS_LOW', {
-          message: `${formatAmount(amount, token)} are wanted; the ledger balance is ${formatAmount(balance, token)} and the wallet has ${formatAmount(wallet, token)}`,
-          hint: `send ${token.symbol} to ${self}, or reserve less`,
-          fields: { wanted: amount, balance, wallet, account: self },
-        })
-      }
-    }
-    return {
-      kind: 'open',
-      signer: self,
-      target: provider,
-      token: token.address,
-      amount,
-      expiry,
-      from: balance < amount ? 'wallet' : 'balance',
-    }
+    if (balance >= amount) return { ...open, from: 'balance' }
+    const wallet = await chain.walletBalance(token.address, self, options)
+    if (wallet >= amount) return { ...open, from: 'wallet' }
+    const lack = (amount - balance) as Amount
+    if (wallet >= lack) return { ...open, from: 'balance', deposit: { account: self, amount: lack } }
+    throw new TallyError('FUNDS_LOW', {
+      message: `${formatAmount(amount, token)} are wanted; the ledger balance is ${formatAmount(balance, token)} and the wallet has ${formatAmount(wallet, token)}`,
+      hint: `send ${token.symbol} to ${self}, or reserve less`,
+      fields: { wanted: amount, balance, wallet, account: self },
+    })
   }
 
   /**

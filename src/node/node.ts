@@ -3,108 +3,34 @@ import { randomBytes } from 'node:crypto'
 import type { EventEmitter } from 'node:events'
 import type { PeerId } from '@libp2p/interface'
 import { addressOfPeer } from '../../protocols/peer-identity.ts'
-import type { Domain } from '../core/eip712.ts'
+import { type Amount, maxAmount } from '../core/amount.ts'
 import { TallyError } from '../core/errors.ts'
 import { type Address, type SessionId, sessionIdFromBytes } from '../core/ids.ts'
 import type { SignedOffer } from '../core/offer.ts'
-import { type Chunk, isAtMost, type Price } from '../core/price.ts'
+import { isAtMost, type Price } from '../core/price.ts'
 import { parseChunk, parsePrice } from '../core/price-text.ts'
 import type { Ranked } from '../core/ranking.ts'
 import type { PayerSession } from '../core/session/payer.ts'
 import type { Wish } from '../core/session/payer-terms.ts'
 import type { TokenInfo } from '../core/token.ts'
-import { type Found, type Market, noOffer } from '../discovery/market.ts'
-import type { Chain, Unfollow } from '../ports/chain.ts'
-import type { Clock } from '../ports/clock.ts'
-import type { ServiceAdapter } from '../ports/service.ts'
-import type { Store } from '../ports/store.ts'
+import { type Found, noOffer } from '../discovery/market.ts'
+import type { Chain } from '../ports/chain.ts'
 import { refuseAborted } from '../services/abort.ts'
-import type { Log, Self, SessionEvents } from '../session/components.ts'
+import type { SessionEvents } from '../session/components.ts'
 import type { PayeeDesk } from '../session/payee-desk.ts'
-import type { PayerDesk, ProviderLine } from '../session/payer-desk.ts'
-import type { Settler } from '../settlement/settler.ts'
-import type { Appraised, Appraiser, What } from './appraiser.ts'
+import type { ProviderLine } from '../session/payer-desk.ts'
+import type { Appraised, What } from './appraiser.ts'
+import type { OpenOptions, ReserveOptions, ResumeOptions, ServeOptions } from './call-options.ts'
 import { connectIn, type PaidConnection } from './connection.ts'
 import { fetchOnce, type HttpOptions, openHttp } from './http-options.ts'
-import type { Network } from './libp2p.ts'
-import { type Lines, parsePeer } from './lines.ts'
-import type { Money } from './money.ts'
+import { parsePeer } from './lines.ts'
+import { type Money, RESERVED_S } from './money.ts'
 import { NodeSession } from './node-session.ts'
-import {
-  type AmountLike,
-  deskOptions,
-  type PayMode,
-  type providerPolicy,
-  refuseTooSmall,
-  refuseUnmetered,
-  toAmount,
-} from './options.ts'
+import { type AmountLike, deskOptions, refuseTooSmall, refuseUnmetered, toAmount } from './options.ts'
 import type { PaidHttp } from './paid-http.ts'
-import type { Shelf } from './shelf.ts'
+import type { NodeParts } from './parts.ts'
+import type { ReserveOrder, ReservePlan } from './reservations.ts'
 import { usualChunk } from './usual-chunk.ts'
-
-export interface NodeParts {
-  readonly self: Self
-  readonly domain: Domain
-  readonly token: TokenInfo
-  readonly store: Store
-  readonly chain: Chain
-  readonly clock: Clock
-  readonly log: Log
-  readonly events: EventEmitter<SessionEvents>
-  readonly payer: PayerDesk
-  readonly payee: PayeeDesk
-  readonly settler: Settler
-  readonly network: Network
-  readonly shelf: Shelf
-  readonly market: Market
-  readonly lines: Lines
-  readonly money: Money
-  readonly appraiser: Appraiser
-  readonly policy: ReturnType<typeof providerPolicy>
-  readonly unfollow: Unfollow
-}
-
-export interface ServeOptions {
-  /** 1 to 64 of a-z 0-9 . _ - */
-  readonly name: string
-  readonly service: ServiceAdapter
-  /** such as '0.01 USDC/MiB', '0.001/s', '0.1/GiB+0.0001/s', '0.001/call+0.5/Mtoken', '0.02/MiB>10MiB,0.01/MiB>1GiB', 'free' */
-  readonly price: string | Price
-  /** after how much a payment is due, such as '64 KiB', '1 s' or '10 call'. @default 64 KiB; 1 s where only time is priced; the dearest step where calls or units are */
-  readonly chunk?: string | Chunk
-  readonly description?: string
-  readonly minReservation?: AmountLike
-  readonly minTimeToExpiryS?: number
-}
-
-export interface OpenOptions {
-  /** the name of the service, or what `find` found */
-  readonly service: string | Found
-  /** a peer id or multiaddr: buy from this provider and no other */
-  readonly provider?: string
-  /** what is wanted of the service; a text is sent as UTF-8 */
-  readonly inputs?: string | Uint8Array
-  /** never sign more than this for the session */
-  readonly budget: AmountLike
-  /** such as '0.02/MiB' */
-  readonly maxPrice?: string | Price
-  /** never be further ahead of the delivery than this. @default '0.05 token' */
-  readonly limitAtRisk?: AmountLike
-  /** how many bytes will be bought at most, if known: nothing beyond is prepaid */
-  readonly expectBytes?: bigint
-  /** how chunks are paid. @default as the node does */
-  readonly pay?: PayMode
-  readonly signal?: AbortSignal
-}
-
-export interface ResumeOptions {
-  /** bytes of the session that the caller durably kept */
-  readonly usedBytes?: bigint
-  /** how chunks are paid. @default as the node does */
-  readonly pay?: PayMode
-  readonly signal?: AbortSignal
-}
 
 interface Options {
   readonly signal?: AbortSignal
@@ -204,9 +130,13 @@ export class TallyNode {
     this.#refuseStopped()
     const { payer, lines, domain, self } = this.#parts
     const found = await this.#choose(options)
+    const wish = await this.#wish(options, found)
+    // nothing is reserved for a provider that does not answer
+    if (options.reserve !== undefined) await lines.to(found.peer, options)
+    const keeper = await this.#reserve(found, wish.budget, options)
     const line = await lines.to(found.peer, options)
     const id = sessionIdFromBytes(randomBytes(16))
-    const live = await payer.open(line, await this.#wish(options, found), id, deskOptions(options))
+    const live = await payer.open(line, wish, id, { ...deskOptions(options), ...keeper })
     return new NodeSession(live, found.offer, domain, self)
   }
 
@@ -224,9 +154,23 @@ export class TallyNode {
   async resume(id: SessionId, found: Found, options: ResumeOptions = {}): Promise<NodeSession> {
     this.#refuseStopped()
     const { payer, lines, domain, self } = this.#parts
+    if (options.reserve !== undefined) await lines.to(found.peer, options)
+    const cut = [...this.resumable].find((session) => session.id === id)
+    const keeper = cut === undefined ? {} : await this.#reserve(found, (cut.wish.budget - cut.total) as Amount, options)
     const line = await lines.to(found.peer, options)
-    const live = await payer.resume(line, id, options.usedBytes ?? 0n, deskOptions(options))
+    const live = await payer.resume(line, id, options.usedBytes ?? 0n, { ...deskOptions(options), ...keeper })
     return new NodeSession(live, found.offer, domain, self)
+  }
+
+  /** What `open` would reserve first, and for how much gas; undefined when enough is reserved. Nothing is signed that pays. @throws as `open` */
+  async planReserve(
+    found: Found,
+    budget: AmountLike,
+    reserve: ReserveOptions | 'auto',
+    options: Options = {},
+  ): Promise<ReservePlan | undefined> {
+    const { order, free } = this.#reserveOrder(found, toAmount('budget', budget, '', this.token), reserve)
+    return await this.#parts.reservations.plan(order, free, options)
   }
 
   async forget(id: SessionId): Promise<void> {
@@ -280,6 +224,26 @@ export class TallyNode {
     appraiser.close()
     await chain.close()
     await store.close()
+  }
+
+  /** Sees to it that enough is reserved; what the desk is to call after each payment. */
+  async #reserve(found: Found, budget: Amount, { reserve, signal }: Pick<OpenOptions, 'reserve' | 'signal'>) {
+    if (reserve === undefined) return {}
+    const options = signal === undefined ? {} : { signal }
+    const { order, free } = this.#reserveOrder(found, budget, reserve)
+    await this.#parts.reservations.ensure(order, free, options)
+    return { onPaid: this.#parts.reservations.keeper(order, options) }
+  }
+
+  #reserveOrder(
+    found: Found,
+    budget: Amount,
+    reserve: ReserveOptions | 'auto',
+  ): { readonly order: ReserveOrder; readonly free: Amount } {
+    const { upTo, allowance, forS = RESERVED_S, tell } = reserve === 'auto' ? {} : reserve
+    const free = upTo === undefined ? budget : toAmount('reserve', upTo, '', this.token)
+    const most = allowance ?? { left: maxAmount(free, budget) }
+    return { order: { found, upTo: free, allowance: most, forS, tell }, free }
   }
 
   async #choose({ service, provider, maxPrice, signal }: OpenOptions): Promise<Found> {

@@ -140,6 +140,8 @@ export type LedgerAction =
       readonly amount: Amount
       readonly expiry: Seconds
       readonly from: 'wallet' | 'balance'
+      /** with `from: 'balance'`: so much is first pulled out of the wallet into the balance of the sender, `account`, in the same transaction */
+      readonly deposit?: { readonly account: Address; readonly amount: Amount }
     }
   | ({ readonly kind: 'top-up'; readonly amount: Amount } & ChannelParties)
   | { readonly kind: 'reclaim'; readonly signer: Address; readonly target: Address; readonly token: Address }

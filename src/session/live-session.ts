@@ -35,6 +35,7 @@ interface LiveInit {
   readonly line: ProviderLine
   readonly desk: Desk
   readonly ticks: PayerContext['ticks']
+  readonly onPaid?: ((session: PayerSession) => void) | undefined
 }
 
 export class LiveSession implements PaidSession {
@@ -42,6 +43,8 @@ export class LiveSession implements PaidSession {
   readonly line: ProviderLine
   /** whether it pays with ticks */
   readonly ticks: PayerContext['ticks']
+  /** called after each payment */
+  readonly onPaid: LiveInit['onPaid']
   /** resolves when the session is over for good, or cut */
   readonly ended: Promise<SessionEnd>
   readonly #desk: Desk
@@ -62,11 +65,12 @@ export class LiveSession implements PaidSession {
   /** which limit was reached, and since when the clock knows of it, ms */
   #short: { readonly code: ErrorCode; since: number | undefined } | undefined
 
-  constructor(session: PayerSession, { channel, line, desk, ticks }: LiveInit) {
+  constructor(session: PayerSession, { channel, line, desk, ticks, onPaid }: LiveInit) {
     this.#session = session
     this.channel = channel
     this.line = line
     this.ticks = ticks
+    this.onPaid = onPaid
     this.#desk = desk
     this.ended = this.#end.promise
     this.#live.promise.catch(() => undefined)

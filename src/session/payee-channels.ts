@@ -67,9 +67,11 @@ export class PayeeChannels {
     return deposit === undefined ? anchor : deposit.then(() => anchor)
   }
 
-  async #lookAgain(file: ChannelFile, { id, parties }: ChannelIn): Promise<void> {
+  async #lookAgain(file: ChannelFile, { id, parties, facts }: ChannelIn): Promise<void> {
     this.#short.set(id, true)
     const view = await this.#components.chain.channel(parties).catch(() => undefined)
+    // a payer that tops up again soon finds that looked up too
+    if ((view?.confirmed?.deposit ?? 0n) > facts.deposit) this.#short.delete(id)
     if (view?.confirmed !== undefined && setFacts(file, view.confirmed)) await this.#book.commit([], [file])
   }
 

@@ -40,6 +40,8 @@ interface Options {
   readonly signal?: AbortSignal
   /** whether this session pays with ticks. @default as the desk does */
   readonly ticks?: PayerContext['ticks']
+  /** called after each payment of the session, with its record */
+  readonly onPaid?: (session: PayerSession) => void
 }
 
 export interface PayerDeskInit {
@@ -176,9 +178,10 @@ export class PayerDesk {
     await this.#book.onFacts(facts)
   }
 
-  async #begin(line: ProviderLine, session: PayerSession, channel: ChannelOut, { signal, ticks }: Options): Promise<LiveSession> {
+  async #begin(line: ProviderLine, session: PayerSession, channel: ChannelOut, options: Options): Promise<LiveSession> {
+    const { signal, ticks, onPaid } = options
     if (signal?.aborted === true) throw new TallyError('ABORTED', { cause: signal.reason })
-    const live = new LiveSession(session, { channel: channel.id, line, desk: this, ticks: ticks ?? this.#init.ticks })
+    const live = new LiveSession(session, { channel: channel.id, line, desk: this, ticks: ticks ?? this.#init.ticks, onPaid })
     live.note(this.#components.clock.nowMs())
     this.#roster.add(live)
     this.#book.pick(session.id)
@@ -256,12 +259,17 @@ export class PayerDesk {
       case 'store': return this.#store(live, effect.then)
       case 'join': return live.join()
       case 'live': return live.onLive()
-      case 'paid': return void this.#components.events.emit('payer:paid', { session: live.session, rise: effect.rise })
+      case 'paid': return this.#paid(live, effect.rise)
       case 'refused': return live.refuse(effect.stream)
       case 'cutStreams': return live.cutStreams()
       case 'ended': return this.#end(live, effect.code)
       default: return effect satisfies never
     } // biome-ignore format: a table
+  }
+
+  #paid(live: LiveSession, rise: Amount): void {
+    live.onPaid?.(live.recorded)
+    this.#components.events.emit('payer:paid', { session: live.session, rise })
   }
 
   #store(live: LiveSession, then: PayerInput | undefined): void {

@@ -2,7 +2,7 @@
 import type { Command } from 'commander'
 import { TallyError } from '../../core/errors.ts'
 import { isServiceName } from '../../core/offer.ts'
-import type { ServeOptions } from '../../node/node.ts'
+import type { ServeOptions } from '../../node/call-options.ts'
 
 export interface ServeFlags {
   readonly name: string

@@ -1,6 +1,6 @@
 import { Command } from 'commander'
 import type { TokenInfo } from '../../core/token.ts'
-import type { ServeOptions } from '../../node/node.ts'
+import type { ServeOptions } from '../../node/call-options.ts'
 import type { Cli } from '../context.ts'
 import { runDaemon } from '../daemon.ts'
 import { duration, examples } from '../options.ts'

@@ -7,7 +7,7 @@ import { formatAmount } from '../../core/token.ts'
 import type { Found } from '../../discovery/market.ts'
 import { PartlyDelivered } from '../failure.ts'
 import type { OpenedNode } from '../open-node.ts'
-import type { Outcome, PurchaseInit } from './purchase.ts'
+import type { Outcome, PurchaseInit } from './delivery.ts'
 
 /** A purchase and the node that makes it. */
 export interface Deal {

@@ -24,9 +24,13 @@ export interface ChooseOptions {
 const AGAIN_MS = 250
 const SHOWN = 3
 
-/** @throws OFFER_NOT_FOUND, PRICE_TOO_HIGH, PEER_UNREACHABLE, OFFER_*, ABORTED */
-export async function choose(node: TallyNode, target: Target, options: ChooseOptions): Promise<Found> {
-  if (target.provider !== undefined) return await ask(node, target.provider, target.service, options)
+/** All who fit, the best first. @throws OFFER_NOT_FOUND, PRICE_TOO_HIGH, PEER_UNREACHABLE, OFFER_*, ABORTED */
+export async function chooseSeveral(
+  node: TallyNode,
+  target: Target,
+  options: ChooseOptions,
+): Promise<readonly [Found, ...Found[]]> {
+  if (target.provider !== undefined) return [await ask(node, target.provider, target.service, options)]
   options.tell(`looking for ${target.service} …`)
   const all = await findOffers(
     node,
@@ -35,7 +39,7 @@ export async function choose(node: TallyNode, target: Target, options: ChooseOpt
   )
   const { maxPrice } = options
   const fit = maxPrice === undefined ? all : all.filter(({ candidate }) => isAtMost(candidate.offer.price, maxPrice))
-  const [best] = fit
+  const [best, ...others] = fit
   if (best === undefined) throw tooDear(all, node)
   if (best.candidate.stake === 'breaks') throw broken(best.candidate.found)
   if (all.length > 1) {
@@ -43,7 +47,8 @@ export async function choose(node: TallyNode, target: Target, options: ChooseOpt
       options.tell(`  ${found.peer.toString()}  ${formatPrice(found.offer.price, node.token)}  ${Math.round(found.tookMs)} ms`)
     options.tell(`the first: ${whyFirst(fit)}`)
   }
-  return best.candidate.found
+  const sound = others.filter(({ candidate }) => candidate.stake !== 'breaks')
+  return [best.candidate.found, ...sound.map(({ candidate }) => candidate.found)]
 }
 
 /** The one provider that was named; a node that has just started tries until it can be found. */

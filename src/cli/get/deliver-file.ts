@@ -6,8 +6,8 @@ import type { PayerSession } from '../../core/session/payer.ts'
 import type { NodeSession } from '../../node/node-session.ts'
 import { decodeContent } from '../../services/files/content.ts'
 import { fetchFile, saveFile } from '../../services/files/index.ts'
+import type { Delivery } from './delivery.ts'
 import type { ProgressNotes } from './progress-note.ts'
-import type { Delivery } from './purchase.ts'
 import type { Sink } from './sink.ts'
 
 export interface FileDeliveryInit {
@@ -28,7 +28,10 @@ export interface FileState {
 
 export class FileDelivery implements Delivery {
   readonly again = true
+  readonly movable = true
   readonly #init: FileDeliveryInit
+  /** of the file that has begun to come: another provider must have the very same */
+  #root: Uint8Array | undefined
   state: FileState = { bytes: 0, size: undefined }
   /** 0x and 64 hex digits, when the file is complete */
   sha256: string | undefined
@@ -45,11 +48,14 @@ export class FileDelivery implements Delivery {
   }
 
   async run(session: NodeSession): Promise<void> {
-    const { path, to, overwrite, root, notes, signal } = this.#init
+    const { path, to, overwrite, notes, signal } = this.#init
+    const root = this.#init.root ?? this.#root
     const kept = await this.#kept(session.content)
     await notes.write(session.id, { to, before: kept - Number(session.figures.delivered.down) })
+    const own = rootOf(session)
     const onProgress = (state: FileState): void => {
       this.state = state
+      this.#root ??= own
     }
     const saved = await saveFile(session, { path, to, overwrite, ...(root !== undefined && { root }) }, { signal, onProgress })
     this.state = { bytes: saved.bytes, size: saved.bytes }
@@ -77,8 +83,10 @@ export interface PipedFileInit extends Pick<FileDeliveryInit, 'path' | 'root' | 
 /** The same to a sink that cannot be read back: it goes on where it was within one run only. */
 export class PipedFileDelivery implements Delivery {
   readonly again = true
+  readonly movable = true
   readonly sha256 = undefined
   readonly #init: PipedFileInit
+  #root: Uint8Array | undefined
   state: FileState = { bytes: 0, size: undefined }
 
   constructor(init: PipedFileInit) {
@@ -90,15 +98,23 @@ export class PipedFileDelivery implements Delivery {
   }
 
   async run(session: NodeSession): Promise<void> {
-    const { path, root, signal, sink } = this.#init
+    const { path, signal, sink } = this.#init
+    const root = this.#init.root ?? this.#root
+    const own = rootOf(session)
     const range = await fetchFile(session, { path, offset: this.state.bytes, ...(root !== undefined && { root }) }, { signal })
     for await (const piece of range) {
       if (!(await sink.write(piece))) return
       this.state = { bytes: this.state.bytes + piece.length, size: range.file.size }
+      this.#root ??= own
     }
   }
 
   async over(): Promise<void> {
     // nothing is kept between runs
   }
+}
+
+function rootOf({ content }: NodeSession): Uint8Array | undefined {
+  const described = decodeContent(content)
+  return described.kind === 'file' ? described.root : undefined
 }

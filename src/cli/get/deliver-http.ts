@@ -1,7 +1,7 @@
 /** Buys one answer of an `http` service: a GET of the path. */
 import type { NodeSession } from '../../node/node-session.ts'
 import { httpExchange } from '../../services/http/index.ts'
-import type { Delivery } from './purchase.ts'
+import type { Delivery } from './delivery.ts'
 import type { Sink } from './sink.ts'
 
 export interface HttpDeliveryInit {

@@ -3,7 +3,7 @@ import { TallyError } from '../../core/errors.ts'
 import type { NodeSession } from '../../node/node-session.ts'
 import type { PaidStream } from '../../ports/service.ts'
 import { abortError, refuseAborted } from '../../services/abort.ts'
-import type { Delivery } from './purchase.ts'
+import type { Delivery } from './delivery.ts'
 import type { Sink } from './sink.ts'
 
 export interface StreamDeliveryInit {
@@ -18,6 +18,8 @@ export interface StreamDeliveryInit {
 export class StreamDelivery implements Delivery {
   // a program that failed would fail again, and each run of it is paid
   readonly again = false
+  // another provider's program is another stream
+  readonly movable = false
   readonly #init: StreamDeliveryInit
   #begunMs: number | undefined
   bytes = 0n

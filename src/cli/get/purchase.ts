@@ -1,69 +1,30 @@
 /** One purchase: as few sessions as possible, one budget over all of them, a receipt for each. */
 import { setTimeout as delay } from 'node:timers/promises'
-import type { Amount } from '../../core/amount.ts'
+import { type Amount, maxAmount } from '../../core/amount.ts'
 import { equalBytes } from '../../core/bytes.ts'
-import { asTallyError, ERRORS, type ErrorCode, TallyError } from '../../core/errors.ts'
+import { asTallyError, type ErrorCode, TallyError } from '../../core/errors.ts'
 import type { SessionId } from '../../core/ids.ts'
-import type { Price } from '../../core/price.ts'
 import type { ReceiptDocument } from '../../core/receipt-document.ts'
-import type { PayerSession } from '../../core/session/payer.ts'
+import { owedOf, type PayerSession, usedMeter } from '../../core/session/payer.ts'
 import type { Found } from '../../discovery/market.ts'
-import type { TallyNode } from '../../node/node.ts'
 import type { NodeSession } from '../../node/node-session.ts'
-import type { PayMode } from '../../node/options.ts'
-
-export interface PurchaseInit {
-  readonly node: TallyNode
-  readonly found: Found
-  readonly inputs: Uint8Array
-  /** over all sessions of this run */
-  readonly budget: Amount
-  readonly limitAtRisk: Amount
-  readonly maxPrice: Price | undefined
-  readonly expectBytes?: bigint
-  readonly pay?: PayMode
-  /** how long a lost connection is tried again, ms */
-  readonly patienceMs: number
-  readonly signal: AbortSignal
-  readonly tell: (line: string) => void
-  readonly keep: (document: ReceiptDocument) => Promise<string>
-}
-
-/** What is to be done with a session: gets what is sold, and knows what it holds of it. */
-export interface Delivery {
-  /** bytes of this session that are durably kept; undefined = as many as the session counted */
-  used(session: PayerSession): Promise<bigint | undefined>
-  /** resolves when everything was got; called again on the next session after a break */
-  run(session: NodeSession): Promise<void>
-  /** the session is over for good */
-  over(session: SessionId): Promise<void>
-  /** whether a stream that breaks while the session lives may be opened again */
-  readonly again: boolean
-  /** true: it may be silent for long, so that patience begins with a break and not with the last byte. @default false */
-  readonly idles?: boolean
-}
-
-export interface Outcome {
-  /** undefined = everything was got */
-  readonly failure: TallyError | undefined
-  readonly paid: Amount
-  /** metered bytes of the sessions of this run */
-  readonly bytes: bigint
-  readonly ms: bigint
-  readonly sessions: readonly SessionId[]
-  readonly receipts: readonly string[]
-  /** true: the session was cut, and the same command goes on with it */
-  readonly resumable: boolean
-}
+import type { Delivery, Outcome, PurchaseInit } from './delivery.ts'
+import { isForPeers, MORE_RESERVED, NEW_SESSION, NOT_SEEN, OWN } from './failures.ts'
 
 const CLOSE_MS = 20_000
-const PAUSE_MS = 500
+/** of the budget, when the user is told */
+const WARN_PERCENT = 90n
+/** pauses between tries: they grow from the first to the last */
+const PAUSES_MS = [250, 500, 1_000, 2_000] as const
+/** how long one provider is tried again where another one could go on */
+const SWITCH_MS = 3_000
+/** how long a provider that was left may take to give the receipt of what it sold */
+const LAST_WORD_MS = 3_000
+/** how long a provider may take to see a reservation that is confirmed here */
+const SEEN_MS = 20_000
 /** a stream that broke while its session lives is opened again so often without a byte in between */
 const MAX_AGAIN = 3
 const ENDED_SOON_MS = 500
-/** the session is over, and a new one may do better */
-const NEW_SESSION: readonly ErrorCode[] = ['SESSION_UNKNOWN', 'SHUTTING_DOWN', 'BUSY', 'CONTENT_CHANGED', 'RATE_EXCEEDED']
-
 export class Purchase {
   readonly #init: PurchaseInit
   readonly #delivery: Delivery
@@ -75,10 +36,24 @@ export class Purchase {
   #moved = 0n
   #tries = 0
   #said = ''
+  #pauses = 0
+  #warned = false
+  #found: Found
+  readonly #others: Found[]
+  readonly #providers: string[] = []
+  /** sessions that were cut with providers that were left for others; what they may still cost is booked */
+  readonly #left: { readonly found: Found; readonly cut: PayerSession }[] = []
 
   constructor(init: PurchaseInit, delivery: Delivery) {
     this.#init = init
     this.#delivery = delivery
+    this.#found = init.found
+    this.#others = delivery.movable === true ? [...(init.others ?? [])] : []
+  }
+
+  /** whom is bought from now */
+  get found(): Found {
+    return this.#found
   }
 
   /** the session that is going on, for whoever shows it */
@@ -93,6 +68,25 @@ export class Purchase {
 
   /** Throws only when nothing was bought; else the outcome says what went wrong. */
   async run(): Promise<Outcome> {
+    const { events } = this.#init.node
+    events.on('payer:paid', this.#watchBudget)
+    try {
+      return await this.#run()
+    } finally {
+      events.off('payer:paid', this.#watchBudget)
+    }
+  }
+
+  /** The user hears of the end of the budget before it is there. */
+  readonly #watchBudget = ({ session }: { readonly session: PayerSession }): void => {
+    const { budget, warn } = this.#init
+    if (this.#warned || session.id !== this.#sessions.at(-1)) return
+    if (100n * (this.#sums.paid + session.total) < WARN_PERCENT * budget) return
+    this.#warned = true
+    warn(`${WARN_PERCENT} % of the budget is used; the purchase ends in order when all of it is`)
+  }
+
+  async #run(): Promise<Outcome> {
     for (;;) {
       let isLive = false
       try {
@@ -104,16 +98,20 @@ export class Purchase {
         const failure = await this.#reason(asTallyError(thrown))
         if (this.#delivery.idles === true && isLive) this.#movedMs = performance.now()
         this.#noteMoves()
-        if (!this.#mayGoOn(failure)) return await this.#giveUp(failure)
+        if (!this.#mayGoOn(failure)) {
+          if (await this.#switch(failure)) continue
+          return await this.#giveUp(failure)
+        }
         this.#tellOnce(`${failure.message}; trying again …`)
-        await delay(PAUSE_MS, undefined, { signal: this.#init.signal }).catch(() => undefined)
+        const pause = PAUSES_MS[Math.min(this.#pauses++, PAUSES_MS.length - 1)]
+        await delay(pause, undefined, { signal: this.#init.signal }).catch(() => undefined)
       }
     }
   }
 
   /** The session of an earlier run or connection goes on, or a new one begins. */
   async #begin(): Promise<NodeSession> {
-    const { node, found, inputs, budget, limitAtRisk, maxPrice, expectBytes, pay, signal } = this.#init
+    const { node, inputs, budget, limitAtRisk, maxPrice, expectBytes, pay, reserve, signal } = this.#init
     const cut = this.#cutSession()
     if (cut !== undefined) {
       const resumed = cut.wish.budget <= budget - this.#sums.paid ? await this.#resume(cut) : undefined
@@ -123,24 +121,31 @@ export class Purchase {
     const left = (budget - this.#sums.paid) as Amount
     if (left <= 0n) throw new TallyError('BUDGET_REACHED')
     const session = await node.open({
-      service: found, inputs, budget: left, limitAtRisk, signal,
+      service: this.#found, inputs, budget: left, limitAtRisk, signal, ...(reserve !== undefined && { reserve }),
       ...(maxPrice !== undefined && { maxPrice }), ...(expectBytes !== undefined && { expectBytes }), ...(pay !== undefined && { pay }),
     }) // biome-ignore format: a record
-    this.#sessions.push(session.id)
+    this.#note(session.id)
     return session
+  }
+
+  #note(session: SessionId): void {
+    if (!this.#sessions.includes(session)) this.#sessions.push(session)
+    const peer = this.#found.peer.toString()
+    if (this.#providers.at(-1) !== peer) this.#providers.push(peer)
   }
 
   /** undefined: the session is over, a new one is needed. */
   async #resume(cut: PayerSession): Promise<NodeSession | undefined> {
-    const { node, found, pay, signal } = this.#init
+    const { node, pay, reserve, signal } = this.#init
     const usedBytes = await this.#delivery.used(cut)
     try {
-      const session = await node.resume(cut.id, found, {
+      const session = await node.resume(cut.id, this.#found, {
         signal,
         ...(usedBytes !== undefined && { usedBytes }),
         ...(pay !== undefined && { pay }),
+        ...(reserve !== undefined && { reserve }),
       })
-      if (!this.#sessions.includes(cut.id)) this.#sessions.push(cut.id)
+      this.#note(cut.id)
       this.#said = ''
       this.#init.tell(`going on with session ${cut.id}`)
       return session
@@ -158,7 +163,8 @@ export class Purchase {
   }
 
   #cutSession(): PayerSession | undefined {
-    const { node, found, inputs } = this.#init
+    const { node, inputs } = this.#init
+    const found = this.#found
     return [...node.resumable].find(
       ({ wish }) => wish.provider === found.provider && wish.service === found.offer.service && equalBytes(wish.inputs, inputs),
     )
@@ -188,15 +194,70 @@ export class Purchase {
     this.#moved = bytes
     this.#movedMs = performance.now()
     this.#tries = 0
+    this.#pauses = 0
   }
 
   #mayGoOn(failure: TallyError): boolean {
-    const { signal, patienceMs } = this.#init
-    if (signal.aborted || performance.now() - this.#movedMs > patienceMs) return false
+    const { signal, patienceMs, reserve } = this.#init
+    const stillMs = performance.now() - this.#movedMs
+    if (signal.aborted || stillMs > (this.#others.length > 0 ? Math.min(patienceMs, SWITCH_MS) : patienceMs)) return false
     if (this.#current !== undefined) return failure.code === 'STREAM_CUT' && this.#delivery.again && ++this.#tries <= MAX_AGAIN
+    if (reserve !== undefined && MORE_RESERVED.includes(failure.code)) return ++this.#tries <= MAX_AGAIN
+    // a refusal of our own names what was demanded
+    if (reserve !== undefined && NOT_SEEN.includes(failure.code))
+      return failure.fields.demanded === undefined && stillMs < SEEN_MS
     if (this.#sessions.length === 0) return failure.code === 'BUSY' || failure.code === 'STREAM_CUT'
     const away: readonly string[] = ['STREAM_CUT', 'PEER_UNREACHABLE', 'BUSY']
     return away.includes(failure.code) || NEW_SESSION.includes(failure.code)
+  }
+
+  /** Leaves this provider for the next one, which goes on where this one stopped; false when there is none that could. */
+  async #switch(failure: TallyError): Promise<boolean> {
+    const next = this.#others[0]
+    if (next === undefined || this.#init.signal.aborted || OWN.includes(failure.code)) return false
+    const session = this.#current
+    this.#current = undefined
+    if (session !== undefined) await this.#book(session, failure.code)
+    const cut = this.#cutSession()
+    if (cut !== undefined && this.#sessions.includes(cut.id)) {
+      this.#left.push({ found: this.#found, cut })
+      // what is owed there is paid when it gives its receipt: the next provider's budget is what is left beside it
+      this.#sums.paid += mostOf(cut)
+      this.#sums.bytes += usedMeter(cut).down
+      this.#sums.ms += usedMeter(cut).ms
+    }
+    this.#init.tell(`${this.#found.peer.toString()}: ${failure.message}; going on with ${next.peer.toString()}`)
+    this.#others.shift()
+    this.#found = next
+    this.#movedMs = performance.now()
+    this.#moved = this.#sums.bytes
+    this.#tries = 0
+    this.#pauses = 0
+    this.#said = ''
+    return true
+  }
+
+  /** A provider that was left and is back gives its receipt; one that is not has no more claim than what was signed. */
+  async #lastWords(): Promise<void> {
+    const { node, signal, tell } = this.#init
+    for (const { found, cut } of this.#left.splice(0)) {
+      if (![...node.resumable].some(({ id }) => id === cut.id)) continue
+      this.#sums.paid -= mostOf(cut)
+      this.#sums.bytes -= usedMeter(cut).down
+      this.#sums.ms -= usedMeter(cut).ms
+      const until = AbortSignal.any([signal, AbortSignal.timeout(LAST_WORD_MS)])
+      const session = await node.resume(cut.id, found, { signal: until }).catch(() => undefined)
+      if (session !== undefined) {
+        await this.#book(session)
+        continue
+      }
+      this.#sums.paid += cut.total
+      this.#sums.bytes += usedMeter(cut).down
+      this.#sums.ms += usedMeter(cut).ms
+      tell(`${found.peer.toString()} is away and has not given its receipt; nothing more is paid to it`)
+      await node.forget(cut.id)
+      await this.#delivery.over(cut.id)
+    }
   }
 
   async #giveUp(failure: TallyError): Promise<Outcome> {
@@ -210,6 +271,7 @@ export class Purchase {
     if (session !== undefined) await this.#book(session, failure?.code)
     const cut = this.#cutSession()
     if (cut !== undefined && this.#sessions.includes(cut.id)) this.#sums.paid += cut.total
+    await this.#lastWords()
     const { paid, bytes, ms } = this.#sums
     return {
       failure,
@@ -218,6 +280,7 @@ export class Purchase {
       ms,
       sessions: this.#sessions,
       receipts: this.#receipts,
+      providers: this.#providers,
       resumable: cut !== undefined,
     }
   }
@@ -240,12 +303,10 @@ export class Purchase {
   }
 }
 
+/** The most that a cut session can come to cost: what is signed for it, or is to be signed for what was received. */
+const mostOf = (cut: PayerSession): Amount => maxAmount(cut.total, owedOf(cut))
+
 /** An index that was looked at leaves a receipt of nothing over nothing. */
 function isWorthKeeping({ receipt }: ReceiptDocument): boolean {
   return receipt.total > 0n || receipt.meter.down > 0n
-}
-
-/** Whether the other end may be told; a user who stops has simply had enough. */
-function isForPeers(code: ErrorCode | undefined): code is ErrorCode {
-  return code !== undefined && 'wire' in ERRORS[code]
 }

@@ -1,5 +1,6 @@
 /** What a purchase would be, without a session and without money. */
 
+import { formatGas } from '../../api/views.ts'
 import { formatAddress } from '../../core/ids.ts'
 import { meterOf } from '../../core/meter.ts'
 import { chunkCost, due } from '../../core/price.ts'
@@ -9,22 +10,20 @@ import type { Found } from '../../discovery/market.ts'
 import type { TallyNode } from '../../node/node.ts'
 import type { Cli } from '../context.ts'
 import { facts } from '../output.ts'
-import type { PurchaseInit } from './purchase.ts'
+import type { PurchaseInit } from './delivery.ts'
+import { planText } from './reserve.ts'
 import type { Target } from './target.ts'
 
 const DRY_RUN = 10
 /** for the line that makes a price easy to grasp */
 const GRASP = { down: 1n << 30n, up: 1n << 30n, ms: 3_600_000n, calls: 1_000n, units: 1_000n }
 
-export async function quotePurchase(
-  cli: Cli,
-  node: TallyNode,
-  { peer, provider, offer }: Found,
-  target: Target,
-  init: PurchaseInit,
-): Promise<void> {
+export async function quotePurchase(cli: Cli, node: TallyNode, found: Found, target: Target, init: PurchaseInit): Promise<void> {
+  const { peer, provider, offer } = found
   const { token, money } = node
   const { price, chunk } = offer
+  // how it would begin; what the session uses up is filled up in the same way
+  const plan = init.reserve === undefined ? undefined : await node.planReserve(found, init.budget, init.reserve, init)
   const free = money.payingTo(provider)?.free
   const whole = init.expectBytes === undefined ? undefined : due(price, meterOf({ down: init.expectBytes }))
   const view = {
@@ -39,7 +38,12 @@ export async function quotePurchase(
     ...(whole !== undefined && { cost: formatAmount(whole, token) }),
     budget: formatAmount(init.budget, token),
     limit_at_risk: formatAmount(init.limitAtRisk, token),
-    reserved: free === undefined ? 'nothing: open a channel first' : formatAmount(free, token),
+    reserved: free === undefined ? 'nothing' : formatAmount(free, token),
+    ...(plan !== undefined && {
+      would_reserve: planText(plan, token),
+      transactions: `${plan.run.transactions}`,
+      gas: `${plan.run.gas}, at most ${formatGas(plan.run.feeWei)}`,
+    }),
   }
   cli.out.data({ dry_run: true, ...view })
   const rows = Object.entries(view).map(

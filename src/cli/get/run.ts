@@ -16,13 +16,15 @@ import type { OpenedNode } from '../open-node.ts'
 import { facts, plain, table } from '../output.ts'
 import { keepReceipt } from '../receipts.ts'
 import { advised, type Deal, ending } from './advice.ts'
-import { choose } from './choose.ts'
+import { chooseSeveral } from './choose.ts'
 import { FileDelivery, PipedFileDelivery } from './deliver-file.ts'
 import { HttpDelivery } from './deliver-http.ts'
 import { StreamDelivery } from './deliver-stream.ts'
+import type { Delivery, Outcome, PurchaseInit } from './delivery.ts'
 import { ProgressNotes } from './progress-note.ts'
-import { type Delivery, type Outcome, Purchase, type PurchaseInit } from './purchase.ts'
+import { Purchase } from './purchase.ts'
 import { quotePurchase } from './quote.ts'
+import { reservation } from './reserve.ts'
 import { type Shown, showProgress } from './screen.ts'
 import { fileSink, type Sink, stdoutSink } from './sink.ts'
 import { parseTarget, type Target } from './target.ts'
@@ -32,6 +34,8 @@ export interface GetFlags {
   readonly out?: string
   readonly overwrite?: boolean
   readonly provider?: string
+  readonly providers?: number
+  readonly reserve?: string
   readonly maxPrice?: string
   readonly limitAtRisk?: string
   readonly pay?: 'promise' | 'tick' | 'auto'
@@ -97,16 +101,19 @@ export async function understand(
   const book = new PeerBook(join(home.paths.dir, 'peers.json'))
   const tell = (line: string): void => cli.out.note(line)
   const { signal } = cli.stop
-  const found = await choose(node, target, {
+  const [found, ...others] = await chooseSeveral(node, target, {
     book,
     maxPrice: price,
     timeoutMs: Math.min(cli.options.timeout ?? FIND_MS, FIND_MS),
     signal,
     tell,
   })
-  await book.remember(found.provider, dialable(found.peer.toString(), found.offer.addresses))
+  const several = others.slice(0, (flags.providers ?? 1) - 1)
+  for (const one of [found, ...several]) await book.remember(one.provider, dialable(one.peer.toString(), one.offer.addresses))
+  const reserve = await reservation(cli, opened, { found, flags, budget })
   const init: PurchaseInit = {
     node, found, inputs: new TextEncoder().encode(found.offer.kind === 'http' ? '' : target.path), budget, limitAtRisk: risk, maxPrice: price, signal, tell,
+    others: several, warn: (line) => cli.out.warn(line), ...(reserve !== undefined && { reserve }),
     patienceMs: cli.options.timeout ?? PATIENCE_MS, keep: (document) => keepReceipt(home.paths, document),
     ...(flags.bytes !== undefined && { expectBytes: flags.bytes }), ...(flags.pay !== undefined && { pay: flags.pay }),
   } // biome-ignore format: a record
@@ -212,6 +219,7 @@ async function getIndex(order: Order): Promise<void> {
   let index: FileIndex = { files: [], more: false }
   const delivery: Delivery = {
     again: true,
+    movable: true,
     used: async () => undefined,
     over: async () => undefined,
     run: async (session) => {
@@ -252,15 +260,15 @@ export function tell(
 ): void {
   const { cli, opened, found } = order
   const { token } = opened.node
-  const { failure, paid, bytes, ms, sessions, receipts, resumable } = outcome
-  const sums = { paid: formatAmount(paid, token), provider: found.peer.toString(), receipts }
+  const { failure, paid, bytes, ms, sessions, receipts, providers, resumable } = outcome
+  const sums = { paid: formatAmount(paid, token), provider: providers.at(-1) ?? found.peer.toString(), providers, receipts }
   cli.out.data(
     { complete: failure === undefined, ...got, metered_bytes: `${bytes}`, running_ms: `${ms}`, ...sums, sessions },
     form,
   )
   const lines = facts([
     ...Object.entries(got),
-    ['paid', `${sums.paid} to ${sums.provider}`],
+    ['paid', `${sums.paid} to ${providers.length > 1 ? providers.join(', ') : sums.provider}`],
     ...receipts.map((path) => ['receipt', path] as const),
     ...(receipts.length === 0 && !resumable ? [['receipt', 'none: the provider did not send one'] as const] : []),
   ])
@@ -269,6 +277,7 @@ export function tell(
   if (failure !== undefined) throw ending(order, outcome, failure)
 }
 
+/** @throws USAGE when the provider is named twice */
 export function withProvider(target: Target, provider: string | undefined): Target {
   if (provider === undefined) return target
   if (target.provider !== undefined)

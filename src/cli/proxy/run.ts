@@ -13,7 +13,7 @@ import type { ClosedSession, NodeSession } from '../../node/node-session.ts'
 import type { PaidHttp } from '../../node/paid-http.ts'
 import type { Cli } from '../context.ts'
 import { advised } from '../get/advice.ts'
-import { choose } from '../get/choose.ts'
+import { chooseSeveral } from '../get/choose.ts'
 import type { OpenedNode } from '../open-node.ts'
 import { facts, plain, short } from '../output.ts'
 import { keepReceipt } from '../receipts.ts'
@@ -96,7 +96,13 @@ function buyer(cli: Cli, opened: OpenedNode, budget: Amount, flags: ProxyFlags, 
     find: async (service) => {
       const target = { provider: flags.provider, service, path: '' }
       const tell = (line: string): void => cli.out.note(line)
-      const found = await choose(node, target, { book, maxPrice: price, timeoutMs: FIND_MS, signal: cli.stop.signal, tell })
+      const [found] = await chooseSeveral(node, target, {
+        book,
+        maxPrice: price,
+        timeoutMs: FIND_MS,
+        signal: cli.stop.signal,
+        tell,
+      })
       sellers.set(service, found)
       await book.remember(found.provider, dialable(found.peer.toString(), found.offer.addresses))
       return found

@@ -3,7 +3,7 @@ import type { NodeSession } from '../../node/node-session.ts'
 import { abortError, refuseAborted } from '../../services/abort.ts'
 import { type CallEnd, callProgram } from '../../services/exec/index.ts'
 import { sendAll } from '../../services/send-all.ts'
-import type { Delivery } from '../get/purchase.ts'
+import type { Delivery } from '../get/delivery.ts'
 import type { Sink } from '../get/sink.ts'
 
 interface PipeInit {

@@ -7,7 +7,7 @@ import { asTallyError, TallyError } from '../../core/errors.ts'
 import type { NodeSession } from '../../node/node-session.ts'
 import type { PaidStream } from '../../ports/service.ts'
 import { duplexOf, type Endpoint, formatEndpoint } from '../../services/tcp/index.ts'
-import type { Delivery } from '../get/purchase.ts'
+import type { Delivery } from '../get/delivery.ts'
 
 export interface PaidPortInit {
   readonly signal: AbortSignal

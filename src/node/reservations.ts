@@ -1,0 +1,241 @@
+/**
+ * Reserves by itself what a purchase needs: before it begins, and again before what is reserved runs out or is over. Never more than it
+ * is allowed to. What is to be done is decided by `reserveStep`, from figures alone.
+ */
+import { setTimeout as delay } from 'node:timers/promises'
+import { type Amount, maxAmount, minAmount } from '../core/amount.ts'
+import { type ChannelFacts, type ChannelOut, NO_CHANNEL, newChannelOut, signedOf } from '../core/channel.ts'
+import { asTallyError, TallyError } from '../core/errors.ts'
+import type { Address, Seconds } from '../core/ids.ts'
+import type { PayerSession } from '../core/session/payer.ts'
+import { formatAmount, type TokenInfo } from '../core/token.ts'
+import type { Found } from '../discovery/market.ts'
+import type { Chain, DryRun, Job, LedgerAction } from '../ports/chain.ts'
+import type { Clock } from '../ports/clock.ts'
+import { refuseAborted } from '../services/abort.ts'
+import type { PayerDesk } from '../session/payer-desk.ts'
+import type { Money } from './money.ts'
+
+interface Options {
+  readonly signal?: AbortSignal
+}
+
+/** What may still be added to reservations. Purchases that share one share the limit. Base units. */
+export interface Allowance {
+  left: Amount
+}
+
+/** What is wanted of a reservation; amounts in base units. */
+export interface ReserveWanted {
+  /** demanded by the offer */
+  readonly minReservation: Amount
+  readonly minTimeToExpiryS: number
+  /** so much is to be free; it is filled up when less than half of it is */
+  readonly free: Amount
+  /** the most that may be added now */
+  readonly most: Amount
+  readonly forS: number
+}
+
+/** What is to be added to a reservation, base units, and until when it is then. */
+export interface ReserveStep {
+  readonly amount: Amount
+  readonly expiry: Seconds
+  /** free before it */
+  readonly free: Amount
+}
+
+/** A step as it would be carried out now. */
+export interface ReservePlan {
+  readonly step: ReserveStep
+  readonly action: LedgerAction
+  readonly run: DryRun
+}
+
+/** a reservation that is over sooner than what the offer demands and this is prolonged, seconds: margins and patience must fit in */
+const NEAR_S = 900
+
+/** undefined: nothing is to be done. A step that is short of what the offer demands is for the caller to refuse. */
+export function reserveStep(channel: ChannelOut, wanted: ReserveWanted, nowS: number): ReserveStep | undefined {
+  const used = maxAmount(maxAmount(signedOf(channel), channel.reserved), channel.facts.settled)
+  const free = (channel.facts.deposit > used ? channel.facts.deposit - used : 0n) as Amount
+  const isLow = 2n * free < wanted.free || free < wanted.minReservation || free === 0n
+  const target = maxAmount(wanted.free, wanted.minReservation)
+  const lack = (isLow && target > free ? target - free : 0n) as Amount
+  const amount = minAmount(lack, wanted.most)
+  const isNear = channel.facts.expiry - nowS < wanted.minTimeToExpiryS + NEAR_S
+  if (!isNear && amount === 0n) return undefined
+  const fresh = nowS + Math.max(wanted.forS, wanted.minTimeToExpiryS + 2 * NEAR_S)
+  return { amount, expiry: Math.max(channel.facts.expiry, fresh) as Seconds, free }
+}
+
+/** How much of it comes out of the wallet, base units. */
+export function pulledOut(action: LedgerAction): Amount {
+  if (action.kind !== 'open') return 0n as Amount
+  return action.from === 'wallet' ? action.amount : (action.deposit?.amount ?? (0n as Amount))
+}
+
+/** One purchase that reserves by itself. */
+export interface ReserveOrder {
+  readonly found: Found
+  /** in mid-session so much is to be free, or what the budget leaves where that is less; base units */
+  readonly upTo: Amount
+  readonly allowance: Allowance
+  readonly forS: number
+  /** told before a step, and when it is done or has failed */
+  readonly tell?: ((step: ReserveStep, job: Job | TallyError | undefined) => void) | undefined
+}
+
+export interface ReservationsComponents {
+  readonly chain: Chain
+  readonly clock: Clock
+  readonly payer: PayerDesk
+  readonly money: Money
+}
+
+/** how long a look at the chain waits for the next one, ms */
+const POLL_MS = 200
+/** how long what a mined transaction changed may take to be seen, ms */
+const SEEN_MS = 15_000
+/** a step that did not change the ledger is not tried for ever */
+const MAX_STEPS = 3
+
+export class Reservations {
+  readonly #of: ReservationsComponents
+
+  constructor(components: ReservationsComponents) {
+    this.#of = components
+  }
+
+  /** What would be done so that `free` is there, and for how much gas; undefined when enough is reserved. @throws as `ensure` */
+  async plan(order: ReserveOrder, free: Amount, options: Options = {}): Promise<ReservePlan | undefined> {
+    const { money } = this.#of
+    const step = await this.#step(order, free, options)
+    if (step === undefined) return undefined
+    const action = await money.openAction(order.found.provider, step.amount, step.expiry, options)
+    return { step, action, run: await money.dryRun(action, options) }
+  }
+
+  /**
+   * Resolves when `free` is reserved and confirmed, or what the allowance leaves of it. The intent is keyed by what the ledger holds: after a crash the same call waits for the same
+   * transaction, and reserves nothing twice.
+   *
+   * @throws RESERVATION_TOO_SMALL (the offer demands more than may be reserved; field `demanded`), FUNDS_LOW, GAS_LOW, TX_*, CHAIN_UNREACHABLE, ABORTED
+   */
+  async ensure(order: ReserveOrder, free: Amount, options: Options = {}): Promise<void> {
+    const { money } = this.#of
+    const { provider } = order.found
+    for (let count = 0; count < MAX_STEPS; count++) {
+      const step = await this.#step(order, free, options)
+      if (step === undefined) return await this.#confirmed(provider, options)
+      order.tell?.(step, undefined)
+      const action = await money.openAction(provider, step.amount, step.expiry, options)
+      order.allowance.left = (order.allowance.left - step.amount) as Amount
+      try {
+        const before = (await this.#latest(provider, options)) ?? NO_CHANNEL
+        const key = `reserve ${money.idOf(provider)} ${before.epoch} ${before.deposit} ${before.expiry}`
+        const job = await money.send(action, { ...options, provider, key })
+        await this.#seen(provider, before, options)
+        order.tell?.(step, job)
+      } catch (thrown) {
+        const error = asTallyError(thrown)
+        // one that may still go through has used the allowance
+        if (error.code !== 'TX_UNKNOWN' && error.code !== 'ABORTED')
+          order.allowance.left = (order.allowance.left + step.amount) as Amount
+        order.tell?.(step, error)
+        throw error
+      }
+    }
+    await this.#confirmed(provider, options)
+  }
+
+  /** Looks after the reservation of a session: call it after each payment. Failures are told, never thrown: what is there lasts while it lasts. */
+  keeper(order: ReserveOrder, options: Options): (session: PayerSession) => void {
+    let busy = false
+    let failed = false
+    return (session) => {
+      if (busy || failed || options.signal?.aborted === true) return
+      const free = minAmount(order.upTo, (session.wish.budget - session.total) as Amount)
+      const channel = this.#record(order.found.provider)
+      if (free <= 0n || channel === undefined) return
+      if (this.#judge(channel, order, free) === undefined) return
+      busy = true
+      void this.ensure(order, free, options)
+        // a chain that cannot be asked is no reason to end what is paid for: the next session of the purchase says why
+        .catch(() => (failed = true))
+        .finally(() => (busy = false))
+    }
+  }
+
+  async #step(order: ReserveOrder, free: Amount, options: Options): Promise<ReserveStep | undefined> {
+    refuseAborted(options.signal)
+    const { money } = this.#of
+    const { provider, offer } = order.found
+    const facts = await this.#latest(provider, options)
+    const id = money.idOf(provider)
+    const known = this.#record(provider) ?? newChannelOut(id, money.parties(provider), NO_CHANNEL)
+    // the clock of the chain decides when a reservation is over
+    const nowS = Math.max(this.#of.clock.nowS(), await this.#of.chain.time(options))
+    const step = this.#judge({ ...known, facts: facts ?? NO_CHANNEL }, order, free, nowS)
+    if (step !== undefined && step.free + step.amount < maxAmount(offer.minReservation, 1n as Amount))
+      throw tooSmall(offer.minReservation, step, money.token)
+    return step
+  }
+
+  #judge(channel: ChannelOut, order: ReserveOrder, free: Amount, nowS: number = this.#of.clock.nowS()): ReserveStep | undefined {
+    const { offer } = order.found
+    const wanted: ReserveWanted = {
+      minReservation: offer.minReservation,
+      minTimeToExpiryS: offer.minTimeToExpiry,
+      free,
+      most: maxAmount(order.allowance.left, 0n as Amount),
+      forS: order.forS,
+    }
+    return reserveStep(channel, wanted, nowS)
+  }
+
+  #record(provider: Address): ChannelOut | undefined {
+    const id = this.#of.money.idOf(provider)
+    for (const channel of this.#of.payer.channels()) if (channel.id === id) return channel
+    return undefined
+  }
+
+  async #latest(provider: Address, options: Options): Promise<ChannelFacts | undefined> {
+    const { chain, money } = this.#of
+    return (await chain.channel(money.parties(provider), options)).latest
+  }
+
+  /** An RPC may show a transaction as mined before it shows what it changed. */
+  async #seen(provider: Address, before: ChannelFacts, options: Options): Promise<void> {
+    const { clock, money } = this.#of
+    const end = clock.nowMs() + SEEN_MS
+    while (clock.nowMs() < end) {
+      const now = (await this.#latest(provider, options)) ?? NO_CHANNEL
+      if (now.deposit !== before.deposit || now.expiry !== before.expiry || now.epoch !== before.epoch) break
+      await delay(POLL_MS, undefined, options).catch(() => undefined)
+      refuseAborted(options.signal)
+    }
+    // the record of the channel was read when the transaction was mined
+    await money.channelTo(provider, options)
+  }
+
+  /** What is in a block may still wait for its confirmations: until then it does not count for the provider. */
+  async #confirmed(provider: Address, options: Options): Promise<void> {
+    const { chain, money } = this.#of
+    for (;;) {
+      const { latest, confirmed } = await chain.channel(money.parties(provider), options)
+      if (latest === undefined || (confirmed?.deposit ?? 0n) >= latest.deposit) return
+      await delay(POLL_MS, undefined, options).catch(() => undefined)
+      refuseAborted(options.signal)
+    }
+  }
+}
+
+function tooSmall(demanded: Amount, { free, amount }: ReserveStep, token: TokenInfo): TallyError {
+  const may = formatAmount((free + amount) as Amount, token)
+  return new TallyError('RESERVATION_TOO_SMALL', {
+    message: `the offer demands a reservation of ${formatAmount(demanded, token)}; no more than ${may} may be reserved for this purchase`,
+    hint: `say that more may be reserved: --reserve '${formatAmount(maxAmount(demanded, 1n as Amount), token)}'`,
+    fields: { demanded, may: free + amount },
+  })
+}
