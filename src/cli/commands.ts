@@ -7,7 +7,9 @@ import { findCommand } from './commands/find.ts'
 import { getCommand } from './commands/get.ts'
 import { initCommand } from './commands/init.ts'
 import { receiptCommand } from './commands/receipt.ts'
+import { reportCommand } from './commands/report.ts'
 import { serveCommand } from './commands/serve.ts'
+import { sessionCommand } from './commands/session.ts'
 import { statusCommand } from './commands/status.ts'
 import { upCommand } from './commands/up.ts'
 import { versionCommand } from './commands/version.ts'
@@ -19,6 +21,9 @@ export const COMMANDS: readonly CommandGroup[] = [
   { heading: 'Start:', commands: [() => demoCommand(), initCommand, upCommand, statusCommand] },
   { heading: 'Sell:', commands: [serveCommand] },
   { heading: 'Buy:', commands: [findCommand, getCommand, receiptCommand] },
-  { heading: 'Money:', commands: [balanceCommand, depositCommand, withdrawCommand, channelCommand] },
+  {
+    heading: 'Money:',
+    commands: [balanceCommand, depositCommand, withdrawCommand, channelCommand, sessionCommand, reportCommand],
+  },
   { heading: 'Admin:', commands: [devCommand, versionCommand] },
 ]

@@ -4,6 +4,8 @@
  */
 import type { Runner } from '../api/run-server.ts'
 import { getCommand } from './commands/get.ts'
+import { reportCommand } from './commands/report.ts'
+import { sessionCommand } from './commands/session.ts'
 import { Cli } from './context.ts'
 import type { OpenedNode } from './open-node.ts'
 import { runProgram } from './run.ts'
@@ -21,7 +23,7 @@ export function lender({ env }: Cli, opened: OpenedNode): Runner {
       },
       stop: { signal, release: () => undefined },
     })
-    return await runProgram(theirs, [{ heading: 'Buy', commands: [getCommand] }])
+    return await runProgram(theirs, [{ heading: 'Buy', commands: [getCommand, sessionCommand, reportCommand] }])
   }
 }
 

@@ -22,6 +22,7 @@ import type { Log, Self, SessionEvents } from '../session/components.ts'
 import type { PayeeDesk } from '../session/payee-desk.ts'
 import type { PayerDesk, ProviderLine } from '../session/payer-desk.ts'
 import type { Settler } from '../settlement/settler.ts'
+import { History } from './history.ts'
 import type { Network } from './libp2p.ts'
 import { type Lines, parsePeer } from './lines.ts'
 import type { Money } from './money.ts'
@@ -153,6 +154,11 @@ export class TallyNode {
   /** sessions in which this node pays that were cut and may be resumed */
   get resumable(): Iterable<PayerSession> {
     return this.#parts.payer.cutSessions()
+  }
+
+  /** every session on record, of either side */
+  get history(): History {
+    return new History(this.#parts)
   }
 
   /** Puts a service on sale and announces it. A change of price is a new `serve` of the same name: it counts for new sessions only. @throws PRICE_INVALID, OFFER_INVALID */

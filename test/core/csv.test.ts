@@ -10,7 +10,7 @@ function readCsv(text: string): string[] {
   for (let at = 0; at < text.length; at++) {
     const one = text[at] ?? ''
     const last = cells.length - 1
-    if (isQuoted && one === '"' && text[at + 1] === '"') cells[last] += text[++at]
+    if (isQuoted && one === '"' && text[at + 1] === '"') cells[last] = `${cells[last]}${text[++at]}`
     else if (one === '"') isQuoted = !isQuoted
     else if (one === ',' && !isQuoted) cells.push('')
     else cells[last] += one

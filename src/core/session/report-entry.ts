@@ -1,4 +1,5 @@
 /** A session of either side as a report counts it. */
+import type { Amount } from '../amount.ts'
 import { channelId, type Seconds } from '../ids.ts'
 import type { ReportEntry } from '../report.ts'
 import { type Terms, termsChannel } from '../terms.ts'
@@ -33,3 +34,19 @@ const named = (terms: Terms) => ({
   opened: terms.opened as Seconds,
   arrears: terms.arrears,
 })
+
+/**
+ * What the ledger has paid of a session, as if the payments of each had followed those of the one before; base units. Undefined where nothing
+ * says when in the life of the channel this one was paid.
+ */
+export function settledOf(
+  channel: { readonly signed: bigint; readonly settled: bigint },
+  { total, receipt }: Pick<PayeeSession | PayerSession, 'total' | 'receipt'>,
+): Amount | undefined {
+  const { signed, settled } = channel
+  if (settled >= signed) return total
+  if (settled === 0n || total === 0n) return 0n as Amount
+  if (receipt === undefined) return undefined
+  const part = settled - (receipt.receipt.amount - total)
+  return (part < 0n ? 0n : part < total ? part : total) as Amount
+}
