@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { Command } from 'commander'
 import type { SessionDetail, SessionLine, SessionQuery } from '../../api/session-record.ts'
 import { TallyError } from '../../core/errors.ts'
+import type { HomePaths } from '../../node/home.ts'
 import type { Cli } from '../context.ts'
 import { addDays, type Days, examples, spanOf, whole } from '../options.ts'
 import { facts, plain, roughSize, table } from '../output.ts'
@@ -83,18 +84,18 @@ function showCommand(cli: Cli): Command {
         })
       const { borrow } = await import('../borrow.ts')
       if (await borrow(cli)) return
-      const found = await cli.withNode({ peers: false }, ({ control }) =>
-        control.session(start.toLowerCase(), { signal: cli.signal(LOOK_MS) }),
-      )
-      const receipt_file = await receiptOf(cli, found)
+      const [found, receipt_file] = await cli.withNode({ peers: false }, async ({ control, home }) => {
+        const detail = await control.session(start.toLowerCase(), { signal: cli.signal(LOOK_MS) })
+        return [detail, await receiptOf(home.paths, detail)] as const
+      })
       cli.out.data({ ...found, receipt_file })
       cli.out.text(...facts(factsOf(found, receipt_file)))
     })
 }
 
 /** Receipts of what was bought are kept in the home; a provider has its own in the database. */
-async function receiptOf(cli: Cli, { session }: SessionDetail): Promise<string | undefined> {
-  const path = join(receiptsFolder(await cli.paths()), `${session}.json`)
+async function receiptOf(paths: Pick<HomePaths, 'dir'>, { session }: SessionDetail): Promise<string | undefined> {
+  const path = join(receiptsFolder(paths), `${session}.json`)
   return await access(path).then(
     () => path,
     () => undefined,
