@@ -9,10 +9,14 @@ export { parseReceiptDocument, type ReceiptDocument, receiptDocumentJson, verify
 export { callsOf, parseRoutes, type Route, type RoutePrices } from './core/route-price.ts'
 export { formatAmount, parseAmount, type TokenInfo } from './core/token.ts'
 export type { Found } from './discovery/market.ts'
+export type { PaidConnection } from './node/connection.ts'
 export { createNode } from './node/create-node.ts'
+export type { HttpOptions } from './node/http-options.ts'
 export type { OpenOptions, ServeOptions, TallyNode } from './node/node.ts'
 export type { ClosedSession, NodeSession } from './node/node-session.ts'
 export type { NodeOptions, ProviderOptions } from './node/options.ts'
+export type { PaidHttp } from './node/paid-http.ts'
+export { routePrices } from './node/route-prices.ts'
 export type {
   Charge,
   Charged,
@@ -24,5 +28,8 @@ export type {
   ServiceAnswer,
   ServiceCall,
 } from './ports/service.ts'
+export { type CallEnd, type Called, type CallOptions, callProgram, type ExecInit, execService } from './services/exec/index.ts'
 export { fetchFile, filesService, saveFile } from './services/files/index.ts'
+export { type HttpInit, httpService, type Tariff } from './services/http/index.ts'
 export { streamService } from './services/stream/index.ts'
+export { duplexOf, type TcpInit, tcpService } from './services/tcp/index.ts'

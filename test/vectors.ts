@@ -7,6 +7,7 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { sessionVectors } from './protocols/session/vectors.ts'
+import { httpVectors } from './services/http/vectors.ts'
 import { channelCases, closingCases, lockCases, promiseCases, rowCases } from './vector-cases/ledger.ts'
 import { depositCases, payoutCases } from './vector-cases/ledger-money.ts'
 import { OFFER_RULES, offerCases } from './vector-cases/offer.ts'
@@ -77,6 +78,7 @@ export function makeVectors(): ReadonlyMap<string, string> {
     documentCases(),
   )
   files.set('protocols/session/vectors/messages.json', `${JSON.stringify(sessionVectors(), null, 2)}\n`)
+  files.set('protocols/http/vectors/heads.json', `${JSON.stringify(httpVectors(), null, 2)}\n`)
   return files
 }
 

@@ -54,8 +54,13 @@ export interface RawStream extends AsyncIterable<Uint8Array> {
    * @throws TallyError STREAM_CUT, ABORTED (the bytes are on their way and counted, only the wait was given up)
    */
   write(bytes: RawChunk, options?: WaitOptions): Promise<void>
-  /** Tells the peer, after all bytes, that no more comes. Reading goes on. @throws TallyError STREAM_CUT, ABORTED */
-  closeWrite(options?: WaitOptions): Promise<void>
+  /**
+   * Tells the peer, after all bytes, that no more comes. Reading goes on. A peer that reads slowly is waited for, `timeoutMs` (else as
+   * long as a graceful close may take).
+   *
+   * @throws TallyError STREAM_CUT, ABORTED
+   */
+  closeWrite(options?: WaitOptions & { readonly timeoutMs?: number | undefined }): Promise<void>
   /** `closeWrite`, then unread bytes are dropped until the peer ends too; a peer that does not is aborted in the end. */
   close(options?: WaitOptions): Promise<void>
   /** Ends both halves at once. Waiting callers get `error`; the peer sees a reset. */
@@ -175,8 +180,8 @@ class Raw implements RawStream {
     this.#flushSoon()
   }
 
-  async closeWrite(options: WaitOptions = {}): Promise<void> {
-    await this.#closeWrite(closeSignal(this.#closeTimeoutMs, options.signal))
+  async closeWrite(options: WaitOptions & { readonly timeoutMs?: number | undefined } = {}): Promise<void> {
+    await this.#closeWrite(closeSignal(options.timeoutMs ?? this.#closeTimeoutMs, options.signal))
   }
 
   async close(options: WaitOptions = {}): Promise<void> {

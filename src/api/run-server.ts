@@ -4,7 +4,17 @@ import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { asTallyError, TallyError } from '../core/errors.ts'
 import { checked } from './checked.ts'
-import { MAX_RUN_BYTES, RUN_PATH, RUN_PROTOCOL, type RunRequest, runFrame, runRequest, type Screen } from './run-wire.ts'
+import {
+  CALLER,
+  MAX_RUN_BYTES,
+  MAX_STDIN_BYTES,
+  RUN_PATH,
+  RUN_PROTOCOL,
+  type RunRequest,
+  runFrame,
+  runRequest,
+  type Screen,
+} from './run-wire.ts'
 import { errorBody } from './wire.ts'
 
 /** Runs a command to its end; `signal` fires when it is to stop. Never throws: a failure is printed, and is the exit code. */
@@ -12,6 +22,7 @@ export type Runner = (run: RunRequest, screen: Screen, signal: AbortSignal) => P
 
 /** how long a caller may take to say what it wants, ms */
 const ASK_MS = 5_000
+const STDIN_HEADER_BYTES = 5
 
 /** Takes over a connection whose HTTP request asked for it; resolves when everything is said. Never throws. */
 export async function serveRun(
@@ -47,15 +58,66 @@ function stopOf(socket: Duplex, stopping: AbortSignal): AbortSignal {
 }
 
 function screenOf(socket: Duplex): Screen {
-  // all that a caller ever says: that nobody reads its stdout any more
   let isRead = true
-  socket.on('data', () => (isRead = false))
+  const stdin = new CallerStdin(socket)
+  socket.on('data', (bytes: Buffer) => {
+    if (!stdin.take(bytes)) isRead = false
+  })
   const print = async (kind: 'stdout' | 'stderr', bytes: Uint8Array): Promise<boolean> => {
     if (socket.destroyed) return false
     if (!socket.write(runFrame(kind, bytes))) await Promise.race([once(socket, 'drain'), once(socket, 'close')])
     return !socket.destroyed
   }
-  return { stdout: async (bytes) => isRead && (await print('stdout', bytes)), stderr: (bytes) => print('stderr', bytes) }
+  return { stdout: async (bytes) => isRead && (await print('stdout', bytes)), stderr: (bytes) => print('stderr', bytes), stdin }
+}
+
+/** What is typed or piped into the caller, asked for piece by piece: what nobody takes is not sent. */
+class CallerStdin implements AsyncIterable<Uint8Array> {
+  readonly #socket: Duplex
+  #rest: Buffer = Buffer.alloc(0)
+  #answer: ((piece: Uint8Array) => void) | undefined
+
+  constructor(socket: Duplex) {
+    this.#socket = socket
+    socket.once('close', () => this.#answer?.(new Uint8Array(0)))
+  }
+
+  /** Bytes of the caller; false when it says that nobody reads its stdout any more. */
+  take(bytes: Buffer): boolean {
+    this.#rest = this.#rest.length === 0 ? bytes : Buffer.concat([this.#rest, bytes])
+    let isRead = true
+    while (this.#rest.length > 0) {
+      if (this.#rest[0] === CALLER.closed) {
+        isRead = false
+        this.#rest = this.#rest.subarray(1)
+        continue
+      }
+      if (this.#rest.length < STDIN_HEADER_BYTES) break
+      const length = this.#rest.readUInt32BE(1)
+      if (this.#rest[0] !== CALLER.stdin || length > MAX_STDIN_BYTES || this.#answer === undefined) {
+        this.#socket.destroy()
+        break
+      }
+      const end = STDIN_HEADER_BYTES + length
+      if (this.#rest.length < end) break
+      this.#answer(this.#rest.subarray(STDIN_HEADER_BYTES, end))
+      this.#answer = undefined
+      this.#rest = this.#rest.subarray(end)
+    }
+    return isRead
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array> {
+    for (;;) {
+      if (this.#socket.destroyed) return
+      const piece = await new Promise<Uint8Array>((resolve) => {
+        this.#answer = resolve
+        this.#socket.write(runFrame('ask', new Uint8Array(0)))
+      })
+      if (piece.length === 0) return
+      yield piece
+    }
+  }
 }
 
 async function firstLine(socket: Duplex): Promise<string> {

@@ -31,14 +31,22 @@ export type RunRequest = z.infer<typeof runRequest>
 export interface Screen {
   stdout(bytes: Uint8Array): Promise<boolean>
   stderr(bytes: Uint8Array): Promise<boolean>
+  /** what is typed or piped into the command. @default nothing */
+  readonly stdin?: AsyncIterable<Uint8Array>
 }
 
-/** kind u8 | length u32 | bytes; an exit code is one byte, and the last frame; a refusal is an error body */
-const KINDS = { stdout: 1, stderr: 2, exit: 3, refusal: 4 } as const
+/** kind u8 | length u32 | bytes; an exit code is one byte, and the last frame; a refusal is an error body; `ask` wants a piece of stdin */
+const KINDS = { stdout: 1, stderr: 2, exit: 3, refusal: 4, ask: 5 } as const
 const HEADER_BYTES = 5
 
-/** what the caller says when nobody reads its stdout any more; the end of what it says is the wish to stop */
-const CLOSED = Uint8Array.of(0)
+/**
+ * What the caller says: that nobody reads its stdout any more, or a piece of its stdin, once for each `ask`; an empty one is its end. The
+ * end of what it says is the wish to stop.
+ */
+export const CALLER = { closed: 0, stdin: 1 } as const
+const CLOSED = Uint8Array.of(CALLER.closed)
+/** a piece of stdin is never larger, bytes */
+export const MAX_STDIN_BYTES = 1 << 20
 
 export function runFrame(kind: keyof typeof KINDS, bytes: Uint8Array): Buffer {
   const frame = Buffer.allocUnsafe(HEADER_BYTES + bytes.length)
@@ -61,7 +69,7 @@ export async function runInNode(path: string, run: RunRequest, screen: Screen, s
   try {
     socket.write(`${JSON.stringify(run)}\n`)
     if (signal.aborted) stop()
-    return await printed(socket, screen)
+    return await printed(socket, screen, stdinFor(socket, screen.stdin))
   } finally {
     signal.removeEventListener('abort', stop)
     socket.destroy()
@@ -82,7 +90,23 @@ async function upgraded(path: string): Promise<Socket> {
   })
 }
 
-async function printed(socket: Socket, screen: Screen): Promise<number> {
+/** Answers one `ask`. The caller's stdin is not touched before the first. */
+function stdinFor(socket: Socket, stdin: Screen['stdin']): () => void {
+  let pieces: AsyncIterator<Uint8Array> | undefined
+  const say = (bytes: Uint8Array): void => {
+    const header = Buffer.alloc(HEADER_BYTES, CALLER.stdin)
+    header.writeUInt32BE(bytes.length, 1)
+    if (socket.writable) socket.write(Buffer.concat([header, bytes]))
+  }
+  return () => {
+    pieces ??= stdin?.[Symbol.asyncIterator]()
+    // one that cannot be read has ended
+    const next = pieces?.next() ?? Promise.resolve({ done: true, value: undefined })
+    next.then(({ done, value }) => say(done === true ? new Uint8Array(0) : value), () => say(new Uint8Array(0))) // biome-ignore format: one thought
+  }
+}
+
+async function printed(socket: Socket, screen: Screen, ask: () => void): Promise<number> {
   let rest: Buffer = Buffer.alloc(0)
   try {
     for await (const part of socket as AsyncIterable<Buffer>) {
@@ -94,6 +118,10 @@ async function printed(socket: Socket, screen: Screen): Promise<number> {
         rest = rest.subarray(end)
         if (kind === KINDS.exit) return bytes[0] ?? 1
         if (kind === KINDS.refusal) throw refusal(bytes)
+        if (kind === KINDS.ask) {
+          ask()
+          continue
+        }
         const more = kind === KINDS.stdout ? await screen.stdout(bytes) : await screen.stderr(bytes)
         if (!more) socket.write(CLOSED)
       }

@@ -18,6 +18,8 @@ export async function borrow(cli: Cli): Promise<boolean> {
     terminal.stderr(Buffer.from(bytes).toString('utf8'))
     return true
   }
-  cli.exitCode = await runInNode(apiSocket, run, { stdout: (bytes) => terminal.stdout(bytes), stderr }, stop.signal)
+  const stdin = { [Symbol.asyncIterator]: () => terminal.stdin()[Symbol.asyncIterator]() }
+  const screen = { stdout: (bytes: Uint8Array) => terminal.stdout(bytes), stderr, stdin }
+  cli.exitCode = await runInNode(apiSocket, run, screen, stop.signal)
   return true
 }

@@ -1,11 +1,14 @@
 /** Every command, in the order of the help. */
 import { balanceCommand } from './commands/balance.ts'
 import { channelCommand } from './commands/channel.ts'
+import { connectCommand } from './commands/connect.ts'
 import { depositCommand } from './commands/deposit.ts'
 import { devCommand } from './commands/dev.ts'
 import { findCommand } from './commands/find.ts'
 import { getCommand } from './commands/get.ts'
 import { initCommand } from './commands/init.ts'
+import { pipeCommand } from './commands/pipe.ts'
+import { proxyCommand } from './commands/proxy.ts'
 import { receiptCommand } from './commands/receipt.ts'
 import { reportCommand } from './commands/report.ts'
 import { serveCommand } from './commands/serve.ts'
@@ -20,7 +23,7 @@ import type { CommandGroup } from './program.ts'
 export const COMMANDS: readonly CommandGroup[] = [
   { heading: 'Start:', commands: [() => demoCommand(), initCommand, upCommand, statusCommand] },
   { heading: 'Sell:', commands: [serveCommand] },
-  { heading: 'Buy:', commands: [findCommand, getCommand, receiptCommand] },
+  { heading: 'Buy:', commands: [findCommand, getCommand, connectCommand, pipeCommand, proxyCommand, receiptCommand] },
   {
     heading: 'Money:',
     commands: [balanceCommand, depositCommand, withdrawCommand, channelCommand, sessionCommand, reportCommand],

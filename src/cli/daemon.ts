@@ -3,7 +3,7 @@
 import { formatAddress } from '../core/ids.ts'
 import { formatCount, formatPrice } from '../core/price-text.ts'
 import { dueOf, writtenMeter } from '../core/session/payee.ts'
-import { formatAmount } from '../core/token.ts'
+import { formatAmount, type TokenInfo } from '../core/token.ts'
 import type { ServeOptions, TallyNode } from '../node/node.ts'
 import type { Cli } from './context.ts'
 import type { OpenedNode } from './open-node.ts'
@@ -13,9 +13,12 @@ import { untilStopped } from './stop.ts'
 export interface DaemonInit {
   /** multiaddrs joined by commas. @default those of the settings */
   readonly listen?: string
-  readonly services: readonly ServeOptions[]
+  /** what is sold; where its price needs the token, a function of it */
+  readonly services: readonly (ServeOptions | ((token: TokenInfo) => ServeOptions))[]
   /** for the line that buyers can copy: what follows the name of the service */
   readonly sample?: string
+  /** the command that buys it. @default 'get' */
+  readonly verb?: string
 }
 
 /** how long sessions may take to be closed and paid when the node is stopped, ms */
@@ -30,7 +33,7 @@ export async function runDaemon(cli: Cli, init: DaemonInit): Promise<void> {
   try {
     const api = await startApi(home.paths.apiSocket, control, { runner: lender(cli, opened) })
     try {
-      for (const service of init.services) await node.serve(service)
+      for (const service of init.services) await node.serve(typeof service === 'function' ? service(node.token) : service)
       announce(cli, opened, init)
       watchSessions(cli, node)
       await untilStopped(cli.stop.signal)
@@ -44,7 +47,7 @@ export async function runDaemon(cli: Cli, init: DaemonInit): Promise<void> {
   cli.out.note('stopped')
 }
 
-function announce(cli: Cli, { node, settings }: OpenedNode, { sample }: DaemonInit): void {
+function announce(cli: Cli, { node, settings }: OpenedNode, { sample, verb = 'get' }: DaemonInit): void {
   const { out } = cli
   const { addresses, token } = node
   const offers = node.offers.map(({ offer }) => offer)
@@ -78,8 +81,16 @@ function announce(cli: Cli, { node, settings }: OpenedNode, { sample }: DaemonIn
   const [address] = addresses
   const known = settings.config.bootstrap.length > 0
   const where = known || address === undefined ? '' : `${address}/`
+  const budget = `--budget '1 ${token.symbol}'`
   const tries =
-    first === undefined ? [] : [`  try:  tallystick get ${where}${first.service}${sample ?? ''} --budget '1 ${token.symbol}'`]
+    first === undefined
+      ? []
+      : first.kind === 'http'
+        ? [
+            `  try:  tallystick proxy ${budget}${known || address === undefined ? '' : ` --provider ${address}`}`,
+            `        curl -x http://127.0.0.1:8402 http://${first.service}.tally/`,
+          ]
+        : [`  try:  tallystick ${verb} ${where}${first.service}${sample ?? ''} ${budget}`]
   const join = first === undefined && address !== undefined ? [`  join:  tallystick up --bootstrap ${address}`] : []
   out.text(
     `${out.tick} live  tallystick://${peer}${first === undefined ? '' : `/${first.service}`}`,

@@ -3,7 +3,10 @@
  * command is the same code on either side; only where it prints is another process's terminal.
  */
 import type { Runner } from '../api/run-server.ts'
+import { connectCommand } from './commands/connect.ts'
 import { getCommand } from './commands/get.ts'
+import { pipeCommand } from './commands/pipe.ts'
+import { proxyCommand } from './commands/proxy.ts'
 import { reportCommand } from './commands/report.ts'
 import { sessionCommand } from './commands/session.ts'
 import { Cli } from './context.ts'
@@ -18,14 +21,18 @@ export function lender({ env }: Cli, opened: OpenedNode): Runner {
       terminal: {
         ...terminal,
         cwd,
+        stdin: () => screen.stdin ?? nothing(),
         stdout: async (bytes) => await screen.stdout(Buffer.from(bytes)),
         stderr: (text) => void screen.stderr(Buffer.from(text)),
       },
       stop: { signal, release: () => undefined },
     })
-    return await runProgram(theirs, [{ heading: 'Buy', commands: [getCommand, sessionCommand, reportCommand] }])
+    const commands = [getCommand, connectCommand, pipeCommand, proxyCommand, sessionCommand, reportCommand]
+    return await runProgram(theirs, [{ heading: 'Buy', commands }])
   }
 }
+
+async function* nothing(): AsyncGenerator<Uint8Array> {}
 
 type Settings = OpenedNode['settings']
 type Limits = Pick<Settings['config']['consumer'], 'limitAtRisk' | 'maxPrice'>

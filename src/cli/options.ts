@@ -38,6 +38,22 @@ export function addGlobalOptions(program: Command): Command {
     .option('--no-color', 'no colours (NO_COLOR)')
 }
 
+/** What every command that buys takes beside what it buys. */
+export function buyingOptions(command: Command): Command {
+  return command
+    .option('--budget <amount>', 'the most to spend; always needed')
+    .option('--provider <peer>', 'buy from this one: a peer id or a multiaddr')
+    .option('--max-price <price>', 'such as 0.02/MiB')
+    .option('--limit-at-risk <amount>', 'the most to be ahead of the delivery, and so to lose')
+    .addOption(
+      new Option('--pay <how>', 'with a signature for each chunk, with ticks of a hash chain, or as it costs least').choices([
+        'promise',
+        'tick',
+        'auto',
+      ]),
+    )
+}
+
 /** Milliseconds. */
 export function duration(text: string): number {
   return read(() => parseDuration(text))

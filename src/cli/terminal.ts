@@ -7,6 +7,8 @@ export interface Terminal {
   /** whether there are colours, unless an option says otherwise */
   readonly color: boolean
   readonly columns: number
+  /** what is typed or piped into the command; read only by whoever iterates it */
+  stdin(): AsyncIterable<Uint8Array>
   /** Resolves when more may be printed: false = nobody reads any more. */
   stdout(bytes: string | Uint8Array): Promise<boolean>
   stderr(text: string): void
@@ -21,6 +23,7 @@ export function ownTerminal(env: NodeJS.ProcessEnv): Terminal {
     get columns() {
       return process.stderr.columns ?? 120
     },
+    stdin: () => process.stdin,
     stdout: (bytes) =>
       new Promise((resolve) => process.stdout.write(bytes, (error) => resolve(error === undefined || error === null))),
     stderr: (text) => void process.stderr.write(text),

@@ -81,7 +81,8 @@ function flawOf(rates: readonly Rate[], unitName: string | undefined): string | 
   return undefined
 }
 
-function frozenPrice(rates: readonly Rate[], unitName: string | undefined): Price {
+/** Rates that are in order and right, as a price. */
+export function frozenPrice(rates: readonly Rate[], unitName: string | undefined): Price {
   if (rates.length === 0) return FREE
   const kept = Object.freeze(
     rates.map(({ kind, amount: base, per, from = 0n }) =>
@@ -192,38 +193,6 @@ export function isAtMost(price: Price, max: Price): boolean {
     return mine.every(isBelow) && theirs.every(isBelow) && isLess(last.weight, limit.weight)
   })
 }
-
-/** What a price gives for nothing before its first rate of each kind: once for each owner. */
-export function freeOf(price: Price): Meter {
-  const of = (kind: MeterKind): bigint => rateOf(price, kind)?.from ?? 0n
-  return { down: of('down'), up: of('up'), ms: of('ms'), calls: of('calls'), units: of('units') }
-}
-
-/** The same price with so much less for nothing: what an owner has had already. */
-export function lessFree(price: Price, had: Meter): Price {
-  const first = new Set<MeterKind>()
-  const rates = price.rates.map((rate) => {
-    const { from, ...rest } = rate
-    if (first.has(rate.kind) || from === undefined) {
-      first.add(rate.kind)
-      return rate
-    }
-    first.add(rate.kind)
-    const left = from - had[rate.kind]
-    return left > 0n ? { ...rest, from: left } : rest
-  })
-  return frozenPrice(rates, price.unitName)
-}
-
-/** Whether terms may say this price where the offer says that one: the same, with no more for nothing. */
-export function isPinned(price: Price, offered: Price): boolean {
-  const [free, most] = [freeOf(price), freeOf(offered)]
-  if (METER_KINDS.some((kind) => free[kind] > most[kind])) return false
-  const [a, b] = [lessFree(price, MAX_METER), lessFree(offered, MAX_METER)]
-  return isAtMost(a, b) && isAtMost(b, a) && a.unitName === b.unitName
-}
-
-const MAX_METER: Meter = { down: MAX_COUNT, up: MAX_COUNT, ms: MAX_COUNT, calls: MAX_COUNT, units: MAX_COUNT }
 
 /**
  * -1 when `a` is nowhere dearer and somewhere cheaper than `b`, 1 the other way round, 0 when they are worth the same; else

@@ -22,20 +22,23 @@ import type { Log, Self, SessionEvents } from '../session/components.ts'
 import type { PayeeDesk } from '../session/payee-desk.ts'
 import type { PayerDesk, ProviderLine } from '../session/payer-desk.ts'
 import type { Settler } from '../settlement/settler.ts'
+import { connectIn, type PaidConnection } from './connection.ts'
 import { History } from './history.ts'
+import { fetchOnce, type HttpOptions, openHttp } from './http-options.ts'
 import type { Network } from './libp2p.ts'
 import { type Lines, parsePeer } from './lines.ts'
 import type { Money } from './money.ts'
 import { NodeSession } from './node-session.ts'
 import {
   type AmountLike,
+  deskOptions,
   type PayMode,
   type providerPolicy,
   refuseTooSmall,
   refuseUnmetered,
-  ticksFor,
   toAmount,
 } from './options.ts'
+import type { PaidHttp } from './paid-http.ts'
 import type { Shelf } from './shelf.ts'
 import { usualChunk } from './usual-chunk.ts'
 
@@ -107,10 +110,13 @@ interface Options {
 
 export class TallyNode {
   readonly #parts: NodeParts
+  /** every session on record, of either side */
+  readonly history: History
   #stopping: Promise<void> | undefined
 
   constructor(parts: NodeParts) {
     this.#parts = parts
+    this.history = new History(parts)
   }
 
   get address(): Address {
@@ -154,11 +160,6 @@ export class TallyNode {
   /** sessions in which this node pays that were cut and may be resumed */
   get resumable(): Iterable<PayerSession> {
     return this.#parts.payer.cutSessions()
-  }
-
-  /** every session on record, of either side */
-  get history(): History {
-    return new History(this.#parts)
   }
 
   /** Puts a service on sale and announces it. A change of price is a new `serve` of the same name: it counts for new sessions only. @throws PRICE_INVALID, OFFER_INVALID */
@@ -205,6 +206,16 @@ export class TallyNode {
     return new NodeSession(live, found.offer, domain, self)
   }
 
+  /** HTTP over paid sessions, one for each service, under one budget. Close it: that closes the sessions. */
+  http(options: HttpOptions): PaidHttp {
+    return openHttp(options, { token: this.token, choose: (one) => this.#choose(one), open: (one) => this.open(one) })
+  }
+
+  /** One request to a service, as the web's fetch: `tally://name/path`. Its session ends with its body. @throws as `open` and `PaidHttp.call` */
+  async fetch(input: string | URL | Request, init: RequestInit & HttpOptions): Promise<Response> {
+    return await fetchOnce(this.http({ ...init, idleMs: 0 }), input, init)
+  }
+
   /** Goes on with a session that was cut: same session, same totals. @throws SESSION_UNKNOWN when either end has forgotten it */
   async resume(id: SessionId, found: Found, options: ResumeOptions = {}): Promise<NodeSession> {
     this.#refuseStopped()
@@ -225,8 +236,13 @@ export class TallyNode {
     return { line: await this.#parts.lines.to(peer, options), address: addressOfPeer(peer) }
   }
 
+  /** A paid connection: a session of its own with one data stream in it, as a stream of Node. Ending it closes the session. @throws as `open` */
+  async connect(service: string | Found, options: Omit<OpenOptions, 'service' | 'inputs'>): Promise<PaidConnection> {
+    return await connectIn(await this.open({ ...options, service }), options.signal)
+  }
+
   /** Dials a peer, so that it is known. @throws PEER_UNREACHABLE, USAGE */
-  async connect(peer: string, options: Options = {}): Promise<void> {
+  async dial(peer: string, options: Options = {}): Promise<void> {
     const { via, peer: id } = parsePeer(peer)
     await this.#parts.network.dial(via ?? id, options).catch((cause: unknown) => {
       throw new TallyError('PEER_UNREACHABLE', { message: `the peer ${peer} does not answer`, cause })
@@ -290,21 +306,13 @@ export class TallyNode {
     return {
       service: offer.service,
       inputs: typeof inputs === 'string' ? new TextEncoder().encode(inputs) : (inputs ?? new Uint8Array(0)),
-      owner: self.address,
-      signer: self.address,
-      provider,
-      token: token.address,
+      owner: self.address, signer: self.address, provider, token: token.address,
       offered: { price: offer.price, chunk: offer.chunk, sequence: offer.sequence },
       maxPrice: this.#maxPrice(options.maxPrice),
       budget: toAmount('budget', options.budget, '', token),
       limitAtRisk: toAmount('limitAtRisk', options.limitAtRisk, '0.05 token', token),
       owed: await payer.owedTo(money.parties(provider)),
       expect: options.expectBytes,
-    }
+    } // biome-ignore format: a record
   }
 }
-
-const deskOptions = ({ signal, pay }: { readonly signal?: AbortSignal; readonly pay?: PayMode }) => ({
-  ...(signal !== undefined && { signal }),
-  ...(pay !== undefined && { ticks: ticksFor(pay) }),
-})

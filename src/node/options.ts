@@ -126,3 +126,9 @@ export function refuseTooSmall(chunk: Chunk, { leastChunkBytes = 1 }: ServiceAda
     fields: { chunk: chunk.size, least: leastChunkBytes },
   })
 }
+
+/** What the payer's desk is told of a session. */
+export const deskOptions = ({ signal, pay }: { readonly signal?: AbortSignal; readonly pay?: PayMode }) => ({
+  ...(signal !== undefined && { signal }),
+  ...(pay !== undefined && { ticks: ticksFor(pay) }),
+})

@@ -33,7 +33,8 @@ export interface DataBytes {
   read(options?: { signal?: AbortSignal }): Promise<Uint8Array | undefined>
   /** resolves when more may be written. @throws TallyError STREAM_CUT, ABORTED */
   write(bytes: Uint8Array, options?: { signal?: AbortSignal }): Promise<void>
-  closeWrite(options?: { signal?: AbortSignal }): Promise<void>
+  /** resolves when the peer has room for all of it; one that reads slowly is waited for, `timeoutMs` @default 5,000 */
+  closeWrite(options?: { signal?: AbortSignal; timeoutMs?: number }): Promise<void>
   abort(error: Error): void
 }
 

@@ -131,6 +131,8 @@ export interface OpenOptions {
   readonly most?: Charge
   /** The provider has charged something, and told all of it when `final`: the last moment to `agree`. It may come after the last byte; the stream ends after it. */
   readonly onCharge?: (charged: Charged, final: boolean) => void
+  /** The stream was read to its end. The last moment to `agree` where the last charge has come already. */
+  readonly onEnd?: () => void
 }
 
 /** A session as the consumer's side of a service needs it. */

@@ -25,6 +25,9 @@ export interface DeliveryRules extends ChargeRules {
 /** the most that is given to the transport in one piece; a chunk is not written past this without asking again */
 const PIECE_BYTES = 1024 * 1024
 
+/** a consumer that still reads the last bytes is waited for, as long as its session lives and no longer than this */
+const SLOW_READER_MS = 600_000
+
 export class Delivery {
   readonly #incoming: IncomingData
   readonly #rules: DeliveryRules
@@ -96,7 +99,7 @@ export class Delivery {
       await (answer.free ? this.#give(this.#bytes, body) : this.#deliver(this.#bytes, body))
       charges.end()
       if (this.#opened) this.#rules.served()
-      await this.#bytes.closeWrite()
+      await this.#bytes.closeWrite({ signal, timeoutMs: SLOW_READER_MS })
     } catch (thrown) {
       const error = asTallyError(thrown)
       // the first answer holds

@@ -6,23 +6,15 @@ import type { Amount } from '../core/amount.ts'
 import type { ChannelOut } from '../core/channel.ts'
 import { type ErrorCode, TallyError } from '../core/errors.ts'
 import type { ChannelId } from '../core/ids.ts'
-import { rateOf } from '../core/price.ts'
-import type { SignedReceipt } from '../core/receipt.ts'
 import type { Charge as ChargeMessage } from '../core/session/messages.ts'
-import {
-  atRiskOf,
-  JOIN_MS,
-  owedOf,
-  type PayerContext,
-  type PayerInput,
-  type PayerSession,
-  usableBytes,
-} from '../core/session/payer.ts'
+import { atRiskOf, JOIN_MS, owedOf, type PayerContext, type PayerInput, type PayerSession } from '../core/session/payer.ts'
 import type { Charge, OpenOptions, PaidSession, PaidStream } from '../ports/service.ts'
 import { countsOfCharge } from './charge-desk.ts'
+import { Coverage } from './coverage.ts'
 import type { PayerCrypto } from './crypto.ts'
 import type { ProviderLine } from './payer-line.ts'
 import { PayerStream } from './payer-stream.ts'
+import { endUnlessAborted, type SessionEnd } from './session-end.ts'
 import { type StreamTab, StreamTabs } from './stream-tab.ts'
 
 /** What a live session needs of the desk. */
@@ -30,13 +22,6 @@ interface Desk {
   run(live: LiveSession, input: PayerInput): void
   channelOf(live: LiveSession): ChannelOut
   exhausted(live: LiveSession): ErrorCode
-}
-
-export interface SessionEnd {
-  /** undefined = completed */
-  readonly code: ErrorCode | undefined
-  readonly receipt: SignedReceipt | undefined
-  readonly session: PayerSession
 }
 
 /** how long a provider may be silent where it owes an answer, ms: it may have to read a file before it knows its terms */
@@ -73,15 +58,7 @@ export class LiveSession implements PaidSession {
   #joins = false
   #stage: { readonly status: PayerSession['status']; readonly since: number } | undefined
   #handed = 0n
-  /** how many more bytes of the session may be handed to the user (undefined = no limit), and of which records that was worked out */
-  #known:
-    | {
-        readonly session: PayerSession
-        readonly channel: ChannelOut
-        readonly flying: bigint
-        readonly bytes: bigint | undefined
-      }
-    | undefined
+  readonly #coverage = new Coverage()
   /** which limit was reached, and since when the clock knows of it, ms */
   #short: { readonly code: ErrorCode; since: number | undefined } | undefined
 
@@ -129,8 +106,7 @@ export class LiveSession implements PaidSession {
 
   /** For observers. */
   get figures(): { readonly session: PayerSession; readonly owed: Amount; readonly atRisk: Amount } {
-    const { session } = this
-    return { session, owed: owedOf(session), atRisk: atRiskOf(session) }
+    return { session: this.session, owed: this.owed, atRisk: this.atRisk }
   }
 
   crypto(make: () => PayerCrypto): PayerCrypto {
@@ -157,12 +133,14 @@ export class LiveSession implements PaidSession {
   async open(request: Uint8Array, options: OpenOptions = {}): Promise<PaidStream> {
     if (this.session.status !== 'live') throw new TallyError('WRONG_STATE', { message: `the session is ${this.session.status}` })
     const number = this.#next++
-    const tab = this.#tabs.open(number, options)
+    const tab = this.#tabs.open(number, options, this.#session)
     this.#desk.run(this, { type: 'opened', stream: number, most: tab.most })
     const { signal } = options
     try {
-      const header = { session: this.session.id, stream: number, request }
-      const opened = await this.line.openData(header, signal === undefined ? {} : { signal })
+      const opened = await this.line.openData(
+        { session: this.session.id, stream: number, request },
+        signal === undefined ? {} : { signal },
+      )
       const stream = new PayerStream(this, number, opened, tab)
       if (opened.free) this.#endStream(number)
       if (this.session.status !== 'live') stream.abort(new TallyError('STREAM_CUT'))
@@ -211,17 +189,7 @@ export class LiveSession implements PaidSession {
 
   /** How many of `bytes` may be sent: what neither budget nor deposit covers could not be paid. */
   send(tab: StreamTab, bytes: number): number {
-    const most = this.#sendable(BigInt(bytes))
-    tab.sent += most
-    return Number(most)
-  }
-
-  #sendable(bytes: bigint): bigint {
-    const { terms } = this.session
-    if (terms === undefined || rateOf(terms.price, 'up') === undefined) return bytes
-    const state = { session: this.#session, channel: this.#desk.channelOf(this) }
-    const usable = usableBytes(state, 'up', { down: this.#handed, up: this.#tabs.flying })
-    return usable === undefined || usable > bytes ? bytes : usable
+    return tab.send(this.#coverage.sendable(BigInt(bytes), this.handed, this.#asked))
   }
 
   /** Pays what is owed, closes and returns the end with its receipt. Resolves also when the session had ended in another way. */
@@ -229,13 +197,7 @@ export class LiveSession implements PaidSession {
     if (options.code === undefined && this.#tabs.isCharging) await this.#tabs.charged()
     this.#desk.run(this, { type: 'finish', code: options.code })
     const { signal } = options
-    if (signal === undefined) return await this.ended
-    return await new Promise<SessionEnd>((resolve, reject) => {
-      const stop = (): void => reject(new TallyError('ABORTED', { message: 'the provider did not send its receipt in time' }))
-      if (signal.aborted) stop()
-      signal.addEventListener('abort', stop, { once: true })
-      void this.ended.then(resolve).finally(() => signal.removeEventListener('abort', stop))
-    })
+    return await (signal === undefined ? this.ended : endUnlessAborted(this.ended, signal))
   }
 
   /** These bytes were used. What arrives in one turn of the loop comes in many small runs; the rules hear of it once. */
@@ -274,11 +236,6 @@ export class LiveSession implements PaidSession {
     return { type: 'clock', handed: this.handed }
   }
 
-  /** A stream was read to its end: resolves when it was charged for the last time. @throws CHARGE_REFUSED */
-  async lastCharge(tab: StreamTab): Promise<void> {
-    await tab.last(this.#session)
-  }
-
   streamEnded(stream: number, free: boolean): void {
     if (this.#streams.delete(stream) && !free) this.#endStream(stream)
   }
@@ -291,22 +248,15 @@ export class LiveSession implements PaidSession {
 
   /** How many of `bytes` may be given to a reader: what the budget does not cover could not be paid. */
   hand(bytes: number): number {
-    const usable = this.#usable()
+    const usable = this.#coverage.usable(this.#asked)
     const left = usable === undefined ? BigInt(bytes) : usable - this.#handed
     const most = left < 0n ? 0 : left < BigInt(bytes) ? Number(left) : bytes
     this.#handed += BigInt(most)
     return most
   }
 
-  /** It is asked for every run of bytes, and changes with the records only. */
-  #usable(): bigint | undefined {
-    const channel = this.#desk.channelOf(this)
-    const { flying } = this.#tabs
-    if (this.#known?.session !== this.#session || this.#known.channel !== channel || this.#known.flying !== flying) {
-      const bytes = usableBytes({ session: this.#session, channel }, 'down', { up: flying })
-      this.#known = { session: this.#session, channel, flying, bytes }
-    }
-    return this.#known.bytes
+  get #asked() {
+    return { session: this.#session, channel: this.#desk.channelOf(this), flying: this.#tabs.flying }
   }
 
   /** Bytes came that neither budget nor deposit covers: what came before is paid and the session ends, for the reason that is returned. */

@@ -86,7 +86,7 @@ export class PayeeDesk {
       for await (const batch of link) {
         for (const message of batch) {
           if (message.type === 'tick' && this.#ticks.take(visit, message)) continue
-          this.#ticks.handIn()
+          if (message.type !== 'ack') this.#ticks.handIn()
           const asked =
             message.type === 'promise' || message.type === 'tick' ? this.#channels.askFirst(visit, message) : undefined
           if (asked !== undefined) await asked

@@ -1,6 +1,7 @@
 /**
  * Where the ticks of the control streams go: counted one by one as they come, handed to the rules together at the end of what came in one
- * piece, or before anything else is done on that stream.
+ * piece, or before any other message is looked at. Only acknowledgements may pass in front of them: those travel between the ticks, and touch
+ * neither the channel nor what was paid.
  */
 import type { Amount } from '../core/amount.ts'
 import type { Tick } from '../core/session/messages.ts'

@@ -16,9 +16,12 @@ interface Session {
   /** how many of so many bytes may be sent */
   send(tab: StreamTab, bytes: number): number
   agree(stream: number, upTo: Charge): void
-  lastCharge(tab: StreamTab): Promise<void>
   streamEnded(stream: number, free: boolean): void
 }
+
+/** a service that takes its input slowly is waited for so long when that ends */
+const SLOW_READER_MS = 600_000
+const LINGER_MS = 1_000
 
 export class PayerStream implements PaidStream {
   readonly info: Uint8Array
@@ -70,12 +73,19 @@ export class PayerStream implements PaidStream {
   }
 
   async closeWrite(): Promise<void> {
-    await this.#data.bytes.closeWrite()
+    await this.#data.bytes.closeWrite({ timeoutMs: SLOW_READER_MS })
   }
 
   abort(error: Error): void {
     this.#data.bytes.abort(error)
     this.#over()
+  }
+
+  /** The provider has said all. It reads no more either: what it has not taken by now it never will. */
+  async #hangUp(): Promise<void> {
+    const late = setTimeout(() => this.#data.bytes.abort(new TallyError('STREAM_CUT')), LINGER_MS)
+    await this.#data.bytes.closeWrite().catch(() => undefined)
+    clearTimeout(late)
   }
 
   #over(): void {
@@ -93,7 +103,7 @@ export class PayerStream implements PaidStream {
         clean = piece === undefined
         if (piece === undefined) {
           // what all of it cost is known when it ends
-          if (!this.free) await this.#session.lastCharge(this.#tab)
+          if (!this.free) await this.#tab.last()
           return
         }
         const most = this.free ? piece.length : this.#session.hand(piece.length)
@@ -107,7 +117,7 @@ export class PayerStream implements PaidStream {
     } finally {
       // the reader may acknowledge its last piece right after this
       queueMicrotask(() => this.#over())
-      if (clean) await this.#data.bytes.closeWrite().catch(() => undefined)
+      if (clean) await this.#hangUp()
       else this.#data.bytes.abort(new TallyError('STREAM_CUT'))
     }
   }

@@ -13,6 +13,9 @@ export class StreamTab {
   /** what may be charged without asking */
   readonly most: Counts | undefined
   readonly #onCharge: OpenOptions['onCharge']
+  readonly #onEnd: OpenOptions['onEnd']
+  /** whether the price names anything that is charged */
+  readonly #isCharged: boolean
   /** bytes that were ever sent */
   sent = 0n
   charged: Counts = NO_COUNTS
@@ -25,10 +28,18 @@ export class StreamTab {
   #waitsSince: number | undefined
 
   /** @throws TallyError USAGE for counts that are none */
-  constructor({ most, onCharge }: OpenOptions) {
+  constructor({ most, onCharge, onEnd }: OpenOptions, { terms }: PayerSession) {
+    this.#isCharged = terms !== undefined && sellsCounts(terms.price)
     this.most = most === undefined ? undefined : countsOfCharge(most)
     this.#onCharge = onCharge
+    this.#onEnd = onEnd
     this.#final.promise.catch(() => undefined)
+  }
+
+  /** So many bytes are sent. */
+  send(bytes: bigint): number {
+    this.sent += bytes
+    return Number(bytes)
   }
 
   /** bytes that were sent and are not agreed to yet */
@@ -62,8 +73,9 @@ export class StreamTab {
   }
 
   /** Resolves when the provider has charged for the last time (M5), or does not say so in time. @throws CHARGE_REFUSED */
-  async last({ terms }: PayerSession): Promise<void> {
-    if (terms === undefined || !sellsCounts(terms.price)) return
+  async last(): Promise<void> {
+    this.#onEnd?.()
+    if (!this.#isCharged) return
     this.#isWaiting = true
     await this.#final.promise
   }
@@ -86,8 +98,8 @@ export class StreamTabs {
   #gone = Promise.withResolvers<void>()
 
   /** @throws TallyError USAGE for counts that are none */
-  open(stream: number, options: OpenOptions): StreamTab {
-    const tab = new StreamTab(options)
+  open(stream: number, options: OpenOptions, session: PayerSession): StreamTab {
+    const tab = new StreamTab(options, session)
     this.#tabs.set(stream, tab)
     return tab
   }

@@ -20,6 +20,8 @@ import { zerosRequest } from './zeros.ts'
 const DEPOSIT = 10_000_000_000n as Amount
 const BUDGET = 1_000_000_000n as Amount
 const DAY_S = 86_400
+/** chunks after which more credit would be seen */
+const MORE_CHUNKS = 32
 
 interface Parts {
   readonly node: TallyNode
@@ -82,6 +84,16 @@ const answers = {
     return { ms, payments }
   },
 
+  /** Buys until the provider's credit cannot grow any more, and sees that it says so. */
+  async earnCredit({ service, piece, chunks }: { service: string; piece: number; chunks: number }): Promise<void> {
+    const { node, provider } = ready()
+    await answers.paid({ service, total: chunks * piece, piece })
+    const before = await creditOf(service, node, provider)
+    await answers.paid({ service, total: MORE_CHUNKS * piece, piece })
+    const after = await creditOf(service, node, provider)
+    if (after !== before) throw new Error(`the credit still grew after ${chunks} chunks: ${before}, ${after}`)
+  },
+
   async unpaid({ total, piece }: Load): Promise<number> {
     const { plain, provider } = ready()
     return await fetchPlain(plain, provider.plainAddress, total, piece)
@@ -90,6 +102,14 @@ const answers = {
   busy: busySince,
 }
 export type BuyerAnswers = typeof answers
+
+/** The credit that a new session is told, base units. */
+async function creditOf(service: string, node: TallyNode, provider: Provider): Promise<bigint> {
+  const session = await node.open({ service, provider: provider.address, budget: BUDGET })
+  const told = [...node.buying].find(({ id }) => id === session.id)?.credit ?? 0n
+  await session.close()
+  return told
+}
 
 function ready(): Parts {
   if (parts === undefined) throw new Error('begin first')

@@ -33,8 +33,8 @@ export function start<A extends Answers>(file: string, profileDir?: string): Chi
   const path = fileURLToPath(new URL(file, import.meta.url))
   const profile =
     profileDir === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profileDir}`, `--cpu-prof-name=${profileName(file)}`]
-  // the flags of this process are those that bin/tallystick gives a node
-  const execArgv = [...process.execArgv, ...profile]
+  // the flags of this process are those that bin/tallystick gives a node; those of a test runner are for itself
+  const execArgv = [...process.execArgv.filter((flag) => !flag.startsWith('--test')), ...profile]
   return new ForkedChild(fork(path, { execArgv, serialization: 'advanced', stdio: ['ignore', 2, 2, 'ipc'] }), file)
 }
 

@@ -53,7 +53,7 @@ export async function measureGoodput(
   const ratios: number[] = []
   const paidRates: number[] = []
   const plainRates: number[] = []
-  let promises = 0
+  let payments = 0
   for (let run = 0; run <= init.runs; run++) {
     const [paid, plain] = [new Sum(), new Sum()]
     const busy = async (): Promise<readonly Busy[]> => [await provider.ask('busy'), await buyer.ask('busy')]
@@ -69,11 +69,11 @@ export async function measureGoodput(
     )
     if (run === 0) continue
     ratios.push(plain.ms / paid.ms)
-    promises += paid.payments
+    payments += paid.payments
     paidRates.push(rate(paid))
     plainRates.push(rate(plain))
   }
   const chunks = (load.total / init.piece) * TURNS * init.runs
-  const rates = `${median(paidRates).toFixed(0)} MB/s paid, ${median(plainRates).toFixed(0)} unpaid, ${(promises / chunks).toFixed(2)} promises a chunk`
+  const rates = `${median(paidRates).toFixed(0)} MB/s paid, ${median(plainRates).toFixed(0)} unpaid, ${(payments / chunks).toFixed(2)} payments a chunk`
   return measured(init.id, 'ratio', ratios, { goal: init.goal, note: rates })
 }

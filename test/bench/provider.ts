@@ -2,19 +2,25 @@
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import { fundOnDevnet } from '../../src/chain/devnet.ts'
+import { addressOfKey } from '../../src/core/crypto/secp256k1.ts'
+import type { SessionId } from '../../src/core/ids.ts'
 import type { Offer } from '../../src/core/offer.ts'
 import { createNode } from '../../src/node/create-node.ts'
 import type { TallyNode } from '../../src/node/node.ts'
+import { type LevelStore, openLevelStore } from '../../src/store/level-store.ts'
 import { busySince } from './busy.ts'
 import { answer } from './child.ts'
+import { readDurable } from './durable.ts'
 import type { Place } from './place.ts'
 import { plainNode, servePlain } from './plain.ts'
 import { zerosService } from './zeros.ts'
 
 const LOOPBACK = ['/ip4/127.0.0.1/tcp/0']
-const PRICE = '0.01/MiB'
+/** as dear as a node's own examples: 625 base units for 64 KiB */
+const USUAL_PRICE = '0.01/MiB'
 
 let node: TallyNode | undefined
+let store: LevelStore | undefined
 
 export interface Provider {
   readonly address: string
@@ -27,9 +33,13 @@ const answers = {
     const chain = { rpcUrl, chainId, ledger, confirmations: 0 }
     // nothing is settled while it is measured
     const provider = { settleAt: '1000000 token', maxSessions: 10_000 }
+    const privateKey = randomBytes(32)
+    const genesis = { address: addressOfKey(privateKey), chainId: BigInt(chainId), ledger }
+    const owner = { pid: process.pid, command: 'bench', started: Math.floor(Date.now() / 1000) }
+    store = await openLevelStore({ path: join(dir, 'provider', 'db'), genesis, owner, create: true })
     node = await createNode({
-      privateKey: randomBytes(32),
-      store: { path: join(dir, 'provider', 'db') },
+      privateKey,
+      store,
       chain,
       token,
       listen: LOOPBACK,
@@ -42,10 +52,16 @@ const answers = {
   },
 
   /** Sells zero bytes under this name, `chunk` bytes for each payment. */
-  async sell({ name, chunk }: { name: string; chunk: number }): Promise<Offer> {
+  async sell({ name, chunk, price = USUAL_PRICE }: { name: string; chunk: number; price?: string }): Promise<Offer> {
     if (node === undefined) throw new Error('begin first')
-    const signed = await node.serve({ name, service: zerosService, price: PRICE, chunk: { kind: 'down', size: BigInt(chunk) } })
+    const signed = await node.serve({ name, service: zerosService, price, chunk: { kind: 'down', size: BigInt(chunk) } })
     return signed.offer
+  },
+
+  /** What its database holds of every session, base units. */
+  async durable(): Promise<ReadonlyMap<SessionId, bigint>> {
+    if (store === undefined) throw new Error('begin first')
+    return (await readDurable(store)).sessions
   },
 
   busy: busySince,

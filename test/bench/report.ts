@@ -44,18 +44,27 @@ const rounded = (value: number): number => (value < 10 ? Math.round(value * 1000
 export function machine(): string {
   const { dependencies } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'))
   const of = (name: string): string => `${name.slice(name.lastIndexOf('/') + 1)} ${dependencies[name]}`
-  const parts = ['libp2p', '@libp2p/tcp', '@chainsafe/libp2p-noise', '@chainsafe/libp2p-yamux', 'level', 'secp256k1'].map(of)
+  const parts = [
+    'libp2p',
+    '@libp2p/tcp',
+    '@chainsafe/libp2p-noise',
+    '@chainsafe/libp2p-yamux',
+    'level',
+    'secp256k1',
+    'ethers',
+  ].map(of)
   const memory = `${Math.round(totalmem() / 2 ** 30)} GiB`
   return `${cpus().length} x ${cpus()[0]?.model.trim() ?? 'unknown'}, ${memory}, ${type()} ${release()}, node ${process.version}, ${parts.join(', ')}`
 }
 
 export function table(rows: readonly Measured[]): string {
+  const width = Math.max(...rows.map(({ id }) => id.length), 3)
   const lines = rows.map(({ id, value, unit, values, goal, note }) => {
     const spread = `${shown(Math.min(...values))} .. ${shown(Math.max(...values))}`
-    const against = goal === undefined ? '' : `  goal >= ${goal}: ${value >= goal ? 'reached' : 'missed'}`
-    return `${id.padEnd(22)} ${shown(value).padStart(9)} ${unit.padEnd(6)} ${spread.padEnd(20)}${against}${note === undefined ? '' : `  ${note}`}`.trimEnd()
+    const against = goal === undefined ? '' : `  goal >= ${shown(goal)}: ${value >= goal ? 'reached' : 'missed'}`
+    return `${id.padEnd(width)} ${shown(value).padStart(9)} ${unit.padEnd(6)} ${spread.padEnd(20)}${against}${note === undefined ? '' : `  ${note}`}`.trimEnd()
   })
-  return [`${'row'.padEnd(22)} ${'median'.padStart(9)} ${''.padEnd(6)} lowest .. highest`, ...lines].join('\n')
+  return [`${'row'.padEnd(width)} ${'median'.padStart(9)} ${''.padEnd(6)} lowest .. highest`, ...lines].join('\n')
 }
 
 const shown = (value: number): string => rounded(value).toLocaleString('en', { maximumFractionDigits: 3 })

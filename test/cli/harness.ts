@@ -29,6 +29,8 @@ export interface Running {
 export interface RunOptions {
   readonly home?: string
   readonly env?: Readonly<Record<string, string | undefined>>
+  /** @default 'ignore' */
+  readonly stdin?: 'pipe' | 'ignore'
 }
 
 export class World {
@@ -95,7 +97,7 @@ export class World {
     return await this.start(['dev'], /^network /)
   }
 
-  spawn(args: readonly string[], { home, env = {} }: RunOptions = {}): ChildProcess {
+  spawn(args: readonly string[], { home, env = {}, stdin = 'ignore' }: RunOptions = {}): ChildProcess {
     const path = [join(root, 'node_modules/.bin'), process.env.PATH].join(delimiter)
     const own = {
       TALLYSTICK_PASSWORD: PASSWORD,
@@ -110,7 +112,7 @@ export class World {
     return spawn(join(root, 'bin/tallystick'), all, {
       cwd: this.path('cwd'),
       env: { ...own, ...env },
-      stdio: ['ignore', 'pipe', 'pipe'],
+      stdio: [stdin, 'pipe', 'pipe'],
     })
   }
 

@@ -11,16 +11,14 @@ import {
   decodePrice,
   due,
   encodePrice,
-  freeOf,
   isAtMost,
-  isPinned,
-  lessFree,
   MAX_PRICE_BYTES,
   maxCountWithin,
   type Price,
   priceOf,
   type Rate,
 } from '../../src/core/price.ts'
+import { freeOf, isPinned, lessFree } from '../../src/core/price-free.ts'
 import { formatPrice, parsePrice } from '../../src/core/price-text.ts'
 
 const rate = (kind: MeterKind, base: bigint, per: bigint, from?: bigint): Rate => ({

@@ -120,7 +120,7 @@ describe('discovery', () => {
   test('a provider that announced without a peer announces again when it has some', async (t) => {
     const lonely = await seller(t, 'early-too')
     const hub = await net.provider(t)
-    await lonely.connect(hub.addresses[0] ?? '')
+    await lonely.dial(hub.addresses[0] ?? '')
     const consumer = await net.node(t, { bootstrap: hub.addresses })
     assert.equal((await firstFound(consumer, 'early-too')).provider, lonely.address)
   })

@@ -78,7 +78,7 @@ describe('the life of a session', () => {
       const stream = await session.open(new TextEncoder().encode(String(bytes)))
       bytes = await readUntilCut(stream, bytes, (so_far) => so_far > goal && proxy.reset())
       assert.equal((await session.ended).code, 'STREAM_CUT')
-      await consumer.connect(via)
+      await consumer.dial(via)
       session = await consumer.resume(session.id, found, { usedBytes: BigInt(bytes) })
       assert.equal(session.figures.delivered.down, BigInt(bytes))
     }

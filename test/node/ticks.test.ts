@@ -90,7 +90,7 @@ describe('a session that is paid with ticks', () => {
         // the stream is cut
       }
       assert.equal((await session.ended).code, 'STREAM_CUT')
-      await consumer.connect(via)
+      await consumer.dial(via)
       session = await consumer.resume(session.id, found, { usedBytes: BigInt(bytes) })
       bytes = Number(session.figures.delivered.down)
     }

@@ -71,6 +71,20 @@ describe('ticks that come in one piece', () => {
     })
   })
 
+  test('are one payment also with acknowledgements between them', async () => {
+    await withTicks(async (market, guest, ticks) => {
+      const session = await guest.begin()
+      const { bytes } = await guest.open(session, 1)
+      await bytes.read()
+      const ack = (count: bigint): FromPayer => ({ type: 'ack', session, stream: 1, bytes: count, ms: 0n, final: false })
+      const { promise, tick } = bound(ticks, session)
+      ticks.send(promise(UNIT, UNIT, true), ack(100n), tick(1), ack(200n), tick(2), ack(300n), tick(3))
+      await until(() => guest.pair.said.some((one) => one.type === 'meter' && one.paid === 4n * UNIT))
+      assert.equal(best(market)?.chain?.k, 3)
+      assert.equal(sessionsOf(market)[0]?.flow.open.get(1)?.acked, 300n)
+    })
+  })
+
   test('count up to the first that is wrong: that one ends the session and the stream', async () => {
     await withTicks(async (market, guest, ticks) => {
       const session = await guest.begin()

@@ -5,7 +5,7 @@ import { duration, examples, size } from '../options.ts'
 
 export function getCommand(cli: Cli): Command {
   return new Command('get')
-    .description('buys: a file, the index of a folder, or a stream, paid while it comes')
+    .description('buys: a file, the index of a folder, a stream, or one answer of a web server, paid while it comes')
     .argument('<what>', 'name[/path], peer/name/path, multiaddr/name/path or tallystick://peer/name/path')
     .option('--budget <amount>', 'the most to spend; always needed')
     .option('-o, --out <file>', 'where to put it; - = stdout. A file goes under its own name otherwise, a stream to stdout')
@@ -30,6 +30,7 @@ export function getCommand(cli: Cli): Command {
         "get /ip4/192.0.2.7/tcp/4001/p2p/16Uiu2…/films/a.bin -o a.bin --budget '1 tUSDC' --max-price 0.02/MiB",
         "get films/ --budget '0.01 tUSDC'",
         "get ticker --budget '0.1 tUSDC' --for 30s | head",
+        "get quotes/v1/today -o today.json --budget '0.01 tUSDC'",
         "get films/a.bin --budget '1 tUSDC' --dry-run",
       ),
     )

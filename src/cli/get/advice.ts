@@ -16,6 +16,9 @@ export interface Deal {
   readonly init: PurchaseInit
 }
 
+/** As much of a deal as a reservation depends on. */
+type Reserved = Pick<Deal, 'opened' | 'found'> & { readonly init: Pick<PurchaseInit, 'budget'> }
+
 /** Why not everything was got, with the exit code that says so and the next step. */
 export function ending(deal: Deal, { paid, bytes, ms, resumable }: Outcome, failure: TallyError): Error {
   const { opened, found, init } = deal
@@ -48,7 +51,7 @@ export function ending(deal: Deal, { paid, bytes, ms, resumable }: Outcome, fail
 }
 
 /** The same failure with the next step, where it is a reservation that is missing. */
-export function advised(thrown: unknown, deal: Deal): Error {
+export function advised(thrown: unknown, deal: Reserved): Error {
   if (!(thrown instanceof TallyError)) return thrown instanceof Error ? thrown : new TallyError('INTERNAL', { cause: thrown })
   const why = {
     CHANNEL_UNKNOWN: 'nothing is reserved for this provider yet',
@@ -61,7 +64,7 @@ export function advised(thrown: unknown, deal: Deal): Error {
   return new TallyError(thrown.code, { message, hint: topUp(deal), cause: thrown })
 }
 
-function topUp({ found, opened, init }: Deal): string {
+function topUp({ found, opened, init }: Reserved): string {
   const { token } = opened.node
   const least = found.offer.minReservation > init.budget ? found.offer.minReservation : init.budget
   return `tallystick channel open ${dialable(found.peer.toString(), found.offer.addresses)} '${formatAmount(least, token)}'`

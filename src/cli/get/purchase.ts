@@ -39,6 +39,8 @@ export interface Delivery {
   over(session: SessionId): Promise<void>
   /** whether a stream that breaks while the session lives may be opened again */
   readonly again: boolean
+  /** true: it may be silent for long, so that patience begins with a break and not with the last byte. @default false */
+  readonly idles?: boolean
 }
 
 export interface Outcome {
@@ -92,12 +94,15 @@ export class Purchase {
   /** Throws only when nothing was bought; else the outcome says what went wrong. */
   async run(): Promise<Outcome> {
     for (;;) {
+      let isLive = false
       try {
         this.#current ??= await this.#begin()
+        isLive = true
         await this.#delivery.run(this.#current)
         return await this.#finish(undefined)
       } catch (thrown) {
         const failure = await this.#reason(asTallyError(thrown))
+        if (this.#delivery.idles === true && isLive) this.#movedMs = performance.now()
         this.#noteMoves()
         if (!this.#mayGoOn(failure)) return await this.#giveUp(failure)
         this.#tellOnce(`${failure.message}; trying again …`)

@@ -18,6 +18,7 @@ import { keepReceipt } from '../receipts.ts'
 import { advised, type Deal, ending } from './advice.ts'
 import { choose } from './choose.ts'
 import { FileDelivery, PipedFileDelivery } from './deliver-file.ts'
+import { HttpDelivery } from './deliver-http.ts'
 import { StreamDelivery } from './deliver-stream.ts'
 import { ProgressNotes } from './progress-note.ts'
 import { type Delivery, type Outcome, Purchase, type PurchaseInit } from './purchase.ts'
@@ -40,7 +41,7 @@ export interface GetFlags {
 }
 
 /** One purchase that was understood. */
-interface Order extends Deal {
+export interface Order extends Deal {
   readonly cli: Cli
   readonly target: Target
   readonly flags: GetFlags
@@ -69,13 +70,15 @@ export async function runGet(cli: Cli, what: string, flags: GetFlags): Promise<v
     const { kind } = order.found.offer
     if (kind === 'files') return await (target.path === '' || target.path.endsWith('/') ? getIndex(order) : getFile(order))
     if (kind === 'stream') return await getStream(order)
+    if (kind === 'http') return await getHttp(order)
     throw new TallyError('UNSUPPORTED', {
       message: `"${target.service}" is of the kind "${plain(kind)}", which this version cannot buy`,
     })
   })
 }
 
-async function understand(
+/** Finds the seller, and reads the amounts in its token. @throws as `choose`, AMOUNT_INVALID, PRICE_INVALID */
+export async function understand(
   cli: Cli,
   opened: OpenedNode,
   target: Target,
@@ -103,7 +106,7 @@ async function understand(
   })
   await book.remember(found.provider, dialable(found.peer.toString(), found.offer.addresses))
   const init: PurchaseInit = {
-    node, found, inputs: new TextEncoder().encode(target.path), budget, limitAtRisk: risk, maxPrice: price, signal, tell,
+    node, found, inputs: new TextEncoder().encode(found.offer.kind === 'http' ? '' : target.path), budget, limitAtRisk: risk, maxPrice: price, signal, tell,
     patienceMs: cli.options.timeout ?? PATIENCE_MS, keep: (document) => keepReceipt(home.paths, document),
     ...(flags.bytes !== undefined && { expectBytes: flags.bytes }), ...(flags.pay !== undefined && { pay: flags.pay }),
   } // biome-ignore format: a record
@@ -155,6 +158,27 @@ async function buyFile(order: Order, piped: boolean, to: string): Promise<void> 
   })
 }
 
+/** As curl: to stdout unless it is told where; an answer of 400 or more is written too, and is a failure. */
+async function getHttp(order: Order): Promise<void> {
+  const { cli, target, flags, init } = order
+  const { out } = flags
+  const piped = out === undefined || out === '-'
+  if (piped && cli.out.json) throw jsonNeedsFile()
+  const path = resolve(cli.terminal.cwd, out ?? '')
+  const sink = piped ? stdoutSink(cli.terminal) : await fileSink(path, flags.overwrite === true)
+  try {
+    const delivery = new HttpDelivery({ path: target.path, sink, signal: init.signal })
+    const state = () => ({ bytes: delivery.bytes, size: undefined })
+    const outcome = await buy(order, delivery, { what: plain(`${target.service}/${target.path}`), state })
+    const { status, bytes } = delivery
+    tell(order, outcome, piped, { ...(piped ? {} : { file: path }), status: `${status ?? 'none'}`, bytes: `${bytes}` })
+    if (status !== undefined && status >= 400)
+      throw new TallyError(status === 404 ? 'NOT_FOUND' : 'SERVICE_FAILED', { message: `the service answered with ${status}` })
+  } finally {
+    await sink.close()
+  }
+}
+
 async function getStream(order: Order): Promise<void> {
   const { cli, target, flags, init } = order
   if (target.path !== '')
@@ -204,7 +228,8 @@ async function getIndex(order: Order): Promise<void> {
   if (index.more) cli.out.note('there is more: ask for a folder, such as name/folder/')
 }
 
-async function buy(order: Order, delivery: Delivery, shown: Shown): Promise<Outcome> {
+/** @throws only when nothing was bought */
+export async function buy(order: Order, delivery: Delivery, shown: Shown): Promise<Outcome> {
   const { cli, opened, init } = order
   const purchase = new Purchase(init, delivery)
   const hide = showProgress(cli.out, purchase, opened.node.token, shown)
@@ -217,13 +242,22 @@ async function buy(order: Order, delivery: Delivery, shown: Shown): Promise<Outc
   }
 }
 
-/** What was got and paid; then, if it was not everything, why. */
-function tell(order: Order, outcome: Outcome, piped: boolean, got: Readonly<Record<string, string>>): void {
+/** What was got and paid; then, if it was not everything, why. `piped`: stdout is taken by what was bought. */
+export function tell(
+  order: Order,
+  outcome: Outcome,
+  piped: boolean,
+  got: Readonly<Record<string, string>>,
+  form: 'document' | 'lines' = 'document',
+): void {
   const { cli, opened, found } = order
   const { token } = opened.node
   const { failure, paid, bytes, ms, sessions, receipts, resumable } = outcome
   const sums = { paid: formatAmount(paid, token), provider: found.peer.toString(), receipts }
-  cli.out.data({ complete: failure === undefined, ...got, metered_bytes: `${bytes}`, running_ms: `${ms}`, ...sums, sessions })
+  cli.out.data(
+    { complete: failure === undefined, ...got, metered_bytes: `${bytes}`, running_ms: `${ms}`, ...sums, sessions },
+    form,
+  )
   const lines = facts([
     ...Object.entries(got),
     ['paid', `${sums.paid} to ${sums.provider}`],
@@ -235,7 +269,7 @@ function tell(order: Order, outcome: Outcome, piped: boolean, got: Readonly<Reco
   if (failure !== undefined) throw ending(order, outcome, failure)
 }
 
-function withProvider(target: Target, provider: string | undefined): Target {
+export function withProvider(target: Target, provider: string | undefined): Target {
   if (provider === undefined) return target
   if (target.provider !== undefined)
     throw new TallyError('USAGE', { message: 'the provider is named twice', hint: 'leave --provider out' })
@@ -271,5 +305,5 @@ function parseRoot(text: string): Uint8Array {
   }
 }
 
-const jsonNeedsFile = (): TallyError =>
+export const jsonNeedsFile = (): TallyError =>
   new TallyError('USAGE', { message: 'with --json what is bought must go to a file', hint: 'name it with -o' })

@@ -9,7 +9,7 @@ import type { ErrorCode } from '../errors.ts'
 import type { Address, Seconds } from '../ids.ts'
 import { MAX_COUNT, METER_KINDS, type Meter } from '../meter.ts'
 import type { Offer } from '../offer.ts'
-import { freeOf, lessFree } from '../price.ts'
+import { freeOf, lessFree } from '../price-free.ts'
 import type { Terms } from '../terms.ts'
 import type { Hello } from './messages.ts'
 

@@ -4,7 +4,8 @@
  */
 import type { Amount } from '../amount.ts'
 import type { MeterKind } from '../meter.ts'
-import { chunkCost, freeOf, rateOf } from '../price.ts'
+import { chunkCost, rateOf } from '../price.ts'
+import { freeOf } from '../price-free.ts'
 import type { Terms } from '../terms.ts'
 import { countsAt, foldCounts, sellsCounts } from './counts.ts'
 import { foldAll } from './flow.ts'
@@ -163,6 +164,10 @@ function acknowledged(state: PayerState): PayerStep {
   return keep(change(state, { saidMs: ms }), ...acks)
 }
 
+/** Of so many steps of a chain one tells what was used (T6): beside a tick, which costs a hash, an acknowledgement costs more than the payment. */
+const ACK_STEPS = 16
+const isAckDue = (before: number, k: number): boolean => Math.floor(before / ACK_STEPS) !== Math.floor(k / ACK_STEPS)
+
 /** Pays so much more: with the next words of the chain where they come to exactly that, else with a promise. */
 function payRise(state: PayerState, rise: Amount, context: PayerContext): PayerStep {
   const { session, channel } = state
@@ -171,8 +176,9 @@ function payRise(state: PayerState, rise: Amount, context: PayerContext): PayerS
   const { head, message } = nextTick(state, rise, context) ?? nextPromise(state, rise, context)
   const total = (session.total + rise) as Amount
   const signed = message.type === 'promise' && message.promise.amount > (channel.last?.amount ?? -1n)
+  const says = message.type !== 'tick' || session.waiting || session.paused || isAckDue(channel.head?.chain?.k ?? 0, message.k)
   const next: PayerState = {
-    session: { ...session, total, waiting: false, saidMs: session.ms },
+    session: { ...session, total, waiting: false, saidMs: says ? session.ms : session.saidMs },
     channel: {
       ...channel,
       at: amount,
@@ -181,7 +187,7 @@ function payRise(state: PayerState, rise: Amount, context: PayerContext): PayerS
       unconfirmed: (channel.unconfirmed + rise) as Amount,
     },
   }
-  const paid: PayerStep = keep(next, ...acknowledged(next).effects, send(message), { type: 'paid', rise })
+  const paid: PayerStep = keep(next, ...(says ? acknowledged(next).effects : []), send(message), { type: 'paid', rise })
   return session.finishing === undefined ? paid : also(close(next), ...paid.effects)
 }
 

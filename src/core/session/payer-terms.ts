@@ -5,7 +5,8 @@
 import type { Amount } from '../amount.ts'
 import type { ErrorCode } from '../errors.ts'
 import type { Address, Seconds, SessionId } from '../ids.ts'
-import { type Chunk, chunkCost, isAtMost, isPinned, type Price } from '../price.ts'
+import { type Chunk, chunkCost, isAtMost, type Price } from '../price.ts'
+import { isPinned } from '../price-free.ts'
 import type { Terms } from '../terms.ts'
 import type { TermsOffered } from './messages.ts'
 

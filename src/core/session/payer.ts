@@ -6,11 +6,11 @@ import type { Amount } from '../amount.ts'
 import { agreeOnHead, type ChannelOut, gapOf, moveTotal } from '../channel.ts'
 import { codeOfWire, ERRORS, type ErrorCode } from '../errors.ts'
 import { METER_KINDS, ZERO_METER } from '../meter.ts'
-import type { Receipt, SignedReceipt } from '../receipt.ts'
 import { countsIn, endCounts, foldCounts, mostOf, openCounts, sellsCounts } from './counts.ts'
 import { endStream, foldAll, openStream, use } from './flow.ts'
 import type { MeterReport, Ready, TermsOffered } from './messages.ts'
 import { onAgree, onCharge } from './payer-counts.ts'
+import { confirm, end, onLateReceipt, onReceipt, refuse } from './payer-end.ts'
 import { onReserved, settleUp, whenStill } from './payer-pay.ts'
 import {
   agreement,
@@ -86,19 +86,6 @@ function advance(state: PayerState, context: PayerContext): PayerState {
   const heard = session.total - session.paid <= session.wish.limitAtRisk
   const runs = session.status === 'live' && !session.paused && heard && session.flow.open.size > 0
   return change(state, { at: session.at + passed, ms: runs ? session.ms + BigInt(Math.min(passed, MAX_GAP_MS)) : session.ms })
-}
-
-function end(state: PayerState, code: ErrorCode): PayerStep {
-  const { channel, session } = state
-  const next = change(
-    { session, channel: session.stale ? { ...channel, abandoned: true } : channel },
-    { status: 'closed', failure: code },
-  )
-  return keep(next, { type: 'cutStreams' }, { type: 'store', then: undefined }, { type: 'ended', code })
-}
-
-function refuse(state: PayerState, code: ErrorCode): PayerStep {
-  return also(end(state, code), send({ type: 'fault', session: state.session.id, code: wireOf(code) }))
 }
 
 function onTerms(state: PayerState, message: TermsOffered, context: PayerContext): PayerStep {
@@ -206,15 +193,6 @@ function onMeter(state: PayerState, message: MeterReport, context: PayerContext)
   return settleUp(next, context, message.paused ? 'all' : 'flow')
 }
 
-/** The payee says that it holds this much of the session durably. */
-function confirm(state: PayerState, paid: Amount): PayerState {
-  const rise = paid - state.session.paid
-  if (rise <= 0n) return state
-  const { channel } = state
-  const unconfirmed = (channel.unconfirmed > rise ? channel.unconfirmed - rise : 0n) as Amount
-  return { session: { ...state.session, paid }, channel: { ...channel, unconfirmed } }
-}
-
 function onOpened(state: PayerState, { stream, most }: PayerInput & { type: 'opened' }, context: PayerContext): PayerStep {
   const { session } = state
   const flow = openStream(session.flow, stream)
@@ -293,52 +271,4 @@ function onFinish(state: PayerState, reason: number, context: PayerContext): Pay
   if (session.status === 'cut') return onCut(state)
   if (session.status !== 'live' || session.finishing !== undefined) return keep(state)
   return settleUp(change(state, { finishing: reason }), context, 'all')
-}
-
-/** A record that may be behind takes the receipt's figures over, as far as it would have on a resume (H5). */
-function believe(state: PayerState, receipt: Receipt): PayerState {
-  const { session, channel } = state
-  const { terms } = session
-  if (!session.stale || terms === undefined || receipt.total < session.total) return state
-  const known = owedOf(session) > receipt.total ? owedOf(session) : receipt.total
-  if (worthOf(terms, receipt.meter) > known + session.wish.limitAtRisk + quantumOf(terms)) return state
-  const moved = moveTotal(channel, receipt.total - session.total, false)
-  if (moved === 'HEAD_DISAGREES') return state
-  const ms = receipt.meter.ms > session.ms ? receipt.meter.ms : session.ms
-  const [flow, counts] = [foldAll(session.flow, receipt.meter.down), foldCounts(session.counts, countsIn(receipt.meter))]
-  const next = change(state, { total: receipt.total, flow, counts, ms, stale: false })
-  return { ...next, channel: moved }
-}
-
-function onReceipt(before: PayerState, signed: SignedReceipt, context: PayerContext): PayerStep {
-  const { receipt, signature } = signed
-  const right =
-    receipt.session === before.session.id && receipt.terms === before.session.termsDigest && receipt.channel === before.channel.id
-  if (!right || !context.verifyReceipt(receipt, signature)) return end(before, 'RECEIPT_WRONG')
-  const state = believe(before, receipt)
-  const { session, channel } = state
-  const ended = session.status === 'closing' || session.status === 'cut'
-  const used = usedMeter(session)
-  const meter = METER_KINDS.every((kind) => (kind === 'ms' ? receipt.meter.ms <= used.ms : receipt.meter[kind] === used[kind]))
-  const same = receipt.total === session.total && meter
-  if (!ended || !same || receipt.amount > channel.reserved) {
-    return end(
-      change(state, { receipt: signed }),
-      receipt.reason === 0 ? 'RECEIPT_WRONG' : (codeOfWire(receipt.reason) ?? 'PEER_REFUSED'),
-    )
-  }
-  const next = change(confirm(state, receipt.total), { status: 'closed', receipt: signed, failure: undefined })
-  const countersign = send({ type: 'countersign', session: session.id, signature: context.signReceipt(receipt) })
-  // a payee that gave up while we were away says why; one that closed repeats what we said
-  const reason = session.status === 'closing' ? (session.finishing ?? 0) : receipt.reason
-  const code = reason === 0 ? undefined : (codeOfWire(reason) ?? 'PEER_REFUSED')
-  return keep(next, { type: 'store', then: undefined }, countersign, { type: 'ended', code })
-}
-
-/** The receipt that follows a fault: kept as the payee's word, not countersigned. */
-function onLateReceipt(state: PayerState, signed: SignedReceipt, context: PayerContext): PayerStep {
-  const { session } = state
-  if (session.receipt !== undefined || signed.receipt.terms !== session.termsDigest) return keep(state)
-  if (!context.verifyReceipt(signed.receipt, signed.signature)) return keep(state)
-  return keep(change(state, { receipt: signed }), { type: 'store', then: undefined })
 }

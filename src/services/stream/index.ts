@@ -1,2 +1,3 @@
-export type { ProgramLog } from './program.ts'
+export type { ProgramLog } from '../program.ts'
+export type { FanOutInit } from './fan-out.ts'
 export { type StreamInit, streamService } from './provider.ts'

@@ -1,7 +1,9 @@
 import { TallyError } from '../../core/errors.ts'
 import type { ServiceAdapter, ServiceAnswer, ServiceCall } from '../../ports/service.ts'
 import { abortError, refuseAborted, unlessAborted } from '../abort.ts'
-import { Program, type ProgramLog } from './program.ts'
+import type { Program, ProgramLog } from '../program.ts'
+import { ownEnvironment, ProgramLives } from '../program-lives.ts'
+import { FanOut, type FanOutInit } from './fan-out.ts'
 
 export interface StreamInit {
   /** the program, by path or name; with `shell`, a line for the shell */
@@ -16,6 +18,11 @@ export interface StreamInit {
   readonly killGraceMs?: number
   /** programs at the same time, over all sessions. @default 64 */
   readonly maxPrograms?: number
+  /**
+   * One run for all: it begins with the first data stream and is stopped after the last, and each data stream gives what is written from
+   * when it was opened. A payer that falls further behind the others than its buffer is cut; it slows nobody. @default false
+   */
+  readonly shared?: boolean | FanOutInit
   /** what programs write to their standard error: at most 64 KiB of each, in lines of at most 1,024 characters */
   readonly onLog?: (entry: ProgramLog) => void
 }
@@ -23,8 +30,8 @@ export interface StreamInit {
 const CONTENT = Uint8Array.of(1)
 
 /**
- * Sells what a program writes to its standard output. Every data stream runs the program anew; it is stopped, with all that it
- * started, when the stream ends. Nothing that a consumer sends reaches the program: no argument, no input.
+ * Sells what a program writes to its standard output. Every data stream runs the program anew, unless it is `shared`; it is
+ * stopped, with all that it started, when the stream ends. Nothing that a consumer sends reaches the program: no argument, no input.
  *
  * A program that exits with another code than 0 ends its stream with SERVICE_FAILED, after all that it wrote.
  */
@@ -35,14 +42,19 @@ export function streamService(init: StreamInit): ServiceAdapter {
 class StreamService implements ServiceAdapter {
   readonly kind = 'stream'
   readonly inputs = 'nothing'
-  readonly outputs = 'the bytes that a program writes, from its start on, for each stream anew'
+  readonly outputs: string = 'the bytes that a program writes, from its start on, for each stream anew'
   readonly #init: StreamInit
   readonly #closing = new AbortController()
-  /** one for each program, from before its start until it is gone */
-  readonly #lives = new Set<Promise<unknown>>()
+  readonly #lives: ProgramLives
+  readonly #shared: FanOut | undefined
 
   constructor(init: StreamInit) {
     this.#init = init
+    this.#lives = new ProgramLives(init.maxPrograms ?? 64)
+    const { shared } = init
+    if (shared === undefined || shared === false) return
+    this.outputs = 'the bytes that a program writes, from now on, the same for all'
+    this.#shared = new FanOut((signal) => this.#run(signal), shared === true ? {} : shared)
   }
 
   async prepare(inputs: Uint8Array, signal: AbortSignal): Promise<Uint8Array> {
@@ -55,45 +67,29 @@ class StreamService implements ServiceAdapter {
     refuseWords(call.request)
     const signal = AbortSignal.any([call.signal, this.#closing.signal])
     refuseAborted(signal)
-    const program = await this.#start(signal)
-    return { info: new Uint8Array(), free: false, body: outputOf(program, signal, this.#graceMs) }
+    const body = await (this.#shared?.join(signal) ?? this.#run(signal))
+    return { info: new Uint8Array(), free: false, body }
   }
 
   /** Resolves when every program is gone. */
   async close(): Promise<void> {
     this.#closing.abort(new TallyError('SHUTTING_DOWN'))
-    await Promise.allSettled(this.#lives)
+    await this.#lives.gone()
   }
 
   get #graceMs(): number {
     return this.#init.killGraceMs ?? 2_000
   }
 
-  async #start(signal: AbortSignal): Promise<Program> {
-    const { command, args = [], cwd, env = ownEnvironment(), shell = false, maxPrograms = 64, onLog } = this.#init
-    if (this.#lives.size >= maxPrograms) {
-      throw new TallyError('BUSY', {
-        message: `${maxPrograms} programs of this service are running already`,
-        fields: { maxPrograms },
-      })
-    }
-    const options = { ...(cwd !== undefined && { cwd }), ...(onLog && { onLog }) }
-    const starting = Program.start({ command, args, env, shell, killGraceMs: this.#graceMs, ...options })
-    const life = starting.then((program) => stopWith(signal, program))
-    this.#lives.add(life)
-    const over = () => this.#lives.delete(life)
-    life.then(over, over)
-    return starting
+  async #run(signal: AbortSignal): Promise<AsyncGenerator<Uint8Array>> {
+    return outputOf(await this.#start(signal), signal, this.#graceMs)
   }
-}
 
-/** Stops the program when the signal says so; resolves when the program is gone. */
-async function stopWith(signal: AbortSignal, program: Program): Promise<void> {
-  const stop = () => program.stop()
-  signal.addEventListener('abort', stop, { once: true })
-  if (signal.aborted) stop()
-  await program.ended
-  signal.removeEventListener('abort', stop)
+  #start(signal: AbortSignal): Promise<Program> {
+    const { command, args = [], cwd, env = ownEnvironment(), shell = false, onLog } = this.#init
+    const options = { ...(cwd !== undefined && { cwd }), ...(onLog && { onLog }) }
+    return this.#lives.start({ command, args, env, shell, killGraceMs: this.#graceMs, ...options }, signal)
+  }
 }
 
 /** What the program writes, as fast as it is pulled; then how it ended. */
@@ -128,8 +124,4 @@ function failed(why: string, cause?: unknown): TallyError {
 function refuseWords(bytes: Uint8Array): void {
   if (bytes.length === 0) return
   throw new TallyError('REQUEST_INVALID', { message: 'this service takes no input: its program is always the same' })
-}
-
-function ownEnvironment(): NodeJS.ProcessEnv {
-  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('TALLYSTICK_')))
 }

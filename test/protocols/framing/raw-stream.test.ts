@@ -219,6 +219,18 @@ describe('raw stream', () => {
     assert.ok(far.bytesRead > 0, 'what came before the cut was delivered')
   })
 
+  test('who ends its side waits for a slow reader as long as it was told, and not only as long as a close usually takes', async () => {
+    const { near, far } = await open({ closeTimeoutMs: 20 })
+    const aborted = AbortSignal.abort()
+    // until the far end takes no more
+    while (near.stream.writeStatus === 'writable' && !near.stream.writableNeedsDrain)
+      await near.write(new Uint8Array(65_536), { signal: aborted }).catch(() => undefined)
+    const closing = near.closeWrite({ timeoutMs: 60_000 })
+    await new Promise((resolve) => setTimeout(resolve, 100))
+    assert.equal((await collect(far)).length, near.bytesWritten)
+    await closing
+  })
+
   test('an aborted write keeps its count and cannot pile bytes up; an aborted read loses nothing', async () => {
     const { near, far } = await open()
     const stop = new AbortController()

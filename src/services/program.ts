@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import type { Readable } from 'node:stream'
-import { TallyError } from '../../core/errors.ts'
+import type { Readable, Writable } from 'node:stream'
+import { TallyError } from '../core/errors.ts'
 
 /** A line that a program wrote to its standard error, or a note about it. */
 export interface ProgramLog {
@@ -18,6 +18,8 @@ export interface ProgramInit {
   /** how long a program that was told to stop may take before it is killed */
   readonly killGraceMs: number
   readonly onLog?: (entry: ProgramLog) => void
+  /** whether it is given an input; else that is empty. @default false */
+  readonly takesInput?: boolean
 }
 
 /** How a program ended: `code`, or the `signal` that ended it. */
@@ -29,6 +31,7 @@ export interface ProgramEnd {
 // What a program may say on its standard error before the rest is dropped: it must fill neither the log nor the memory.
 const MAX_LINE_CHARS = 1_024
 const MAX_LOG_CHARS = 64 * 1024
+const MAX_TAIL_CHARS = 4_096
 
 /**
  * One running program and everything that it started: they are one process group, and when the program ends, for whatever reason,
@@ -38,12 +41,17 @@ const MAX_LOG_CHARS = 64 * 1024
 export class Program {
   readonly pid: number
   readonly output: Readable
+  /** its standard input, where it takes one; errors of it are nobody's failure: a program need not read */
+  readonly input: Writable | undefined
+  /** resolves when its standard error is read to the end; never rejects */
+  readonly logged: Promise<void>
   /** resolves when the program is gone; never rejects */
   readonly ended: Promise<ProgramEnd>
   readonly #child: ChildProcess
   readonly #killGraceMs: number
   #killTimer: NodeJS.Timeout | undefined
   #isOver = false
+  #logTail = ''
 
   private constructor(child: ChildProcess, pid: number, output: Readable, init: ProgramInit) {
     this.#child = child
@@ -52,7 +60,12 @@ export class Program {
     this.#killGraceMs = init.killGraceMs
     // whoever reads the output sees its errors; without a reader they must not end this process
     output.on('error', () => undefined)
-    if (child.stderr) readLog(child.stderr, pid, init.onLog)
+    this.input = child.stdin ?? undefined
+    this.input?.on('error', () => undefined)
+    const { stderr } = child
+    this.logged = stderr === null ? Promise.resolve() : new Promise((resolve) => void stderr.once('close', resolve))
+    if (stderr) readLog(stderr, pid, init.onLog)
+    stderr?.on('data', (text: string) => (this.#logTail = (this.#logTail + text).slice(-MAX_TAIL_CHARS)))
     this.ended = new Promise((resolve) => {
       child.once('exit', (code, signal) => {
         this.#isOver = true
@@ -72,7 +85,7 @@ export class Program {
         shell: init.shell,
         // a group of its own, so that one signal reaches all of it
         detached: true,
-        stdio: ['ignore', 'pipe', 'pipe'],
+        stdio: [init.takesInput === true ? 'pipe' : 'ignore', 'pipe', 'pipe'],
       })
       child.on('error', (cause) => reject(new TallyError('SERVICE_FAILED', { message: 'the program did not start', cause })))
       child.once('spawn', () => {
@@ -81,9 +94,19 @@ export class Program {
     })
   }
 
-  /** Tells the group to stop, and kills it when it takes longer than the grace. Harmless when it is over already. */
+  /** the last that it wrote to its standard error, at most 4,096 characters */
+  get logTail(): string {
+    return this.#logTail
+  }
+
+  /** As `end`, and nobody wants its output any more. */
   stop(): void {
     this.output.destroy()
+    this.end()
+  }
+
+  /** Tells the group to stop, and kills it when it takes longer than the grace. Harmless when it is over already. */
+  end(): void {
     if (this.#isOver || this.#killTimer) return
     this.#signalGroup('SIGTERM')
     this.#killTimer = setTimeout(() => this.#signalGroup('SIGKILL'), this.#killGraceMs)
