@@ -2,8 +2,8 @@
 import { request as httpRequest } from 'node:http'
 import { connect } from 'node:net'
 import { TallyError } from '../core/errors.ts'
-import type { CallOptions, Control, Done, FindRequest, MoneyRequest, Plan } from './control.ts'
-import type { BalanceView, ChannelView, OfferView, StatusView } from './views.ts'
+import type { CallOptions, ChannelRequest, Control, Done, FindRequest, MoneyRequest, Plan } from './control.ts'
+import type { BalanceView, ChannelView, FoundView, StatusView } from './views.ts'
 import { errorOf, MAX_BODY_BYTES, ROUTES, type RouteName } from './wire.ts'
 
 /** how long a node may take to take a connection, ms */
@@ -42,7 +42,11 @@ export class RemoteControl implements Control {
     return await this.#call('channels', undefined, options)
   }
 
-  async find(request: FindRequest, options: CallOptions = {}): Promise<readonly OfferView[]> {
+  async channel(request: ChannelRequest, options: CallOptions = {}): Promise<ChannelView> {
+    return await this.#call('channel', request, options)
+  }
+
+  async find(request: FindRequest, options: CallOptions = {}): Promise<FoundView> {
     return await this.#call('find', request, options)
   }
 

@@ -1,6 +1,6 @@
 /** What a command may ask of a node, whether it runs in this process or in another one. */
 import { z } from 'zod'
-import type { BalanceView, ChannelView, JobView, OfferView, StatusView } from './views.ts'
+import type { BalanceView, ChannelView, FoundView, JobView, StatusView } from './views.ts'
 
 const text = z.string().min(1).max(512)
 /** a channel: its id, the beginning of it, or its provider */
@@ -18,12 +18,17 @@ export const moneyRequest = z.discriminatedUnion('kind', [
 export type MoneyRequest = z.infer<typeof moneyRequest>
 
 export const findRequest = z.strictObject({
-  what: z.enum(['service', 'kind']),
+  what: z.enum(['service', 'kind', 'any']),
   name: z.string().regex(/^[a-z0-9._-]{1,64}$/, 'a service is named by 1 to 64 of a-z 0-9 . _ -'),
   /** how long to look before nothing was found, ms */
   timeoutMs: z.int().min(1).max(600_000),
 })
 export type FindRequest = z.infer<typeof findRequest>
+
+export const channelRequest = z.strictObject({
+  id: z.string().regex(/^0x[0-9a-fA-F]{6,64}$/, 'a channel is named by its id or the first 8 or more characters of it'),
+})
+export type ChannelRequest = z.infer<typeof channelRequest>
 
 /** What a change would do, before it is done. */
 export interface Plan {
@@ -54,9 +59,12 @@ export interface CallOptions {
 export interface Control {
   status(options?: CallOptions): Promise<StatusView>
   balance(options?: CallOptions): Promise<BalanceView>
+  /** The first thousand: those in which this node pays, then those with something to settle, soonest end first, then the others. */
   channels(options?: CallOptions): Promise<readonly ChannelView[]>
-  /** @throws OFFER_NOT_FOUND when the time is over */
-  find(request: FindRequest, options?: CallOptions): Promise<readonly OfferView[]>
+  /** The one whose id begins so. @throws CHANNEL_UNKNOWN */
+  channel(request: ChannelRequest, options?: CallOptions): Promise<ChannelView>
+  /** The best offer first. @throws OFFER_NOT_FOUND when the time is over */
+  find(request: FindRequest, options?: CallOptions): Promise<FoundView>
   /** Changes nothing. @throws what `carryOut` would throw, as far as it can be known before */
   plan(request: MoneyRequest, options?: CallOptions): Promise<Plan>
   /** Resolves when it is mined. @throws TX_REVERTED, TX_UNKNOWN, FUNDS_LOW, GAS_LOW, CHAIN_UNREACHABLE, and what the peer refuses */

@@ -72,10 +72,7 @@ export class MoneyDesk {
     const jobs: Job[] = []
     if (intent.run !== undefined) jobs.push(...(await intent.run(options)))
     else for (const action of intent.actions) jobs.push(await money.send(action, { ...options, ...(provider && { provider }) }))
-    const entry =
-      provider === undefined
-        ? undefined
-        : money.channels().find(({ id, role }) => role === 'payer' && id === money.idOf(provider))
+    const entry = provider === undefined ? undefined : money.payingTo(provider)
     return {
       summary: intent.summary,
       jobs: jobs.map(jobView),
@@ -125,7 +122,7 @@ export class MoneyDesk {
     if (provider === this.#node.address)
       throw new TallyError('USAGE', { message: 'a node cannot reserve for itself', hint: 'name the provider that is to be paid' })
     const { wallet, ledger } = await this.#balances(options)
-    const known = money.channels().find(({ id, role }) => role === 'payer' && id === money.idOf(provider))
+    const known = money.payingTo(provider)
     // the clock of the chain decides when a reservation is over; ours may be behind
     const wanted = Math.max(nowS(), await this.#node.chain.time(options)) + days * DAY_S
     // the ledger only ever extends a reservation
@@ -147,11 +144,11 @@ export class MoneyDesk {
 
   async #settle(which: 'all' | readonly string[], options: CallOptions): Promise<Intent> {
     const { money } = this.#node
-    const all = money.channels().filter(({ role }) => role === 'payee')
-    const chosen = which === 'all' ? all : await Promise.all(which.map((text) => this.#channel(text, 'payee', options)))
-    const ids = chosen.map(({ id }) => id)
-    const actions = money.settleActions(ids)
-    const due = chosen.filter(({ unsettled }) => unsettled > 0n)
+    const ids =
+      which === 'all'
+        ? which
+        : (await Promise.all(which.map((text) => this.#channel(text, 'payee', options)))).map(({ id }) => id)
+    const { actions, channels: due } = await money.settling(ids)
     const sum = due.reduce((total, one) => total + minAmount(one.unsettled, (one.deposit - one.settled) as Amount), 0n) as Amount
     const { ledger } = await this.#balances(options)
     return {
@@ -243,11 +240,12 @@ export class MoneyDesk {
   /** @throws CHANNEL_UNKNOWN, USAGE when the beginning of an id fits several */
   async #channel(text: string, role: 'payer' | 'payee', options: CallOptions): Promise<ChannelEntry> {
     const { money } = this.#node
-    const mine = money.channels().filter((channel) => channel.role === role)
-    const isId = /^0x[0-9a-fA-F]*$/.test(text) && text.length !== 42
+    const isId = /^0x[0-9a-fA-F]{0,64}$/.test(text) && text.length !== 42
     const fits = isId
-      ? mine.filter(({ id }) => text.length >= MIN_ID_TEXT && id.startsWith(text.toLowerCase()))
-      : await this.#between(mine, await this.#provider(text, options))
+      ? text.length < MIN_ID_TEXT
+        ? []
+        : (await money.fitting(text.toLowerCase())).filter((channel) => channel.role === role)
+      : await this.#with(role, await this.#provider(text, options))
     const [found, other] = fits
     if (other !== undefined)
       throw new TallyError('USAGE', {
@@ -262,8 +260,12 @@ export class MoneyDesk {
     })
   }
 
-  async #between(channels: readonly ChannelEntry[], peer: Address): Promise<ChannelEntry[]> {
-    return channels.filter(({ role, parties }) => (role === 'payer' ? parties.target : parties.owner) === peer)
+  async #with(role: 'payer' | 'payee', peer: Address): Promise<ChannelEntry[]> {
+    const { money } = this.#node
+    if (role === 'payer') return money.paying().filter(({ parties }) => parties.target === peer)
+    const found = []
+    for await (const channel of money.earning()) if (channel.parties.owner === peer) found.push(channel)
+    return found
   }
 
   async #balances(options: CallOptions): Promise<Balances> {

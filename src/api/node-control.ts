@@ -1,10 +1,14 @@
 /** The control of a node that runs in this process. */
 import { setTimeout as delay } from 'node:timers/promises'
 import { TallyError } from '../core/errors.ts'
-import { type Found, noOffer } from '../discovery/market.ts'
+import type { ChannelId } from '../core/ids.ts'
+import type { Ranked } from '../core/ranking.ts'
+import { noOffer } from '../discovery/market.ts'
+import type { Appraised } from '../node/appraiser.ts'
+import type { ChannelEntry, Money } from '../node/money.ts'
 import type { TallyNode } from '../node/node.ts'
 import { unlessAborted } from '../services/abort.ts'
-import type { CallOptions, Control, Done, FindRequest, MoneyRequest, Plan } from './control.ts'
+import type { CallOptions, ChannelRequest, Control, Done, FindRequest, MoneyRequest, Plan } from './control.ts'
 import { type AccountOf, MoneyDesk } from './money-desk.ts'
 import type { PeerBook } from './peer-book.ts'
 import { type ReportRequest, type ReportView, reportView } from './report-view.ts'
@@ -14,8 +18,8 @@ import {
   balanceView,
   type ChannelView,
   channelView,
-  type OfferView,
-  offerView,
+  type FoundView,
+  foundView,
   type StatusInit,
   type StatusView,
   statusView,
@@ -29,6 +33,8 @@ export interface NodeControlInit extends Omit<StatusInit, 'nowS'> {
 /** how long a look waits for the ledger's newest facts, ms */
 const FACTS_MS = 5_000
 const POLL_MS = 20
+/** so many channels are listed at most */
+const MAX_LISTED = 1_000
 /** pause between two searches of the DHT, ms: a node that has just started knows nobody */
 const SEARCH_AGAIN_MS = 250
 
@@ -64,14 +70,30 @@ export class NodeControl implements Control {
   async channels(options: CallOptions = {}): Promise<readonly ChannelView[]> {
     await this.#facts(options)
     const { money, token } = this.#node
-    return money.channels().map((channel) => channelView(channel, token, nowS()))
+    const listed = new Map<ChannelId, ChannelEntry>()
+    for await (const channel of shownFirst(money)) {
+      listed.set(channel.id, channel)
+      if (listed.size === MAX_LISTED) break
+    }
+    return [...listed.values()].map((channel) => channelView(channel, token, nowS()))
   }
 
-  async find(request: FindRequest, options: CallOptions = {}): Promise<readonly OfferView[]> {
-    const found = await findOffers(this.#node, request, options)
-    for (const { provider, peer, offer } of found)
+  async channel({ id }: ChannelRequest, options: CallOptions = {}): Promise<ChannelView> {
+    await this.#facts(options)
+    const fits = await this.#node.money.fitting(id.toLowerCase())
+    const [found] = fits
+    if (found === undefined || fits.length > 1) {
+      const message = found === undefined ? `this node has no channel ${id}` : `${id} is the beginning of several channels`
+      throw new TallyError('CHANNEL_UNKNOWN', { message, hint: 'tallystick channel list shows them' })
+    }
+    return channelView(found, this.#node.token, nowS())
+  }
+
+  async find(request: FindRequest, options: CallOptions = {}): Promise<FoundView> {
+    const ranked = await findOffers(this.#node, request, options)
+    for (const { provider, peer, offer } of ranked.map((one) => one.candidate.found))
       await this.#init.book.remember(provider, dialable(peer.toString(), offer.addresses))
-    return found.map((one) => offerView(one, this.#node.token))
+    return foundView(ranked, this.#node.token)
   }
 
   async plan(request: MoneyRequest, options: CallOptions = {}): Promise<Plan> {
@@ -117,6 +139,13 @@ export class NodeControl implements Control {
   }
 }
 
+/** Those that somebody may want to do something about come first; some of them come twice. */
+async function* shownFirst(money: Money): AsyncGenerator<ChannelEntry> {
+  yield* money.paying()
+  yield* money.due()
+  yield* money.earning()
+}
+
 /** A peer id alone, or with an address in front where one is known. */
 export function dialable(peer: string, addresses: readonly string[]): string {
   const [first] = addresses
@@ -125,7 +154,7 @@ export function dialable(peer: string, addresses: readonly string[]): string {
 }
 
 /**
- * Everybody who sells it, as soon as somebody is found; a node that has just started searches again until its DHT has peers.
+ * Everybody who sells it, the best first, as soon as somebody is found; a node that has just started searches again until its DHT has peers.
  *
  * @throws OFFER_NOT_FOUND when the time is over, ABORTED
  */
@@ -133,12 +162,11 @@ export async function findOffers(
   node: TallyNode,
   { what, name, timeoutMs }: FindRequest,
   { signal }: CallOptions = {},
-): Promise<readonly Found[]> {
+): Promise<readonly Ranked<Appraised>[]> {
   const limit = AbortSignal.timeout(timeoutMs)
   const until = signal === undefined ? limit : AbortSignal.any([limit, signal])
   while (!until.aborted) {
-    const found: Found[] = []
-    for await (const one of node.find(name, { what, signal: until })) found.push(one)
+    const found = await node.search(what, name, { signal: until })
     if (found.length > 0) return found
     await delay(SEARCH_AGAIN_MS, undefined, { signal: until }).catch(() => undefined)
   }

@@ -9,7 +9,7 @@ import { asTallyError, TallyError } from '../core/errors.ts'
 import { unlessAborted } from '../services/abort.ts'
 import { checked } from './checked.ts'
 import { isAnswered } from './client.ts'
-import { type CallOptions, type Control, findRequest, moneyRequest } from './control.ts'
+import { type CallOptions, type Control, channelRequest, findRequest, moneyRequest } from './control.ts'
 import { type Runner, serveRun } from './run-server.ts'
 import { errorBody, MAX_BODY_BYTES, ROUTES, type RouteName } from './wire.ts'
 
@@ -31,6 +31,7 @@ const HANDLERS: Readonly<Record<RouteName, Handler>> = {
   status: (control, _, options) => control.status(options),
   balance: (control, _, options) => control.balance(options),
   channels: (control, _, options) => control.channels(options),
+  channel: (control, body, options) => control.channel(checked(channelRequest, body), options),
   find: (control, body, options) => control.find(checked(findRequest, body), options),
   plan: (control, body, options) => control.plan(checked(moneyRequest, body), options),
   carryOut: (control, body, options) => control.carryOut(checked(moneyRequest, body), options),

@@ -3,15 +3,16 @@
  * texts with their token, such as '0.5 USDC', that read back to the same value; times are unix seconds.
  */
 import type { Amount } from '../core/amount.ts'
-import { sumBooks } from '../core/books.ts'
 import { formatDecimal } from '../core/decimal.ts'
 import { formatAddress } from '../core/ids.ts'
 import { formatCount, formatPrice } from '../core/price-text.ts'
+import { type Criterion, type Ranked, type Stake, whyFirst } from '../core/ranking.ts'
 import type { Counts } from '../core/session/counts.ts'
 import { dueOf, type PayeeSession, writtenMeter } from '../core/session/payee.ts'
 import { owedOf, type PayerSession, usedMeter } from '../core/session/payer.ts'
 import { formatAmount, type TokenInfo } from '../core/token.ts'
 import type { Found } from '../discovery/market.ts'
+import type { Appraised } from '../node/appraiser.ts'
 import type { ChannelEntry } from '../node/money.ts'
 import type { TallyNode } from '../node/node.ts'
 import type { Job } from '../ports/chain.ts'
@@ -58,6 +59,26 @@ export interface OfferView {
   readonly min_time_to_expiry_s: number
   readonly addresses: readonly string[]
   readonly took_ms: number
+}
+
+/** What a search came to. */
+export interface FoundView {
+  /** one line: why the first is first */
+  readonly why: string
+  /** the best first */
+  readonly offers: readonly RankedOfferView[]
+}
+
+export interface RankedOfferView extends OfferView {
+  /** points of a hundred, and where they come from */
+  readonly score: string
+  readonly points: Readonly<Record<Criterion, string>>
+  /** what the registry on chain says: nothing, that the offer keeps its word, or that it breaks it */
+  readonly stake: Stake
+  /** this node's own sessions with the provider */
+  readonly sessions_completed: number
+  readonly sessions_failed: number
+  readonly paid: string
 }
 
 export interface SessionView {
@@ -151,13 +172,33 @@ export function channelView(
   } // biome-ignore format: a record
 }
 
-export function offerView({ peer, offer, tookMs }: Found, token: TokenInfo): OfferView {
+function offerView({ peer, offer, tookMs }: Found, token: TokenInfo): OfferView {
   const { price, chunk } = offer
   return {
     provider: formatAddress(offer.provider), peer: peer.toString(), service: offer.service, kind: offer.kind, description: offer.description,
     price: formatPrice(price, token), chunk: formatCount(chunk.kind, chunk.size, price.unitName), min_reservation: formatAmount(offer.minReservation, token),
     min_time_to_expiry_s: offer.minTimeToExpiry, addresses: offer.addresses, took_ms: Math.round(tookMs),
   } // biome-ignore format: a record
+}
+
+export function foundView(ranked: readonly Ranked<Appraised>[], token: TokenInfo): FoundView {
+  return { why: whyFirst(ranked), offers: ranked.map((one) => rankedView(one, token)) }
+}
+
+function rankedView({ candidate, points, score }: Ranked<Appraised>, token: TokenInfo): RankedOfferView {
+  const { found, stake, record } = candidate
+  return {
+    ...offerView(found, token), score: formatPoints(score), stake, sessions_completed: record.completed, sessions_failed: record.failed,
+    points: { price: formatPoints(points.price), record: formatPoints(points.record), latency: formatPoints(points.latency),
+      demands: formatPoints(points.demands), stake: formatPoints(points.stake) },
+    paid: formatAmount(record.paid, token),
+  } // biome-ignore format: a record
+}
+
+/** Millionths of a point as a decimal, two places. */
+function formatPoints(millionths: number): string {
+  const hundredths = Math.round(millionths / 10_000)
+  return `${Math.floor(hundredths / 100)}.${`${hundredths % 100}`.padStart(2, '0')}`
 }
 
 export function jobView({ id, kind, summary, state, hash, block, gasUsed, feeWei, error }: Job): JobView {
@@ -197,6 +238,7 @@ export interface StatusInit {
 }
 
 const SOON_S = 24 * 3_600
+const MAX_WARNINGS = 20
 
 /** Never fails because the chain does: then it says so instead of the balance. */
 export async function statusView(node: TallyNode, init: StatusInit, options: { signal?: AbortSignal } = {}): Promise<StatusView> {
@@ -204,9 +246,7 @@ export async function statusView(node: TallyNode, init: StatusInit, options: { s
   const show = (amount: Amount): string => formatAmount(amount, token)
   const balance = await balanceView(node, options).catch(() => undefined)
   const { reachable, head, confirmed, error } = chain.status()
-  const channels = node.money.channels()
-  const earned = sumBooks(channels.filter(({ role }) => role === 'payee'))
-  const spent = sumBooks(channels.filter(({ role }) => role === 'payer'))
+  const { earned, spent } = node.money.sums
   return {
     version: init.version,
     home: init.home,
@@ -225,8 +265,18 @@ export async function statusView(node: TallyNode, init: StatusInit, options: { s
     earned: { signed: show(earned.signed), settled: show(earned.settled), unsettled: show(earned.unsettled) },
     spent: { deposit: show(spent.deposit), signed: show(spent.signed), settled: show(spent.settled), free: show(spent.free) },
     unfinished: chain.transactions.list().filter(({ state }) => !['confirmed', 'failed', 'replaced'].includes(state)).map(jobView), // biome-ignore format: one thought
-    warnings: channels.flatMap((channel) => warningsOf(channel, show, init.nowS)),
+    warnings: await warnings(node, show, init.nowS),
   }
+}
+
+/** What a person should do something about, not more than can be read. */
+async function warnings(node: TallyNode, show: (amount: Amount) => string, nowS: number): Promise<string[]> {
+  const found = node.money.paying().flatMap((channel) => warningsOf(channel, show, nowS))
+  for await (const channel of node.money.due()) {
+    if (found.length >= MAX_WARNINGS || channel.expiry - nowS >= SOON_S) break
+    found.push(...warningsOf(channel, show, nowS))
+  }
+  return found
 }
 
 function warningsOf(

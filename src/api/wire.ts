@@ -8,6 +8,7 @@ export const ROUTES = {
   status: { method: 'GET', path: '/v1/status' },
   balance: { method: 'GET', path: '/v1/balance' },
   channels: { method: 'GET', path: '/v1/channels' },
+  channel: { method: 'POST', path: '/v1/channel' },
   find: { method: 'POST', path: '/v1/find' },
   plan: { method: 'POST', path: '/v1/money/plan' },
   carryOut: { method: 'POST', path: '/v1/money' },

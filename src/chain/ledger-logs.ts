@@ -9,6 +9,8 @@ export interface WatchList {
   byPrefix(prefix: string): ChannelId | undefined
   add(id: ChannelId): void
   all(): Iterable<ChannelId>
+  /** Forgets the oldest half when there are more than that. */
+  trim(max: number): void
 }
 
 const PREFIX_CHARS = 2 + 40
@@ -20,6 +22,20 @@ export function newWatchList(): WatchList {
     byPrefix: (prefix) => ids.get(prefix),
     add: (id) => ids.set(id.slice(0, PREFIX_CHARS), id),
     all: () => ids.values(),
+    trim(max) {
+      if (ids.size > max) for (const prefix of [...ids.keys()].slice(0, ids.size >> 1)) ids.delete(prefix)
+    },
+  }
+}
+
+/** The list with some more channels in it, for as long as it is asked. */
+export function withMore(watched: WatchList, more: Iterable<ChannelId>): WatchList {
+  const extra = newWatchList()
+  for (const id of more) extra.add(id)
+  return {
+    ...watched,
+    has: (id) => extra.has(id) || watched.has(id),
+    byPrefix: (prefix) => extra.byPrefix(prefix) ?? watched.byPrefix(prefix),
   }
 }
 
@@ -63,6 +79,25 @@ export function touchesOf(logs: unknown, ledger: Address, accounts: ReadonlySet<
     touched.push(...readLog(log, accounts, watched))
   }
   return touched
+}
+
+/** The channels of which the logs speak: whole ids, and first 20 bytes of ids. @throws TypeError as `touchesOf` */
+export function mentionedIn(logs: unknown, ledger: Address): { readonly ids: Set<ChannelId>; readonly prefixes: Set<string> } {
+  if (!Array.isArray(logs)) throw new TypeError('the logs are not a list')
+  const ids = new Set<ChannelId>()
+  const prefixes = new Set<string>()
+  for (const { topics, data } of logs.map((one) => parseLog(one, ledger))) {
+    const args = ledgerInterface.parseLog({ topics: [...topics], data })?.args
+    if (typeof args?.id === 'string') ids.add(args.id as ChannelId)
+    for (const entry of entriesOf(args as Readonly<Record<string, unknown>> | undefined))
+      prefixes.add(entry.slice(0, PREFIX_CHARS))
+  }
+  return { ids, prefixes }
+}
+
+function entriesOf(args: Readonly<Record<string, unknown>> | undefined): string[] {
+  if (typeof args?.entry === 'string') return [args.entry]
+  return args?.paidRows === undefined ? [] : [...(args.paidRows as Iterable<string>)]
 }
 
 interface Log {

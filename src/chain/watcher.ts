@@ -1,12 +1,15 @@
+import { LRUCache } from 'lru-cache'
 import { asTallyError, type TallyError } from '../core/errors.ts'
 import type { Address, ChannelId, Seconds } from '../core/ids.ts'
-import type { ChainFact, ChainListener, ChainNotice, ChainStatus, ChannelCause, Unfollow } from '../ports/chain.ts'
+import type { ChainFact, ChainListener, ChainNotice, ChainStatus, Unfollow } from '../ports/chain.ts'
 import type { Store } from '../ports/store.ts'
 import type { Gateway, Header } from './gateway.ts'
-import { FOLLOWED_TOPICS, newWatchList, parseTouch, touchesOf } from './ledger-logs.ts'
+import { knownChannels } from './known-channels.ts'
+import { FOLLOWED_TOPICS, mentionedIn, newWatchList, touchesOf, withMore } from './ledger-logs.ts'
 import type { LedgerReader } from './ledger-reader.ts'
 import { type Answer, type Ask, cursorOf, followRound, newTrail, REORGANISED, type Trail, withWatched } from './log-follower.ts'
 import { HttpRefusal, RpcRefusal, unreachable } from './rpc-errors.ts'
+import { grouped, isNews, type Slot, slotOf, type Told, toldOf } from './slots.ts'
 import { createTrailStore } from './trail-store.ts'
 
 export interface WatcherInit {
@@ -30,6 +33,12 @@ export const WATCHER_DEFAULTS = { pollMs: 4_000, maxSpan: 2_000, keepBlocks: 256
 
 /** Slots that are read at once. */
 const READS_AT_ONCE = 40
+/** Channels that are watched by word of mouth: those on record are found on the disk, and need not be kept. */
+const MAX_WATCHED = 20_000
+/** What was told of so many slots is remembered; of others it may be told again. */
+const MAX_TOLD = 20_000
+/** Channels that are read in one go after a reorganisation that nothing is left of. */
+const PAGE = 1_000
 
 export interface Watcher {
   start(): Promise<void>
@@ -54,11 +63,12 @@ export function createWatcher(init: WatcherInit): Watcher {
   }
   const accounts = new Set(init.accounts)
   const watched = newWatchList()
+  const known = knownChannels(init.store)
   const trails = createTrailStore(init.store)
   const listeners = new Set<ChainListener>()
   const closing = new AbortController()
   const { signal } = closing
-  const told = new Map<string, Told>()
+  const told = new LRUCache<string, Told>({ max: MAX_TOLD })
 
   let trail: Trail | undefined
   let head: Header | undefined
@@ -101,11 +111,11 @@ export function createWatcher(init: WatcherInit): Watcher {
       case 'logs':
         return readLogs(ask.from, ask.to)
       case 'slots':
-        held = await readSlots(ask.lost ? [...ask.touched, ...everything()] : ask.touched, ask.at)
+        if (ask.lost) await tellEverything(ask.at)
+        held = await readSlots(ask.touched, ask.at)
         return undefined
       case 'tell':
-        await tell(held)
-        for (const fact of held) told.set(slotOf(fact), { content: contentOf(fact), causes: causesOf(fact) })
+        await tellNews(held)
         held = []
         return undefined
       case 'save':
@@ -115,20 +125,53 @@ export function createWatcher(init: WatcherInit): Watcher {
     }
   }
 
-  function everything(): string[] {
-    return [...watched.all()].map((id) => `${REORGANISED} channel ${id}`)
+  /**
+   * Every channel that anybody watches, a page at a time. Should the chain change meanwhile, the trail stays lost, and all of it is told again.
+   */
+  async function tellEverything(at: number): Promise<void> {
+    let page = [...watched.all()]
+    const tellPage = async (): Promise<void> => {
+      await tellNews(
+        await readSlots(
+          page.map((id) => `${REORGANISED} channel ${id}`),
+          at,
+        ),
+      )
+      page = []
+    }
+    for await (const id of known.all()) {
+      page.push(id)
+      if (page.length >= PAGE) await tellPage()
+    }
+    await tellPage()
   }
 
   async function readLogs(from: number, to: number): Promise<readonly string[] | undefined> {
     const filter = { address: gateway.ledger, fromBlock: hex(from), toBlock: hex(to), topics: [FOLLOWED_TOPICS] }
+    let logs: unknown
+    let mentioned: ReturnType<typeof mentionedIn>
     try {
-      return touchesOf(await gateway.request('eth_getLogs', [filter], { signal }), gateway.ledger, accounts, watched)
+      logs = await gateway.request('eth_getLogs', [filter], { signal })
+      mentioned = mentionedIn(logs, gateway.ledger)
     } catch (error) {
       if (error instanceof RpcRefusal || error instanceof HttpRefusal) return undefined
       // A range that is too large may also show as an answer that is too long or never comes: ask for less next time.
       if (trail !== undefined) trail = { ...trail, span: Math.max(1, Math.ceil((to - from + 1) / 2)) }
       throw unreachable(gateway.name, error)
     }
+    const touched = touchesOf(logs, gateway.ledger, accounts, withMore(watched, await onRecord(mentioned)))
+    watched.trim(MAX_WATCHED)
+    return touched
+  }
+
+  async function onRecord({ ids, prefixes }: ReturnType<typeof mentionedIn>): Promise<ChannelId[]> {
+    const found: ChannelId[] = []
+    for (const id of ids) if (!watched.has(id) && (await known.has(id))) found.push(id)
+    for (const prefix of prefixes) {
+      const id = watched.byPrefix(prefix) ?? (await known.byPrefix(prefix))
+      if (id !== undefined) found.push(id)
+    }
+    return found
   }
 
   async function readSlots(touched: readonly string[], at: number): Promise<ChainFact[]> {
@@ -159,6 +202,11 @@ export function createWatcher(init: WatcherInit): Watcher {
   async function tell(facts: readonly ChainFact[]): Promise<void> {
     if (facts.length === 0) return
     for (const listener of listeners) await listener(facts)
+  }
+
+  async function tellNews(facts: readonly ChainFact[]): Promise<void> {
+    await tell(facts)
+    for (const fact of facts) told.set(slotOf(fact), toldOf(fact))
   }
 
   async function tellHead(): Promise<void> {
@@ -226,55 +274,6 @@ export function createWatcher(init: WatcherInit): Watcher {
       clearTimeout(timer)
     },
   }
-}
-
-type Slot =
-  | { readonly type: 'balance'; readonly account: Address; readonly token: Address }
-  | { type: 'channel'; id: ChannelId; causes: ChannelCause[]; parties?: Extract<ChainFact, { type: 'channel' }>['parties'] }
-
-/** One slot for all touches of it, in the order of the first touch, with all causes in their order. */
-function grouped(touched: readonly string[]): Map<string, Slot> {
-  const slots = new Map<string, Slot>()
-  for (const touch of touched.map(parseTouch)) {
-    if (touch.slot === 'balance') {
-      slots.set(`${touch.account} ${touch.token}`, { type: 'balance', account: touch.account, token: touch.token })
-      continue
-    }
-    const known = slots.get(touch.id)
-    const slot = known?.type === 'channel' ? known : { type: 'channel' as const, id: touch.id, causes: [] }
-    if (!slot.causes.includes(touch.cause)) slot.causes.push(touch.cause)
-    if (touch.parties !== undefined) slot.parties = touch.parties
-    slots.set(touch.id, slot)
-  }
-  return slots
-}
-
-interface Told {
-  readonly content: string
-  readonly causes: readonly ChannelCause[]
-}
-
-/** After a reorganisation most slots are what they were, and some logs are read again: neither is news. */
-function isNews(fact: ChainFact, last: Told | undefined): boolean {
-  if (last === undefined || last.content !== contentOf(fact)) return true
-  return causesOf(fact).some((cause) => cause !== REORGANISED && cause !== 'watched' && !last.causes.includes(cause))
-}
-
-function causesOf(fact: ChainFact): readonly ChannelCause[] {
-  return fact.type === 'channel' ? fact.causes : []
-}
-
-function slotOf(fact: ChainFact): string {
-  if (fact.type === 'channel') return fact.id
-  return fact.type === 'balance' ? `${fact.account} ${fact.token}` : 'head'
-}
-
-/** What a fact says, without the block at which it was read. */
-function contentOf(fact: ChainFact): string {
-  if (fact.type === 'balance') return String(fact.amount)
-  if (fact.type === 'head' || fact.facts === undefined) return 'none'
-  const { deposit, settled, expiry, epoch } = fact.facts
-  return `${deposit} ${settled} ${expiry} ${epoch}`
 }
 
 function hex(block: number): string {

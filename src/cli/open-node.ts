@@ -36,12 +36,12 @@ export async function openNode(
 ): Promise<OpenedNode> {
   const { paths, privateKey } = home
   const { config, origin } = settings
-  const { rpcUrl, chainId, ledger, token, confirmationsBlocks } = requireChain(settings)
+  const { token, confirmationsBlocks, ...chain } = requireChain(settings)
   const isSet = origin.get('log.level')?.source !== 'default'
   const node = await createNode({
     privateKey,
     store: { path: paths.db },
-    chain: { rpcUrl, chainId, ledger, confirmations: confirmationsBlocks },
+    chain: { ...chain, confirmations: confirmationsBlocks },
     token,
     listen: options.listen === true ? config.listen : (options.listen ?? []),
     bootstrap: options.peers === false ? [] : config.bootstrap,

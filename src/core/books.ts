@@ -16,6 +16,9 @@ export interface ChannelBooks {
   readonly free: Amount
 }
 
+const NONE = 0n as Amount
+export const NO_BOOKS: ChannelBooks = { deposit: NONE, signed: NONE, settled: NONE, unsettled: NONE, free: NONE }
+
 /** The books of one channel. deposit = settled + unsettled (covered) + free. */
 export function channelBooks(facts: ChannelFacts, signed: Amount): ChannelBooks {
   const used = signed > facts.settled ? signed : facts.settled

@@ -241,11 +241,6 @@ async function pause(ms: number, signal: AbortSignal): Promise<void> {
   })
 }
 
-/** Cheapest first for what a chunk costs a byte; equal prices by latency. */
-export function rank(found: readonly Found[], compare: (a: Offer, b: Offer) => number): Found[] {
-  return [...found].sort((a, b) => compare(a.offer, b.offer) || a.tookMs - b.tookMs)
-}
-
 export function noOffer(name: string): TallyError {
   return new TallyError('OFFER_NOT_FOUND', {
     message: `no provider of "${name}" was found`,

@@ -46,6 +46,8 @@ const chain = z.object({
   chainId: whole(1, Number.MAX_SAFE_INTEGER).optional().describe('EIP-155 number of the chain; the RPC must agree'),
   ledger: address.optional().describe('address of the TallyLedger contract'),
   forwarder: address.optional().describe('address of its ERC-2771 forwarder'),
+  registry: address.optional().describe('address of the ServiceRegistry; without it, no stake counts'),
+  registryBlock: whole(0, Number.MAX_SAFE_INTEGER).optional().describe('block of its deployment: its logs are read from there'),
   token: address.optional().describe('address of the ERC-20 token that is paid in'),
   confirmationsBlocks: whole(0, 1_000)
     .default(DEFAULTS.chain.confirmationsBlocks)

@@ -41,6 +41,8 @@ export interface ChainSettings {
   readonly chainId: number
   readonly ledger: Address
   readonly forwarder?: Address
+  readonly registry?: Address
+  readonly registryBlock?: number
   readonly token: Address
   readonly confirmationsBlocks: number
 }
@@ -125,7 +127,7 @@ export async function loadConfig(init: LoadConfigInit): Promise<ResolvedConfig> 
  * @throws TallyError CONFIG_INVALID naming all that is missing
  */
 export function requireChain({ config }: Pick<ResolvedConfig, 'config'>): ChainSettings {
-  const { rpcUrl, chainId, ledger, token, forwarder, confirmationsBlocks } = config.chain
+  const { rpcUrl, chainId, ledger, token, forwarder, registry, registryBlock, confirmationsBlocks } = config.chain
   if (rpcUrl === undefined || chainId === undefined || ledger === undefined || token === undefined) {
     const missing = Object.entries({ rpcUrl, chainId, ledger, token }).flatMap(([name, value]) =>
       value === undefined ? [`chain.${name}`] : [],
@@ -136,7 +138,16 @@ export function requireChain({ config }: Pick<ResolvedConfig, 'config'>): ChainS
       fields: { missing: missing.join(',') },
     })
   }
-  return { rpcUrl, chainId, ledger, token, confirmationsBlocks, ...(forwarder !== undefined && { forwarder }) }
+  return {
+    rpcUrl,
+    chainId,
+    ledger,
+    token,
+    confirmationsBlocks,
+    ...(forwarder !== undefined && { forwarder }),
+    ...(registry !== undefined && { registry }),
+    ...(registryBlock !== undefined && { registryBlock }),
+  }
 }
 
 /** Writes a config file, after checking it, for its owner alone; a crash leaves the old one or the new one. CONFIG_INVALID. */

@@ -2,25 +2,28 @@
 import { EventEmitter } from 'node:events'
 import { performance } from 'node:perf_hooks'
 import { createChain } from '../chain/chain.ts'
+import { createListings } from '../chain/listings.ts'
 import type { Amount } from '../core/amount.ts'
 import { signClosing } from '../core/closing.ts'
 import { addressOfKey, publicKeyOf, signerOf } from '../core/crypto/secp256k1.ts'
 import type { Domain } from '../core/eip712.ts'
 import { asTallyError, TallyError } from '../core/errors.ts'
-import { type Address, type ChannelId, channelId, type Seconds } from '../core/ids.ts'
-import { termsChannel } from '../core/terms.ts'
+import type { Address, ChannelId, Seconds } from '../core/ids.ts'
 import { type TokenInfo, tokenInfo } from '../core/token.ts'
 import { Market } from '../discovery/market.ts'
 import type { Chain } from '../ports/chain.ts'
 import type { Clock } from '../ports/clock.ts'
+import type { Listings } from '../ports/listings.ts'
 import type { Store } from '../ports/store.ts'
 import type { Self, SessionEvents } from '../session/components.ts'
 import { PayeeDesk } from '../session/payee-desk.ts'
 import { PayerDesk } from '../session/payer-desk.ts'
+import { PayerRecords } from '../session/records.ts'
 import { wordChainsOf } from '../session/word-chain.ts'
 import { Settler } from '../settlement/settler.ts'
 import { openLevelStore } from '../store/level-store.ts'
 import { openMemoryStore } from '../store/memory-store.ts'
+import { Appraiser } from './appraiser.ts'
 import { createNetwork, type Network } from './libp2p.ts'
 import { Lines } from './lines.ts'
 import { Money } from './money.ts'
@@ -104,8 +107,12 @@ async function assemble(options: NodeOptions, begun: (end: () => Promise<void>) 
       chain,
       clock,
       log,
-      channels: () => payee.channels(),
-      inUse: (id) => isInUse(payee, id),
+      channels: {
+        channel: async (id) => (await payee.shelf.channel(id)).channel,
+        due: (after) => payee.shelf.due(after),
+        takeChanged: () => payee.shelf.takeChanged(),
+        isInUse: (channel) => payee.shelf.isInUse(channel),
+      },
       onSettled: (id) => refresh(chain, payee, id),
     },
     { policy: { settleAt: policy.settleAt, onClose: policy.settleOnClose, marginS: policy.marginS }, target: self.address },
@@ -149,12 +156,15 @@ async function assemble(options: NodeOptions, begun: (end: () => Promise<void>) 
   )
   const lines = new Lines(network, payer, log)
   const money = new Money({ chain, clock, payer, payee, settler, self: self.address, token })
+  const listings = listingsOf(options)
+  const records = new PayerRecords(store)
+  const appraiser = new Appraiser({ market, lines, money, listings, sessions: () => records.sessions(), log })
+  begun(async () => appraiser.close())
   const unfollow = chain.follow(async (facts) => {
     await payee.onFacts(facts)
     await payer.onFacts(facts)
     settler.look()
   })
-  chain.watch([...payee.channels(), ...payer.channels()].map((channel) => channel.id))
   await chain.start()
   settler.start()
   const parts: NodeParts = {
@@ -174,6 +184,7 @@ async function assemble(options: NodeOptions, begun: (end: () => Promise<void>) 
     market,
     lines,
     money,
+    appraiser,
     policy,
     unfollow,
   }
@@ -192,8 +203,9 @@ async function openStore(options: NodeOptions, address: Address): Promise<Store>
   })
 }
 
-function isInUse(payee: PayeeDesk, id: ChannelId): boolean {
-  return [...payee.sessions()].some(({ terms }) => channelId(termsChannel(terms)) === id)
+function listingsOf({ chain: { registry, registryBlock, ...of } }: NodeOptions): Listings | undefined {
+  if (registry === undefined) return undefined
+  return createListings({ ...of, registry, ...(registryBlock !== undefined && { startBlock: registryBlock }) })
 }
 
 /** The settled channel as the ledger has it now, told to the desk at once. */

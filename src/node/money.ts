@@ -1,6 +1,7 @@
 /** What a node does with money on the ledger, and the one view of it to which every screen sums. */
 import type { Amount } from '../core/amount.ts'
-import { type ChannelBooks, channelBooks } from '../core/books.ts'
+import { type ChannelBooks, channelBooks, sumBooks } from '../core/books.ts'
+import { fromHex } from '../core/bytes.ts'
 import { bestAmount, type ChannelIn, type ChannelOut, signedOf } from '../core/channel.ts'
 import { TallyError } from '../core/errors.ts'
 import { type Address, type ChannelId, type ChannelParties, channelId, type Seconds } from '../core/ids.ts'
@@ -51,6 +52,8 @@ export interface MoneyComponents {
   readonly token: TokenInfo
 }
 
+/** nobody picks one out of more channels than this */
+const MAX_FITTING = 10
 /** how long money is reserved for a provider, s, unless the caller says otherwise */
 const RESERVED_S = 30 * 24 * 3600
 
@@ -65,26 +68,61 @@ export class Money {
     return this.#of.token
   }
 
-  channels(): ChannelEntry[] {
-    const entry = (channel: ChannelIn | ChannelOut, role: 'payer' | 'payee', signed: Amount, reserved: Amount): ChannelEntry => ({
-      id: channel.id, role, parties: channel.parties, expiry: channel.facts.expiry, epoch: channel.facts.epoch, reserved, ...channelBooks(channel.facts, signed),
-    }) // biome-ignore format: a record
-    const out = [...this.#of.payer.channels()].map((channel) => entry(channel, 'payer', signedOf(channel), channel.reserved))
-    const incoming = [...this.#of.payee.channels()].map((channel) =>
-      entry(channel, 'payee', bestAmount(channel), bestAmount(channel)),
-    )
-    return [...out, ...incoming]
+  /** All channels, those in which this node pays first; read as they are asked for, there may be very many. @throws STORE_* */
+  async *channels(): AsyncGenerator<ChannelEntry> {
+    yield* this.paying()
+    yield* this.earning()
   }
 
-  /** @throws CHANNEL_UNKNOWN */
-  channel(id: ChannelId): ChannelEntry {
-    const found = this.channels().find((channel) => channel.id === id)
-    if (found === undefined)
-      throw new TallyError('CHANNEL_UNKNOWN', {
-        message: `this node has no channel ${id}`,
-        hint: '`tallystick channel list` shows them',
-      })
+  /** The channels in which this node pays. */
+  paying(): ChannelEntry[] {
+    return [...this.#of.payer.channels()].map(payerEntry)
+  }
+
+  /** The channel in which this node pays that provider, if there is one. */
+  payingTo(provider: Address): ChannelEntry | undefined {
+    const id = this.idOf(provider)
+    return this.paying().find((one) => one.id === id)
+  }
+
+  /** The channels in which this node is paid, in the order of their ids, from the first bytes of an id on. @throws STORE_* */
+  async *earning(from?: Uint8Array): AsyncGenerator<ChannelEntry> {
+    for await (const channel of this.#of.payee.shelf.channels(from)) yield payeeEntry(channel)
+  }
+
+  /** Of the channels in which this node is paid, those for which a settlement would pay something, soonest expiry first. @throws STORE_* */
+  async *due(): AsyncGenerator<ChannelEntry> {
+    const { shelf } = this.#of.payee
+    for await (const { id } of shelf.due()) {
+      const { channel } = await shelf.channel(id)
+      if (channel !== undefined) yield payeeEntry(channel)
+    }
+  }
+
+  /** The channel with that id, in which this node pays or is paid. @throws CHANNEL_UNKNOWN, STORE_* */
+  async channel(id: ChannelId): Promise<ChannelEntry> {
+    const { channel } = await this.#of.payee.shelf.channel(id)
+    const found = channel === undefined ? this.paying().find((one) => one.id === id) : payeeEntry(channel)
+    if (found !== undefined) return found
+    throw new TallyError('CHANNEL_UNKNOWN', {
+      message: `this node has no channel ${id}`,
+      hint: '`tallystick channel list` shows them',
+    })
+  }
+
+  /** The channels whose id begins with that text of hex digits, not more than a few. @throws STORE_* */
+  async fitting(text: string): Promise<ChannelEntry[]> {
+    const found = this.paying().filter(({ id }) => id.startsWith(text))
+    for await (const one of this.earning(fromHex(text.padEnd(2 + 64, '0')))) {
+      if (!one.id.startsWith(text) || found.length >= MAX_FITTING) break
+      found.push(one)
+    }
     return found
+  }
+
+  /** The sums over all channels of this node's token: in which it is paid, and in which it pays. */
+  get sums(): { readonly earned: ChannelBooks; readonly spent: ChannelBooks } {
+    return { earned: this.#of.payee.shelf.books(this.token.address), spent: sumBooks(this.paying()) }
   }
 
   /** @throws CHAIN_UNREACHABLE */
@@ -95,11 +133,8 @@ export class Money {
       chain.ledgerBalance(token.address, self, options),
       chain.gasBalance(self, options),
     ])
-    const sum = (role: 'payer' | 'payee', what: 'free' | 'unsettled'): Amount =>
-      this.channels()
-        .filter((one) => one.role === role)
-        .reduce((all, one) => all + one[what], 0n) as Amount
-    return { token, wallet, ledger, reserved: sum('payer', 'free'), unsettled: sum('payee', 'unsettled'), gasWei }
+    const { earned, spent } = this.sums
+    return { token, wallet, ledger, reserved: spent.free, unsettled: earned.unsettled, gasWei }
   }
 
   depositAction(amount: Amount): LedgerAction {
@@ -172,17 +207,15 @@ export class Money {
     return await this.#of.payer.channel(this.parties(provider), { ...options, fresh: true })
   }
 
-  /** Settles the promises of these channels now, all of a token in one transaction. @returns the jobs; none when nothing is unsettled */
-  async settle(ids: readonly ChannelId[], options: Options = {}): Promise<Job[]> {
-    return await this.#of.settler.settle(ids, options)
+  /** Settles the promises of these channels now, or of all; as few transactions per token as they fit in. @returns the jobs; none when nothing is unsettled */
+  async settle(which: 'all' | readonly ChannelId[], options: Options = {}): Promise<Job[]> {
+    return await this.#of.settler.settle(which, options)
   }
 
-  settleActions(ids: readonly ChannelId[]): LedgerAction[] {
-    const wanted = new Set(ids)
-    const due = [...this.#of.payee.channels()].filter(
-      (channel) => wanted.has(channel.id) && bestAmount(channel) > channel.facts.settled,
-    )
-    return this.#of.settler.actions(due).map(({ action }) => action)
+  /** What `settle` would send, and for which channels. @throws STORE_* */
+  async settling(which: 'all' | readonly ChannelId[]): Promise<{ channels: ChannelEntry[]; actions: LedgerAction[] }> {
+    const due = await this.#of.settler.unsettled(which)
+    return { channels: due.map(payeeEntry), actions: this.#of.settler.actions(due).map(({ action }) => action) }
   }
 
   /** Ends the channel at once, with the provider's signature; what is left goes to the ledger balance. @throws CHANNEL_IN_USE, HEAD_DISAGREES, PEER_UNREACHABLE */
@@ -200,4 +233,16 @@ export class Money {
   idOf(provider: Address): ChannelId {
     return channelId(this.parties(provider))
   }
+}
+
+const payerEntry = (channel: ChannelOut): ChannelEntry => entryOf(channel, 'payer', signedOf(channel), channel.reserved)
+const payeeEntry = (channel: ChannelIn): ChannelEntry => entryOf(channel, 'payee', bestAmount(channel), bestAmount(channel))
+
+function entryOf(
+  { id, parties, facts }: ChannelIn | ChannelOut,
+  role: ChannelEntry['role'],
+  signed: Amount,
+  reserved: Amount,
+): ChannelEntry {
+  return { id, role, parties, expiry: facts.expiry, epoch: facts.epoch, reserved, ...channelBooks(facts, signed) }
 }

@@ -12,6 +12,8 @@ const profileSchema = z.strictObject({
   chainId: z.int().positive(),
   ledger: address,
   forwarder: address.optional(),
+  registry: address.optional(),
+  registryBlock: z.int().nonnegative().optional(),
   token: address,
   confirmationsBlocks: z.int().nonnegative().optional(),
   bootstrap: z.array(z.string()).optional(),
@@ -78,12 +80,14 @@ export async function writeNetwork(nameOrPath: string, profile: NetworkProfile, 
 
 /** The settings that a network gives, by dotted name. */
 export function networkSettings(network: NetworkProfile): Record<string, unknown> {
-  const { rpcUrl, chainId, ledger, forwarder, token, confirmationsBlocks, bootstrap } = network
+  const { rpcUrl, chainId, ledger, forwarder, registry, registryBlock, token, confirmationsBlocks, bootstrap } = network
   const all = {
     'chain.rpcUrl': rpcUrl,
     'chain.chainId': chainId,
     'chain.ledger': ledger,
     'chain.forwarder': forwarder,
+    'chain.registry': registry,
+    'chain.registryBlock': registryBlock,
     'chain.token': token,
     'chain.confirmationsBlocks': confirmationsBlocks,
     bootstrap,

@@ -9,6 +9,7 @@ import { type Address, type SessionId, sessionIdFromBytes } from '../core/ids.ts
 import type { SignedOffer } from '../core/offer.ts'
 import { type Chunk, isAtMost, type Price } from '../core/price.ts'
 import { parseChunk, parsePrice } from '../core/price-text.ts'
+import type { Ranked } from '../core/ranking.ts'
 import type { PayerSession } from '../core/session/payer.ts'
 import type { Wish } from '../core/session/payer-terms.ts'
 import type { TokenInfo } from '../core/token.ts'
@@ -22,6 +23,7 @@ import type { Log, Self, SessionEvents } from '../session/components.ts'
 import type { PayeeDesk } from '../session/payee-desk.ts'
 import type { PayerDesk, ProviderLine } from '../session/payer-desk.ts'
 import type { Settler } from '../settlement/settler.ts'
+import type { Appraised, Appraiser, What } from './appraiser.ts'
 import { connectIn, type PaidConnection } from './connection.ts'
 import { History } from './history.ts'
 import { fetchOnce, type HttpOptions, openHttp } from './http-options.ts'
@@ -59,6 +61,7 @@ export interface NodeParts {
   readonly market: Market
   readonly lines: Lines
   readonly money: Money
+  readonly appraiser: Appraiser
   readonly policy: ReturnType<typeof providerPolicy>
   readonly unfollow: Unfollow
 }
@@ -186,6 +189,11 @@ export class TallyNode {
     return this.#parts.market.find(options.what ?? 'service', name, options)
   }
 
+  /** Everybody who sells it and answers, on the DHT or in the registry on chain, the best first. @see rankOffers */
+  async search(what: What, name: string, options: { readonly signal: AbortSignal }): Promise<readonly Ranked<Appraised>[]> {
+    return await this.#parts.appraiser.search(what, name, options)
+  }
+
   /** The offer of one provider for one service. @throws PEER_UNREACHABLE, OFFER_*, USAGE */
   async offerOf(provider: string, service: string, options: Options = {}): Promise<Found> {
     const { peer, via } = parsePeer(provider)
@@ -264,7 +272,7 @@ export class TallyNode {
   }
 
   async #stop(options: Options): Promise<void> {
-    const { market, payer, payee, settler, lines, network, shelf, chain, store, unfollow } = this.#parts
+    const { market, payer, payee, settler, lines, network, shelf, chain, store, appraiser, unfollow } = this.#parts
     market.stop()
     await payer.stop()
     await payee.stop(options.signal)
@@ -273,6 +281,7 @@ export class TallyNode {
     await network.stop()
     await shelf.close()
     unfollow()
+    appraiser.close()
     await chain.close()
     await store.close()
   }

@@ -55,6 +55,10 @@ export interface NodeOptions {
     readonly rpcUrl: string
     readonly chainId: number
     readonly ledger: Address
+    /** the ServiceRegistry, whose entries are held against offers. @default none */
+    readonly registry?: Address
+    /** the block of its deployment: its logs are read from there. @default 0 */
+    readonly registryBlock?: number
     /** @default 3; 0 only on a local chain */
     readonly confirmations?: number
   }

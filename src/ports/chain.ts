@@ -52,8 +52,9 @@ export interface Chain {
    */
   follow(listener: ChainListener): Unfollow
   /**
-   * Adds channels to those whose changes are told; what a node knew before belongs before `start()`. The present facts of
-   * a channel that is added later are told in the next round. Channels that this node is owner, signer or target of are added by themselves when they open.
+   * Adds channels to those whose changes are told; the present facts of one that is added after `start()` are told in the next round. Channels
+   * that are on record in the node's store need not be added, and those that this node is owner, signer or target of are added by themselves
+   * when they open.
    */
   watch(channels: readonly ChannelId[]): void
 }

@@ -9,9 +9,9 @@ export const SPACES = {
   channelIn: 2,
   /** channel id (32) -> what the payer knows of it: chain facts, reserved mark, last signed promise */
   channelOut: 3,
-  /** session id (16) -> the payee's session record */
+  /** session id (16) -> the payee's record of a session that is not over */
   sessionIn: 4,
-  /** session id (16) -> the payer's session record */
+  /** session id (16) -> the payer's record of a session that is not over */
   sessionOut: 5,
   /** owner address (20) -> the payee's credit account of that owner */
   owner: 6,
@@ -27,6 +27,14 @@ export const SPACES = {
   counter: 11,
   /** anchor (32) -> nothing: it stood in a lock that the payee has accepted */
   anchor: 12,
+  /** session id (16) -> the payee's record of a session that is over; only one of the two spaces has it */
+  sessionInPast: 20,
+  /** session id (16) -> the payer's record of a session that is over; only one of the two spaces has it */
+  sessionOutPast: 21,
+  /** owner (20), provider (20), token (20), session id (16) -> what that session left unpaid, or paid of what others had left */
+  owedOut: 22,
+  /** expiry (5), channel id (32) -> nothing: a settlement of that channel would pay something */
+  dueIn: 23,
 } as const
 export type Space = keyof typeof SPACES
 
@@ -46,7 +54,7 @@ export interface ListRange {
 /**
  * A durable key-value store. `commit` is the only way to write: all ops of one call are applied together or not at all, and when
  * the promise resolves they survive kill -9 and power loss. Calls that arrive while one sync is running share the next one.
- * Commits are applied in the order of their calls.
+ * Commits are applied in the order of their calls; one without ops resolves when all before it are durable.
  *
  * Throws TallyError STORE_CLOSED after close(), STORE_CORRUPT when a value does not carry its checksum.
  */

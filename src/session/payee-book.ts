@@ -1,12 +1,11 @@
 /**
- * The provider's books: channels, owners and sessions in which this node is paid, in memory and on the disk. What an owner's sessions
- * expose is kept as a sum: every step of every session asks for it.
+ * The provider's books: the sessions in which this node is paid, with the channels and owners that they use, in memory and on the disk. What
+ * an owner's sessions expose is kept as a sum: every step of every session asks for it.
  */
 import type { Amount } from '../core/amount.ts'
-import type { ChannelIn } from '../core/channel.ts'
-import { newOwner, type OwnerAccount, type Pool } from '../core/credit.ts'
+import type { OwnerAccount, Pool } from '../core/credit.ts'
 import { TallyError } from '../core/errors.ts'
-import { type Address, type ChannelId, channelId, type SessionId } from '../core/ids.ts'
+import { type ChannelId, channelId, type SessionId } from '../core/ids.ts'
 import { countsOf, someCount } from '../core/session/counts.ts'
 import { exposedOf } from '../core/session/flow.ts'
 import { dueOf, exposureOf, onceDurable, type PayeeInput, type PayeeSession, type PayeeState } from '../core/session/payee.ts'
@@ -21,6 +20,7 @@ import { type PayeeCrypto, payeeCrypto } from './crypto.ts'
 import type { Delivery } from './delivery.ts'
 import { Journal } from './journal.ts'
 import { PayeeAnchors } from './payee-anchors.ts'
+import { type ChannelFile, type OwnerFile, PayeeShelf } from './payee-shelf.ts'
 import { PayeeRecords } from './records.ts'
 
 /** One control stream, as long as it is read. */
@@ -35,18 +35,12 @@ export interface Visit {
   isLate: boolean
 }
 
-/** All that concerns one owner of one token. */
-export interface OwnerFile {
-  account: OwnerAccount
-  readonly lives: Set<Live>
-  /** what its sessions use of its credit, base units */
-  exposed: bigint
-}
-
 /** A session in memory: its state, its stream, its deliveries. */
 export interface Live {
   session: PayeeSession
   readonly channel: ChannelId
+  /** its channel, and its owner: in memory as long as the session is */
+  readonly record: ChannelFile
   readonly file: OwnerFile
   visit: Visit | undefined
   readonly crypto: PayeeCrypto
@@ -90,35 +84,30 @@ export function remember(live: Live): void {
 
 export class PayeeBook {
   readonly records: PayeeRecords
+  readonly shelf: PayeeShelf
   readonly #components: PayeeDeskComponents
   readonly anchors: PayeeAnchors
   readonly #journal: Journal<Live, PayeeInput>
-  readonly #channels = new Map<ChannelId, ChannelIn>()
-  readonly #files = new Map<string, OwnerFile>()
   readonly #live = new Map<SessionId, Live>()
   pool: Pool = { hour: 0, left: 0n as Amount }
 
   constructor(components: PayeeDeskComponents, { stored, unstored }: BookInit) {
     this.#components = components
     this.records = new PayeeRecords(components.store)
+    this.shelf = new PayeeShelf(components.store, this.records)
     this.anchors = new PayeeAnchors(this.records)
     this.#journal = new Journal({ write: (lives) => this.#write(lives), done: stored, failed: unstored })
   }
 
   /** Loads what was going on; sessions that were live are cut. */
   async load(): Promise<void> {
+    await this.shelf.load()
     this.pool = (await this.records.loadPool()) ?? this.pool
-    for await (const channel of this.records.channels()) this.#channels.set(channel.id, channel)
-    for await (const account of this.records.owners()) this.file(account.owner, account.token).account = account
-    for await (const session of this.records.openSessions(this.#components.clock.nowMs())) this.adopt(session)
-  }
-
-  channels(): Iterable<ChannelIn> {
-    return this.#channels.values()
-  }
-
-  *owners(): Iterable<OwnerAccount> {
-    for (const { account } of this.#files.values()) yield account
+    for await (const session of this.records.openSessions(this.#components.clock.nowMs())) {
+      const { owner, token } = session.terms
+      const record = await this.shelf.channel(channelId(termsChannel(session.terms)))
+      this.adopt(session, record, await this.shelf.owner(owner, token))
+    }
   }
 
   /** A list, because whoever goes through it may end sessions. */
@@ -134,30 +123,13 @@ export class PayeeBook {
     return this.#live.size
   }
 
-  channel(id: ChannelId): ChannelIn | undefined {
-    return this.#channels.get(id)
-  }
-
-  setChannel(channel: ChannelIn): void {
-    this.#channels.set(channel.id, channel)
-  }
-
-  file(owner: Address, token: Address): OwnerFile {
-    const key = `${owner}${token}`
-    const known = this.#files.get(key)
-    if (known !== undefined) return known
-    const file = { account: newOwner(owner, token), lives: new Set<Live>(), exposed: 0n }
-    this.#files.set(key, file)
-    return file
-  }
-
   /** The session is in memory from now on; without a visit as one that was cut. */
-  adopt(session: PayeeSession, visit?: Visit, crypto?: PayeeCrypto): Live {
+  adopt(session: PayeeSession, record: ChannelFile, file: OwnerFile, visit?: Visit, crypto?: PayeeCrypto): Live {
     const { terms } = session
     const { domain, self, clock } = this.#components
     const parties = termsChannel(terms)
     const live: Live = {
-      session, channel: channelId(parties), file: this.file(terms.owner, terms.token), visit, deliveries: new Map(), exposed: 0n as Amount,
+      session, channel: record.id, record, file, visit, deliveries: new Map(), exposed: 0n as Amount,
       crypto: crypto ?? payeeCrypto(domain, self, parties, undefined, terms), idleSince: clock.nowMs(), freeBytes: 0, isCountersigned: false,
     } // biome-ignore format: a record
     this.#live.set(session.id, live)
@@ -172,19 +144,20 @@ export class PayeeBook {
     if (this.#live.get(live.session.id) === live) this.#live.delete(live.session.id)
     if (live.file.lives.delete(live)) live.file.exposed -= live.exposed
     live.visit?.lives.delete(live)
+    this.shelf.left(live)
   }
 
   state(live: Live): PayeeState {
-    const channel = this.#channels.get(live.channel)
+    const { channel } = live.record
     if (channel === undefined) throw new TallyError('INTERNAL', { message: `no record of channel ${live.channel}` })
     return { session: live.session, channel, owner: live.file.account }
   }
 
   setState(live: Live, { session, channel, owner }: PayeeState): void {
-    this.anchors.note(this.#channels.get(live.channel)?.best, channel.best)
+    this.anchors.note(live.record.channel?.best, channel.best)
     live.session = session
     live.file.account = owner
-    this.#channels.set(live.channel, channel)
+    live.record.channel = channel
     this.#expose(live)
   }
 
@@ -226,26 +199,27 @@ export class PayeeBook {
   }
 
   /** Other records of the desk, after those that wait: the records of a channel and of its sessions are never apart on the disk. */
-  async commit(ops: StoreOp[]): Promise<void> {
+  async commit(ops: readonly StoreOp[], channels: Iterable<ChannelFile> = []): Promise<void> {
     this.#journal.flush()
-    await this.#components.store.commit(ops)
+    await this.#components.store.commit([...ops, ...this.shelf.ops(channels)])
   }
 
   async #write(lives: ReadonlySet<Live>): Promise<void> {
     const ops = this.anchors.take()
-    const channels = new Set<ChannelId>()
+    const channels = new Set<ChannelFile>()
     const owners = new Map<OwnerFile, Live[]>()
     for (const live of lives) {
-      const { session, channel, owner } = this.state(live)
+      const { session, owner } = this.state(live)
       const isForgotten = session.status === 'closed' && isBlank(session)
-      ops.push(isForgotten ? this.records.delSession(session.id) : this.records.putSession(onceDurable(session, owner).session))
-      if (!channels.has(live.channel)) ops.push(this.records.putChannel(channel))
-      channels.add(live.channel)
+      const { delSession, putSession } = this.records
+      ops.push(...(isForgotten ? delSession(session.id) : putSession(onceDurable(session, owner).session)))
+      channels.add(live.record)
       const mine = owners.get(live.file)
       if (mine === undefined) owners.set(live.file, [live])
       else mine.push(live)
     }
     for (const [file, mine] of owners) ops.push(this.records.putOwner(this.durableOwner(file, mine)))
+    ops.push(...this.shelf.ops(channels))
     await this.#components.store.commit(ops)
   }
 }

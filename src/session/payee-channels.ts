@@ -6,9 +6,9 @@ import { chainLock, type Head, headAfter, headWorth } from '../core/head.ts'
 import { type ChannelId, type ChannelParties, channelId } from '../core/ids.ts'
 import type { Pay, Tick } from '../core/session/messages.ts'
 import type { ChainFact } from '../ports/chain.ts'
-import type { StoreOp } from '../ports/store.ts'
 import type { PayeeDeskComponents } from './components.ts'
 import type { PayeeBook, Visit } from './payee-book.ts'
+import type { ChannelFile } from './payee-shelf.ts'
 
 /** how long "the ledger has no such channel" is believed, ms: whoever asks again and again costs no RPC, whoever has just paid in waits */
 const BELIEVED_MS = 3_000
@@ -29,28 +29,25 @@ export class PayeeChannels {
   }
 
   /**
-   * The channel's record is there afterwards if there is such a channel; the chain is asked when it is new here or its reservation looks
-   * used up or over. @throws BUSY while the chain cannot be asked
+   * The channel, with its record if there is such a channel; the chain is asked when it is new here or its reservation looks used up or over.
+   * @throws BUSY while the chain cannot be asked; STORE_*
    */
-  async lookUp(parties: ChannelParties): Promise<void> {
-    const id = channelId(parties)
-    if (this.#isFresh(id) || this.#missing.has(id)) return
-    const known = this.#book.channel(id)
+  async lookUp(parties: ChannelParties): Promise<ChannelFile> {
+    const file = await this.#book.shelf.channel(channelId(parties))
+    const { id, channel: known } = file
+    if (this.#isFresh(known) || this.#missing.has(id)) return file
     const view = await this.#components.chain.channel(parties).catch((thrown: unknown) => {
       if (known !== undefined) return { id, confirmed: known.facts }
       throw new TallyError('BUSY', { cause: thrown })
     })
     if (view.confirmed === undefined || view.confirmed.deposit === 0n) {
       this.#missing.set(id, true)
-      return
+      return file
     }
-    const channel: ChannelIn = {
-      ...(this.#book.channel(id) ?? { id, parties, best: undefined, frozen: undefined }),
-      facts: view.confirmed,
-    }
-    this.#book.setChannel(channel)
+    file.channel = { ...(file.channel ?? { id, parties, best: undefined, frozen: undefined }), facts: view.confirmed }
     this.#components.chain.watch([id])
-    await this.#book.commit([this.#book.records.putChannel(channel)])
+    await this.#book.commit([], [file])
+    return file
   }
 
   /**
@@ -59,47 +56,47 @@ export class PayeeChannels {
    */
   askFirst(visit: Visit, message: Pay | Tick): Promise<void> | undefined {
     const live = this.#book.live(message.session)
-    const known = live === undefined ? undefined : this.#book.channel(live.channel)
+    const known = live?.record.channel
     if (live?.visit !== visit || known === undefined) return undefined
     const { best } = known
     const deposit =
-      worthAfter(best, message) > known.facts.deposit && !this.#short.has(known.id) ? this.#lookAgain(known) : undefined
+      worthAfter(best, message) > known.facts.deposit && !this.#short.has(known.id)
+        ? this.#lookAgain(live.record, known)
+        : undefined
     const anchor = message.type === 'promise' ? this.#book.anchors.lookUp(best, message.promise) : undefined
     return deposit === undefined ? anchor : deposit.then(() => anchor)
   }
 
-  async #lookAgain({ id, parties }: ChannelIn): Promise<void> {
+  async #lookAgain(file: ChannelFile, { id, parties }: ChannelIn): Promise<void> {
     this.#short.set(id, true)
     const view = await this.#components.chain.channel(parties).catch(() => undefined)
-    const op = view?.confirmed === undefined ? undefined : this.#setFacts(id, view.confirmed)
-    if (op !== undefined) await this.#book.commit([op])
+    if (view?.confirmed !== undefined && setFacts(file, view.confirmed)) await this.#book.commit([], [file])
   }
 
-  #isFresh(id: ChannelId): boolean {
-    const known = this.#book.channel(id)
+  #isFresh(known: ChannelIn | undefined): boolean {
     if (known === undefined) return false
     return known.facts.expiry > this.#components.clock.nowS() && known.facts.deposit > bestAmount(known)
   }
 
   /** Confirmed facts of the ledger, as the watcher tells them. */
   async onFacts(facts: readonly ChainFact[]): Promise<void> {
-    const ops = []
+    const files = []
     for (const fact of facts) {
       if (fact.type !== 'channel') continue
       this.#missing.delete(fact.id)
-      const op = fact.facts === undefined ? undefined : this.#setFacts(fact.id, fact.facts)
-      if (op !== undefined) ops.push(op)
+      if (fact.facts === undefined) continue
+      const file = await this.#book.shelf.channel(fact.id)
+      if (setFacts(file, fact.facts)) files.push(file)
     }
-    if (ops.length > 0) await this.#book.commit(ops)
+    if (files.length > 0) await this.#book.commit([], files)
   }
+}
 
-  #setFacts(id: ChannelId, facts: ChannelFacts): StoreOp | undefined {
-    const known = this.#book.channel(id)
-    if (known === undefined) return undefined
-    const channel = { ...known, facts }
-    this.#book.setChannel(channel)
-    return this.#book.records.putChannel(channel)
-  }
+/** Whether there is a record that they belong to. */
+function setFacts(file: ChannelFile, facts: ChannelFacts): boolean {
+  if (file.channel === undefined) return false
+  file.channel = { ...file.channel, facts }
+  return true
 }
 
 /** What the channel would be worth with it, before anything of it is checked. */

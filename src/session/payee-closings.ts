@@ -21,19 +21,18 @@ export class PayeeClosings {
   async release({ link }: Visit, message: Release): Promise<void> {
     const { self, closeDeadline, signClose } = this.#components
     const id = channelId({ owner: message.owner, signer: link.address, target: self.address, token: message.token })
-    const channel = this.#book.channel(id)
+    const file = await this.#book.shelf.channel(id)
+    const { channel } = file
     if (channel === undefined) throw new TallyError('CHANNEL_UNKNOWN')
-    const { lives } = this.#book.file(message.owner, message.token)
-    if ([...lives].some((live) => live.channel === id)) throw new TallyError('CHANNEL_IN_USE')
+    if (this.#book.shelf.isInUse(channel)) throw new TallyError('CHANNEL_IN_USE')
     if (
       message.epoch !== channel.facts.epoch ||
       message.amount !== (channel.best === undefined ? channel.facts.settled : bestAmount(channel))
     )
       throw new TallyError('HEAD_DISAGREES')
     const deadline = closeDeadline()
-    const frozen = { ...channel, frozen: { until: deadline, epoch: message.epoch } }
-    this.#book.setChannel(frozen)
-    await this.#book.commit([this.#book.records.putChannel(frozen)])
+    file.channel = { ...channel, frozen: { until: deadline, epoch: message.epoch } }
+    await this.#book.commit([], [file])
     const signature = signClose({ channel: id, amount: message.amount, deadline, epoch: message.epoch })
     link.send({ type: 'released', channel: id, amount: message.amount, deadline, epoch: message.epoch, signature })
   }
@@ -55,6 +54,6 @@ export class PayeeClosings {
     const { domain, self } = this.#components
     const crypto = payeeCrypto(domain, self, termsChannel(old.terms), link.publicKey, old.terms)
     if (!crypto.verifyReceipt(old.receipt.receipt, message.signature)) return
-    await this.#book.commit([this.#book.records.putSession({ ...old, countersignature: message.signature })])
+    await this.#book.commit(this.#book.records.putSession({ ...old, countersignature: message.signature }))
   }
 }

@@ -4,8 +4,7 @@
  *
  * Owns: the records of channels, owners and sessions in which this node is paid. Authority for what was delivered and paid.
  */
-import type { ChannelIn } from '../core/channel.ts'
-import { creditLimit, type OwnerAccount } from '../core/credit.ts'
+import { creditLimit } from '../core/credit.ts'
 import { asTallyError, type ErrorCode, TallyError } from '../core/errors.ts'
 import type { Address, Hash32, SessionId } from '../core/ids.ts'
 import type { FromPayer } from '../core/session/messages.ts'
@@ -26,6 +25,7 @@ import { PayeeClosings } from './payee-closings.ts'
 import { PayeeDeliveries } from './payee-deliveries.ts'
 import { HelloDesk } from './payee-hello-desk.ts'
 import { inputOf } from './payee-inputs.ts'
+import type { PayeeShelf } from './payee-shelf.ts'
 import { PayeeTicks } from './payee-ticks.ts'
 
 const IDLE_MS = 600_000
@@ -135,12 +135,9 @@ export class PayeeDesk {
   /** Confirmed facts of the ledger, as the watcher tells them. */
   onFacts = async (facts: readonly ChainFact[]): Promise<void> => await this.#channels.onFacts(facts)
 
-  channels(): Iterable<ChannelIn> {
-    return this.#book.channels()
-  }
-
-  owners(): Iterable<OwnerAccount> {
-    return this.#book.owners()
+  /** The records of channels and owners, as far as they are not in a session's hands. */
+  get shelf(): PayeeShelf {
+    return this.#book.shelf
   }
 
   /** Sessions in memory: live, closing, or cut and resumable. */

@@ -5,7 +5,7 @@
  */
 import { takeGrant } from '../core/credit.ts'
 import { TallyError } from '../core/errors.ts'
-import { type ChannelParties, channelId } from '../core/ids.ts'
+import type { ChannelParties } from '../core/ids.ts'
 import { chunkCost } from '../core/price.ts'
 import type { Hello, TermsOffered } from '../core/session/messages.ts'
 import {
@@ -21,8 +21,9 @@ import { type HelloFacts, judgeAtDoor, judgeHello, termsFor } from '../core/sess
 import { isAgreed } from '../core/session/payee-state.ts'
 import type { PayeeDeskComponents, PayeeDeskInit, ServiceOnSale } from './components.ts'
 import { payeeCrypto } from './crypto.ts'
-import type { Live, OwnerFile, PayeeBook, Visit } from './payee-book.ts'
+import type { Live, PayeeBook, Visit } from './payee-book.ts'
 import type { PayeeChannels } from './payee-channels.ts'
+import type { ChannelFile, OwnerFile } from './payee-shelf.ts'
 
 /** the session protocol's: live on one stream */
 const MAX_SESSIONS_PER_LINK = 64
@@ -43,6 +44,13 @@ export interface HelloDeskInit extends PayeeDeskInit {
   readonly isStopping: () => boolean
   readonly run: (live: Live, input: PayeeInput) => void
   readonly context: (live: Live) => PayeeContext
+}
+
+/** What a hello asks for, when everything that takes time is done. */
+interface Prepared {
+  readonly content: Uint8Array
+  readonly channel: ChannelFile
+  readonly owner: OwnerFile
 }
 
 export class HelloDesk {
@@ -68,8 +76,9 @@ export class HelloDesk {
     const { book, channels } = this.#init
     const parties = this.#partiesOf(visit, hello)
     const service = this.#door(visit, hello, undefined)
-    await channels.lookUp(parties)
-    this.#judge(visit, hello, parties, undefined)
+    const channel = await channels.lookUp(parties)
+    const owner = await book.shelf.owner(hello.owner, hello.token)
+    this.#judge(visit, hello, channel, undefined)
     if (book.live(hello.session) !== undefined || (await book.records.session(hello.session)) !== undefined)
       throw new TallyError('WRONG_STATE')
     const content = await service.adapter.prepare(hello.inputs, AbortSignal.timeout(PREPARE_MS))
@@ -77,13 +86,12 @@ export class HelloDesk {
     if (this.#init.isStopping()) throw new TallyError('SHUTTING_DOWN')
     if (!this.#init.isOpen(visit)) return
     if (book.live(hello.session) !== undefined) throw new TallyError('WRONG_STATE')
-    this.#judge(visit, hello, parties, undefined)
-    await this.#offer(visit, hello, service, content)
+    this.#judge(visit, hello, channel, undefined)
+    await this.#offer(visit, hello, service, { content, channel, owner })
   }
 
   async #resume(visit: Visit, hello: Hello): Promise<void> {
     const { book, channels, run } = this.#init
-    const parties = this.#partiesOf(visit, hello)
     const known = book.live(hello.session)
     if (known === undefined) return await this.#answerOld(visit, hello)
     const { terms } = known.session
@@ -92,12 +100,12 @@ export class HelloDesk {
     // a node that has just come back listens before everything is on sale again: a session that it knows can wait
     if (!this.#init.services.has(hello.service)) throw new TallyError('BUSY')
     this.#door(visit, hello, known)
-    await channels.lookUp(parties)
+    const channel = await channels.lookUp(this.#partiesOf(visit, hello))
     // it may have ended while the chain was asked
     if (this.#init.isStopping()) throw new TallyError('SHUTTING_DOWN')
     if (!this.#init.isOpen(visit)) return
     if (book.live(hello.session) !== known) throw new TallyError('SESSION_UNKNOWN')
-    this.#judge(visit, hello, parties, known)
+    this.#judge(visit, hello, channel, known)
     // its last payment or its receipt is on the way to the disk
     if (known.session.status !== 'cut' || (known.visit !== undefined && known.visit !== visit)) throw new TallyError('BUSY')
     known.visit = visit
@@ -138,19 +146,18 @@ export class HelloDesk {
   }
 
   /** @throws the first demand of the offer that is not met */
-  #judge(visit: Visit, hello: Hello, parties: ChannelParties, known: Live | undefined): void {
-    const { book, policy, components } = this.#init
+  #judge(visit: Visit, hello: Hello, { channel }: ChannelFile, known: Live | undefined): void {
+    const { policy, components } = this.#init
     const code = judgeHello(hello, {
-      ...this.#atDoor(visit, hello, known), channel: book.channel(channelId(parties)), nowS: components.clock.nowS(),
+      ...this.#atDoor(visit, hello, known), channel, nowS: components.clock.nowS(),
       marginS: policy.marginS, patienceS: Math.ceil(policy.patienceMs / 1000), unreserved: policy.unreserved,
     }) // biome-ignore format: a record
     if (code !== undefined) throw new TallyError(code)
   }
 
-  async #offer(visit: Visit, hello: Hello, service: ServiceOnSale, content: Uint8Array): Promise<void> {
+  async #offer(visit: Visit, hello: Hello, service: ServiceOnSale, { content, channel, owner: file }: Prepared): Promise<void> {
     const { book, policy } = this.#init
     const { self, domain, clock } = this.#init.components
-    const file = book.file(hello.owner, hello.token)
     this.#makeRoom(file)
     const offer = service.offer()
     const taken = takeGrant(book.pool, file.account, chunkCost(offer.price, offer.chunk), policy, clock.nowS())
@@ -162,7 +169,13 @@ export class HelloDesk {
       open: [...file.lives].map((live) => live.session.terms),
     }) // biome-ignore format: a record
     const crypto = payeeCrypto(domain, self, this.#partiesOf(visit, hello), visit.link.publicKey, terms)
-    const live = book.adopt(newPayeeSession(terms, crypto.termsDigest, crypto.termsSignature, clock.nowMs()), visit, crypto)
+    const live = book.adopt(
+      newPayeeSession(terms, crypto.termsDigest, crypto.termsSignature, clock.nowMs()),
+      channel,
+      file,
+      visit,
+      crypto,
+    )
     live.adapter = service.adapter
     await this.#sendTerms(live)
   }
@@ -189,7 +202,7 @@ export class HelloDesk {
       type: 'terms', terms: session.terms, signature: session.termsSignature, head: state.channel.best, total: session.total,
       acked: ackedMeter(session), credit: creditLeft(state, context(live)),
     } // biome-ignore format: a record
-    const agreed = isAgreed(session) ? [book.records.putSession(onceDurable(session, owner).session)] : []
+    const agreed = isAgreed(session) ? book.records.putSession(onceDurable(session, owner).session) : []
     await book.commit([book.records.putPool(book.pool), book.records.putOwner(owner), ...agreed])
     if (live.session.status === 'offered' && live.visit === visit) visit?.link.send(message)
   }

@@ -32,7 +32,7 @@ export class PayeeTicks {
     this.handIn()
     const live = this.#init.book.live(session)
     if (live?.visit !== visit || live.session.status !== 'live') return false
-    const channel = this.#init.book.channel(live.channel)
+    const { channel } = live.record
     const run = channel === undefined ? undefined : TickRun.from(channel, this.#init.unreserved)
     if (run?.take(k, word) !== true) return false
     this.#open = { visit, live, run }

@@ -148,7 +148,7 @@ export class PayerBook {
    */
   forgetting(session: PayerSession): StoreOp[] {
     this.#cut.delete(session.id)
-    const ops = [this.#records.putSession({ ...session, status: 'closed', failure: 'SESSION_UNKNOWN' })]
+    const ops = this.#records.putSession({ ...session, status: 'closed', failure: 'SESSION_UNKNOWN' })
     const channel = this.#channels.get(channelId(partiesOf(session.wish)))
     if (channel === undefined || !session.stale) return ops
     const next = { ...channel, abandoned: true }
@@ -159,7 +159,7 @@ export class PayerBook {
   /** Channels and sessions as they are now, in one write: a channel's figures are the sum of its sessions'. @throws STORE_* */
   async commit(channels: Iterable<ChannelId>, sessions: Iterable<PayerSession>): Promise<void> {
     const ops = [...channels].map((id) => this.#put(this.channelOf(id)))
-    await this.#commit([...ops, ...[...sessions].map(this.#records.putSession)])
+    await this.#commit([...ops, ...[...sessions].flatMap(this.#records.putSession)])
   }
 
   /** From now on every write of the channel carries at least this mark; it counts once such a write is durable. */

@@ -2,7 +2,8 @@
  * The desks' records on disk. One table per noun; a transition writes all the records it changed in one batch. Sessions that were
  * open when the process ended are loaded as cut: their streams died with it, and they may be resumed.
  */
-import type { Amount } from '../core/amount.ts'
+import { type Amount, MAX_AMOUNT, readAmount } from '../core/amount.ts'
+import type { ByteReader, ByteWriter } from '../core/bytes.ts'
 import type { ChannelIn, ChannelOut } from '../core/channel.ts'
 import type { OwnerAccount, Pool } from '../core/credit.ts'
 import {
@@ -21,6 +22,7 @@ import { owedOf, type PayerSession } from '../core/session/payer.ts'
 import { quantumOf } from '../core/session/worth.ts'
 import type { Store, StoreOp } from '../ports/store.ts'
 import { type Table, table } from '../ports/table.ts'
+import { DueTable } from './due-table.ts'
 import {
   channelInCodec,
   channelOutCodec,
@@ -32,6 +34,7 @@ import {
   readPayeeSession,
   readPayerSession,
 } from './record-codecs.ts'
+import { type SessionTable, sessionTable } from './session-table.ts'
 
 interface OwnerKey {
   readonly owner: Address
@@ -43,13 +46,15 @@ const ownerKeyBytes = ({ owner, token }: OwnerKey): Uint8Array => Buffer.concat(
 const nameBytes = (name: string): Uint8Array => new TextEncoder().encode(name)
 
 export class PayeeRecords {
+  readonly due: DueTable
   readonly #channels: Table<ChannelId, ChannelIn>
   readonly #owners: Table<OwnerKey, OwnerAccount>
-  readonly #sessions: Table<SessionId, PayeeSession>
+  readonly #sessions: SessionTable<PayeeSession>
   readonly #pool: Table<string, Pool>
   readonly #anchors: Table<Hash32, true>
 
   constructor(store: Store) {
+    this.due = new DueTable(store)
     this.#channels = table(store, {
       space: 'channelIn',
       version: 2,
@@ -58,14 +63,15 @@ export class PayeeRecords {
       older: { 1: channelInCodec.read },
     })
     this.#owners = table(store, { space: 'owner', version: 2, key: ownerKeyBytes, ...ownerCodec, older: { 1: readOwner } })
-    this.#sessions = table(store, {
-      space: 'sessionIn',
-      version: 2,
-      key: sessionIdToBytes,
-      ...payeeSessionCodec,
-      older: { 1: readPayeeSession },
+    this.#sessions = sessionTable(store, {
+      open: 'sessionIn',
+      past: 'sessionInPast',
+      codec: payeeSessionCodec,
+      older: readPayeeSession,
+      isOver: (session) => session.status === 'closed' || !isAgreed(session),
     })
-    this.#pool = table(store, { space: 'counter', version: 1, key: nameBytes, ...poolCodec })
+    // every start reads it: a program of before this version, which does not keep the space `dueIn`, is refused here instead of forgetting a settlement
+    this.#pool = table(store, { space: 'counter', version: 2, key: nameBytes, ...poolCodec, older: { 1: poolCodec.read } })
     this.#anchors = table(store, {
       space: 'anchor',
       version: 1,
@@ -75,56 +81,83 @@ export class PayeeRecords {
     })
   }
 
-  channels = (): AsyncIterable<ChannelIn> => this.#channels.list()
+  channel = async (id: ChannelId): Promise<ChannelIn | undefined> => await this.#channels.get(id)
+  owner = async (key: OwnerKey): Promise<OwnerAccount | undefined> => await this.#owners.get(key)
+  /** All of them, as they are on the disk: for lists, never for work. `from`: the first bytes of an id. */
+  channels = (from?: Uint8Array): AsyncIterable<ChannelIn> => this.#channels.list(from === undefined ? {} : { gte: from })
   owners = (): AsyncIterable<OwnerAccount> => this.#owners.list()
   putChannel = (channel: ChannelIn): StoreOp => this.#channels.put(channel.id, channel)
   putOwner = (account: OwnerAccount): StoreOp => this.#owners.put(account, account)
-  putSession = (session: PayeeSession): StoreOp => this.#sessions.put(session.id, session)
-  delSession = (id: SessionId): StoreOp => this.#sessions.del(id)
+  putSession = (session: PayeeSession): StoreOp[] => this.#sessions.put(session)
+  delSession = (id: SessionId): StoreOp[] => this.#sessions.del(id)
   putAnchor = (anchor: Hash32): StoreOp => this.#anchors.put(anchor, true)
   hasAnchor = async (anchor: Hash32): Promise<boolean> => (await this.#anchors.get(anchor)) === true
   putPool = (pool: Pool): StoreOp => this.#pool.put(POOL, pool)
   loadPool = async (): Promise<Pool | undefined> => await this.#pool.get(POOL)
+  session = async (id: SessionId): Promise<PayeeSession | undefined> => await this.#sessions.get(id)
+  sessions = (): AsyncIterable<PayeeSession> => this.#sessions.all()
 
   /** Every session that was agreed on and is not closed, as cut since `nowMs`. */
   async *openSessions(nowMs: number): AsyncGenerator<PayeeSession> {
-    for await (const session of this.#sessions.list()) {
-      if (session.status !== 'closed' && isAgreed(session)) yield { ...session, status: 'cut', at: nowMs, waitingSince: nowMs }
-    }
+    await this.#sessions.tidy()
+    for await (const session of this.#sessions.open()) yield { ...session, status: 'cut', at: nowMs, waitingSince: nowMs }
   }
+}
 
-  async session(id: SessionId): Promise<PayeeSession | undefined> {
-    return await this.#sessions.get(id)
-  }
+interface OwedKey {
+  readonly owner: Address
+  readonly target: Address
+  readonly token: Address
+}
+const owedPrefix = ({ owner, target, token }: OwedKey): Uint8Array =>
+  Buffer.concat([owner, target, token].map((one) => addressToBytes(one)))
+/** behind every session id */
+const END_OF_IDS = new Uint8Array(17).fill(0xff)
+const owedKeyBytes = ({ id, wish }: PayerSession): Uint8Array =>
+  Buffer.concat([owedPrefix({ ...wish, target: wish.provider }), sessionIdToBytes(id)])
+const owedCodec = {
+  write: (writer: ByteWriter, left: bigint): void => void writer.u8(left < 0n ? 1 : 0).u96(left < 0n ? -left : left),
+  read: (reader: ByteReader): bigint => (reader.u8() === 1 ? -readAmount(reader) : readAmount(reader)),
+}
 
-  /** All sessions ever, oldest key first. */
-  sessions = (): AsyncIterable<PayeeSession> => this.#sessions.list()
+/** What a session left unpaid; below zero what it paid of what others had left. Never more than an amount can hold. */
+function leftBy(session: PayerSession): bigint {
+  const { wish, terms, total } = session
+  if (terms === undefined) return 0n
+  const due = owedOf(session)
+  const forgotten = session.stale ? wish.limitAtRisk + quantumOf(terms) : 0n
+  const known = terms.arrears < wish.owed ? terms.arrears : wish.owed
+  const left = (due > total ? due - total : 0n) + forgotten - known
+  return left < MAX_AMOUNT ? left : MAX_AMOUNT
 }
 
 export class PayerRecords {
   readonly #channels: Table<ChannelId, ChannelOut>
-  readonly #sessions: Table<SessionId, PayerSession>
+  readonly #sessions: SessionTable<PayerSession>
+  readonly #owed: Table<PayerSession, bigint>
 
   constructor(store: Store) {
     this.#channels = table(store, { space: 'channelOut', version: 1, key: channelIdToBytes, ...channelOutCodec })
-    this.#sessions = table(store, {
-      space: 'sessionOut',
-      version: 2,
-      key: sessionIdToBytes,
-      ...payerSessionCodec,
-      older: { 1: readPayerSession },
+    this.#owed = table(store, { space: 'owedOut', version: 1, key: owedKeyBytes, ...owedCodec })
+    this.#sessions = sessionTable(store, {
+      open: 'sessionOut',
+      past: 'sessionOutPast',
+      codec: payerSessionCodec,
+      older: readPayerSession,
+      isOver: (session) => session.status === 'closed' || session.terms === undefined,
+      beside: (session) => [leftBy(session) === 0n ? this.#owed.del(session) : this.#owed.put(session, leftBy(session))],
     })
   }
 
   channels = (): AsyncIterable<ChannelOut> => this.#channels.list()
   putChannel = (channel: ChannelOut): StoreOp => this.#channels.put(channel.id, channel)
-  putSession = (session: PayerSession): StoreOp => this.#sessions.put(session.id, session)
-  sessions = (): AsyncIterable<PayerSession> => this.#sessions.list()
+  putSession = (session: PayerSession): StoreOp[] => this.#sessions.put(session)
+  session = async (id: SessionId): Promise<PayerSession | undefined> => await this.#sessions.get(id)
+  sessions = (): AsyncIterable<PayerSession> => this.#sessions.all()
 
   async *openSessions(nowMs: number): AsyncGenerator<PayerSession> {
-    for await (const session of this.#sessions.list()) {
-      if (session.status !== 'closed' && session.terms !== undefined) yield { ...session, status: 'cut', at: nowMs }
-    }
+    await this.#sessions.tidy()
+    for await (const session of this.#sessions.open()) yield { ...session, status: 'cut', at: nowMs }
   }
 
   /**
@@ -134,15 +167,13 @@ export class PayerRecords {
    */
   async owedTo(parties: ChannelParties, live: (id: SessionId) => boolean): Promise<Amount> {
     let owed = 0n
-    for await (const session of this.#sessions.list()) {
-      const { wish, terms } = session
+    for await (const session of this.#sessions.open()) {
+      const { wish } = session
       const same = wish.owner === parties.owner && wish.provider === parties.target && wish.token === parties.token
-      if (!same || terms === undefined || live(session.id)) continue
-      const due = owedOf(session)
-      const forgotten = session.stale ? wish.limitAtRisk + quantumOf(terms) : 0n
-      const known = terms.arrears < wish.owed ? terms.arrears : wish.owed
-      owed += (due > session.total ? due - session.total : 0n) + forgotten - known
+      if (same && !live(session.id)) owed += leftBy(session)
     }
+    const prefix = owedPrefix(parties)
+    for await (const left of this.#owed.list({ gte: prefix, lt: Buffer.concat([prefix, END_OF_IDS]) })) owed += left
     return (owed > 0n ? owed : 0n) as Amount
   }
 }

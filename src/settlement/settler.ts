@@ -1,6 +1,6 @@
 /**
  * Turns promises into tokens: looks which channels should be settled, puts them into one transaction per token, and waits for it
- * before the next one. The ledger is the authority for what was settled; this only sends.
+ * before the next one. The ledger is the authority for what was settled; this only sends. Which channels those are says `Worklist`.
  */
 import { toHex } from '../core/bytes.ts'
 import type { ChannelIn } from '../core/channel.ts'
@@ -9,19 +9,18 @@ import { asTallyError, TallyError } from '../core/errors.ts'
 import { revealed, settlementOf } from '../core/head.ts'
 import type { Address, ChannelId } from '../core/ids.ts'
 import { settleRow } from '../core/promise.ts'
-import { payable, type SettlementPolicy, settleReason } from '../core/settlement.ts'
+import { payable, type SettlementPolicy } from '../core/settlement.ts'
 import type { Chain, Job, LedgerAction } from '../ports/chain.ts'
 import type { Clock } from '../ports/clock.ts'
 import { Attempts } from './attempts.ts'
+import { type PayeeChannels, Worklist } from './worklist.ts'
 
 export interface SettlerComponents {
-  readonly chain: Pick<Chain, 'transactions' | 'channel'>
+  readonly chain: Pick<Chain, 'transactions' | 'status'>
   readonly clock: Clock
   readonly log: { info(fields: object, text: string): void; warn(fields: object, text: string): void }
   /** the payee's records of its channels */
-  readonly channels: () => Iterable<ChannelIn>
-  /** whether a session that is live or may be resumed uses the channel */
-  readonly inUse: (id: ChannelId) => boolean
+  readonly channels: PayeeChannels
   /** reads the ledger's facts of a channel anew, so that nobody has to wait for the log follower */
   readonly onSettled: (id: ChannelId) => Promise<void>
 }
@@ -38,36 +37,41 @@ const ROW_GAS = 16_000
 const STEP_GAS = 90
 /** no more than this many promises in any case */
 const MAX_ROWS = 300
-/** looks at least this often, ms */
-const LOOK_MS = 600_000
+/** so many channels are asked for at most when all are to be settled */
+const MAX_ALL = 30_000
+/** pause before the next look, ms: at least, and after one that failed */
+const SHORTEST_MS = 50
+const AGAIN_MS = 5_000
 /** how long a stopping node waits for what is being settled, ms; it goes on with it at its next start */
 const STOP_MS = 10_000
 
 export class Settler {
   readonly #components: SettlerComponents
-  readonly #policy: SettlementPolicy
   readonly #target: Address
-  readonly #closed = new Set<ChannelId>()
   readonly #attempts = new Attempts()
+  readonly #work: Worklist
   readonly #stop = new AbortController()
   #started = false
   #running: Promise<void> | undefined
   #again = false
+  /** the last block with a settlement of an earlier run */
+  #doubtfulTo = -1
+  /** until the next look, ms */
+  #wait = AGAIN_MS
   #timer: NodeJS.Timeout | undefined
 
   constructor(components: SettlerComponents, init: { policy: SettlementPolicy; target: Address }) {
     this.#components = components
-    this.#policy = init.policy
     this.#target = init.target
+    this.#work = new Worklist(components.channels, { policy: init.policy, clock: components.clock, attempts: this.#attempts })
   }
 
   /**
-   * Begins to look. What an earlier run of the node has sent is waited for first, so that nothing is sent twice; sessions that ended
-   * while nobody could settle count as closed.
+   * Begins to look. What an earlier run of the node has sent is waited for first, so that nothing is sent twice; then everything that is
+   * not settled is gone through once.
    */
   start(): void {
     this.#started = true
-    for (const { id } of this.#components.channels()) if (!this.#components.inUse(id)) this.#closed.add(id)
     const before = this.#components.chain.transactions.list().filter(isOpenSettlement)
     this.#run(async () => {
       if (before.length > 0) await this.#finish(before)
@@ -77,11 +81,11 @@ export class Settler {
 
   /** A session of the channel has closed, or its reservation ends: look at it soon. */
   wish(channel: ChannelId, why: 'expiry' | 'close'): void {
-    if (why === 'close') this.#closed.add(channel)
+    if (why === 'close') this.#work.closed([channel])
     this.look()
   }
 
-  /** Looks at all channels now; settles what the policy says. Failures are logged, and tried again ever more rarely. */
+  /** Looks at what has changed or ends; settles what the policy says. Failures are logged, and tried again ever more rarely. */
   look(): void {
     this.#run(() => this.#settleDue())
   }
@@ -100,17 +104,27 @@ export class Settler {
   }
 
   /**
-   * Settles these channels whatever the policy says, all in one transaction per token.
+   * Settles these channels, or all that are not settled, whatever the policy says, as few transactions per token as they fit in.
    *
    * @returns the mined jobs; none when there is nothing to settle
    * @throws TX_REVERTED, TX_UNKNOWN, TX_REPLACED, GAS_LOW, CHAIN_UNREACHABLE, ABORTED
    */
-  async settle(ids: readonly ChannelId[], options: { signal?: AbortSignal } = {}): Promise<Job[]> {
-    const wanted = new Set(ids)
-    const due = [...this.#components.channels()].filter((channel) => wanted.has(channel.id) && payable(channel) > 0n)
+  async settle(which: 'all' | readonly ChannelId[], options: { signal?: AbortSignal } = {}): Promise<Job[]> {
     const jobs: Job[] = []
-    for (const batch of this.actions(due)) jobs.push(await this.#send(batch, options.signal))
+    for (const batch of this.actions(await this.unsettled(which))) jobs.push(await this.#send(batch, options.signal))
     return jobs
+  }
+
+  /** Those of the channels for which a settlement would pay something; of all of them the first 30,000, soonest expiry first. @throws STORE_* */
+  async unsettled(which: 'all' | readonly ChannelId[]): Promise<ChannelIn[]> {
+    const { channels } = this.#components
+    const found: ChannelIn[] = []
+    for await (const id of which === 'all' ? idsOf(channels.due()) : new Set(which)) {
+      const channel = await channels.channel(id)
+      if (channel !== undefined && payable(channel) > 0n) found.push(channel)
+      if (found.length === MAX_ALL) break
+    }
+    return found
   }
 
   /** The calls that settle these channels; one per token. */
@@ -151,44 +165,40 @@ export class Settler {
       })
   }
 
+  /** When the next look is due was worked out at the end of the last one; one that failed is made again soon. */
   #schedule(): void {
     if (!this.#started) return
-    const { clock, channels } = this.#components
-    const [nowMs, nowS] = [clock.nowMs(), clock.nowS()]
-    let wait = LOOK_MS
-    for (const channel of channels()) {
-      if (payable(channel) === 0n) continue
-      const margin = (channel.facts.expiry - this.#policy.marginS - nowS) * 1000
-      // frozen, or within the margin and tried: news of the channel brings the next look
-      const due = this.#reason(channel) !== undefined ? 0 : margin > 0 ? margin : LOOK_MS
-      wait = Math.min(wait, Math.max(due, this.#attempts.nextAt(channel) - nowMs))
-    }
-    this.#timer = setTimeout(() => this.look(), Math.max(wait, 50))
-  }
-
-  #reason(channel: ChannelIn): ReturnType<typeof settleReason> {
-    return settleReason(channel, this.#policy, this.#components.clock.nowS(), this.#closed.has(channel.id))
+    this.#timer = setTimeout(() => this.look(), Math.max(this.#wait, SHORTEST_MS))
+    this.#wait = AGAIN_MS
   }
 
   async #settleDue(): Promise<void> {
-    const { clock, channels } = this.#components
-    const nowMs = clock.nowMs()
-    const due = [...channels()].filter((one) => this.#reason(one) !== undefined && this.#attempts.mayTry(one, nowMs))
-    for (const batch of this.actions(due)) {
+    for (const batch of this.actions(await this.#due())) {
+      if (this.#stop.signal.aborted) return
       // a session that closes from now on is a reason of its own
-      const closed = batch.channels.filter(({ id }) => this.#closed.delete(id))
-      const wait = (those: readonly ChannelIn[]): void => those.forEach(({ id }) => void this.#closed.add(id))
+      const closed = this.#work.begun(batch.channels)
       try {
         await this.#send(batch, this.#stop.signal)
-        wait(closed.filter(({ id }) => this.#attempts.isWaiting(id)))
+        this.#work.closed(closed.filter((id) => this.#attempts.isWaiting(id)))
       } catch (thrown) {
-        wait(closed)
+        this.#work.closed(closed)
         if (this.#stop.signal.aborted) return
+        const { clock } = this.#components
         for (const channel of batch.channels)
           this.#attempts.failed(channel, asTallyError(thrown).code, clock.nowMs(), clock.nowS())
         this.#warn(thrown)
       }
     }
+    this.#wait = await this.#work.untilNext()
+  }
+
+  /** What is to be settled; asked about at the ledger first as long as a settlement of an earlier run may be in blocks that were not told yet. */
+  async #due(): Promise<readonly ChannelIn[]> {
+    const { chain, onSettled } = this.#components
+    const due = await this.#work.take()
+    if ((chain.status().confirmed ?? -1) >= this.#doubtfulTo) return due
+    for (const { id } of due) await onSettled(id)
+    return await this.#work.take()
   }
 
   #warn(thrown: unknown): void {
@@ -202,16 +212,15 @@ export class Settler {
     const job = await chain.transactions.submit(action, { ...options, key: keyOf(batch) })
     const mined = await chain.transactions.wait(job, options)
     for (const channel of batch) await onSettled(channel.id)
-    this.#judge(batch)
+    await this.#judge(batch)
     log.info({ job: mined.id, hash: mined.hash, promises: batch.length }, 'settled')
     return mined
   }
 
   /** A row of a batch that the ledger skipped must not come along in every later transaction. */
-  #judge(batch: readonly ChannelIn[]): void {
-    const now = new Map([...this.#components.channels()].map((channel) => [channel.id, channel]))
+  async #judge(batch: readonly ChannelIn[]): Promise<void> {
     for (const before of batch) {
-      const after = now.get(before.id) ?? before
+      const after = (await this.#components.channels.channel(before.id)) ?? before
       const paid = after.facts.settled > before.facts.settled || payable(after) === 0n
       if (paid) this.#attempts.succeeded(after)
       else this.#attempts.wasInVain(before, this.#components.clock.nowMs())
@@ -220,11 +229,15 @@ export class Settler {
 
   /** Waits for settlements of an earlier run; then the ledger says what is left to do. */
   async #finish(jobs: readonly Job[]): Promise<void> {
-    const { chain, channels, onSettled } = this.#components
     const options = { signal: this.#stop.signal }
-    await Promise.allSettled(jobs.map((job) => chain.transactions.wait(job, options)))
-    for (const channel of [...channels()]) if (payable(channel) > 0n) await onSettled(channel.id)
+    const ends = await Promise.allSettled(jobs.map((job) => this.#components.chain.transactions.wait(job, options)))
+    for (const end of ends)
+      if (end.status === 'fulfilled') this.#doubtfulTo = Math.max(this.#doubtfulTo, end.value.block ?? this.#doubtfulTo)
   }
+}
+
+async function* idsOf(due: AsyncIterable<{ readonly id: ChannelId }>): AsyncGenerator<ChannelId> {
+  for await (const { id } of due) yield id
 }
 
 /** A channel's chain is walked on the chain: a few deep ones weigh as much as many promises. Each batch has at least one. */

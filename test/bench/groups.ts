@@ -1,6 +1,7 @@
 /** Every group of rows, in the order in which they are measured. To add one: a line here, and its rows in README.md. */
 import type { Measure } from './bench.ts'
 import { acceptRows, acceptTickRows } from './rows-accept.ts'
+import { channelRows } from './rows-channels.ts'
 import { goodputRows } from './rows-goodput.ts'
 import { paymentRows, rttRows, tickRows } from './rows-pay.ts'
 import { verifyRows } from './rows-verify.ts'
@@ -18,4 +19,5 @@ export const GROUPS = {
   goodput_1m: (bench) => goodputRows(bench, 'goodput_1m'),
   goodput_1m_each: (bench) => goodputRows(bench, 'goodput_1m_each'),
   verify: verifyRows,
+  channels: channelRows,
 } as const satisfies Readonly<Record<string, Measure>>

@@ -48,7 +48,7 @@ for await (const found of consumer.find('songs')) {
 }
 
 await consumer.stop()
-await provider.money.settle(provider.money.channels().map(({ id }) => id))
+await provider.money.settle('all')
 console.log(`settled ${formatAmount((await provider.money.balances()).ledger, token)}`)
 await provider.stop()
 await dev.stop()

@@ -192,7 +192,7 @@ describe('a consumer and a provider that breaks the rules', () => {
     assert.equal(figures.signed, 5_000n)
     assert.equal(figures.delivered.down, BigInt(bytes))
     assert.ok(bytes <= 524_288 && bytes > 458_752, `${bytes} bytes for 0.005 token at 0.01 token/MiB`)
-    assert.equal(provider.money.channels()[0]?.signed, 5_000n)
+    assert.equal(provider.money.sums.earned.signed, 5_000n)
   })
 
   test('a reservation that is smaller than the budget ends the session when it is used up', async (t) => {

@@ -117,12 +117,12 @@ describe('a node whose surroundings are wrong', () => {
     await second.close()
     await rpc.up()
     await settled(provider)
-    assert.equal(await provider.chain.ledgerBalance(net.dev.token, provider.address), provider.money.channels()[0]?.signed)
+    assert.equal(await provider.chain.ledgerBalance(net.dev.token, provider.address), provider.money.sums.earned.signed)
   })
 
   /** Resolves when everything that was promised to the provider is settled. */
   async function settled(provider: TallyNode): Promise<void> {
-    const due = (): boolean => provider.money.channels().some(({ unsettled }) => unsettled > 0n)
+    const due = (): boolean => provider.money.sums.earned.unsettled > 0n
     const { promise, resolve } = Promise.withResolvers<void>()
     const deaf = provider.chain.follow(() => void setImmediate(() => due() || resolve()))
     if (!due()) resolve()

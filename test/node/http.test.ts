@@ -282,7 +282,7 @@ describe('HTTP over paid sessions', () => {
     assert.equal(await ask('/fail'), 500)
     await paid.close()
     assert.deepEqual([closed[0]?.figures.delivered.calls, paid.spent], [4n, 4_000n])
-    assert.equal(provider.money.channels()[0]?.signed, 4_000n)
+    assert.equal((await Array.fromAsync(provider.money.channels()))[0]?.signed, 4_000n)
   })
 
   test('units are read out of the answer by both ends: JSON, and the last event that names them', async (t) => {

@@ -39,11 +39,10 @@ describe('the life of a session', () => {
     consumer.open({ service: 'bytes', provider: via, budget: '1 token' })
 
   /** Everything that was signed is what the other end holds. */
-  function sumsAgree(consumer: TallyNode, provider: TallyNode): void {
-    const [out] = consumer.money.channels().filter(({ parties }) => parties.target === provider.address)
-    const [incoming] = provider.money.channels().filter(({ parties }) => parties.owner === consumer.address)
-    assert.ok(out !== undefined && incoming !== undefined)
-    assert.equal(out.signed, incoming.signed)
+  async function sumsAgree(consumer: TallyNode, provider: TallyNode): Promise<void> {
+    const out = consumer.money.payingTo(provider.address)
+    assert.ok(out !== undefined)
+    assert.equal((await provider.money.channel(out.id)).signed, out.signed)
   }
 
   async function proxied(t: TestContext, provider: TallyNode): Promise<{ proxy: FaultProxy; via: string }> {
@@ -89,7 +88,7 @@ describe('the life of a session', () => {
     assert.equal(figures.delivered.down, 1_000_000n)
     assert.equal(figures.signed, 9_537n)
     assert.equal(receipt?.receipt.total, figures.signed)
-    sumsAgree(consumer, provider)
+    await sumsAgree(consumer, provider)
   })
 
   test('a provider that goes away while a session is being opened ends the opening at once', async (t) => {
@@ -107,7 +106,7 @@ describe('the life of a session', () => {
     const session = await consumer.open({ service: found, budget: '1 token' })
     await readBytes(session, 50_000)
     await session.close()
-    sumsAgree(consumer, provider)
+    await sumsAgree(consumer, provider)
   })
 
   test('opening with a signal that fired asks nobody; one that fires later ends the session before it begins', async (t) => {
@@ -126,7 +125,7 @@ describe('the life of a session', () => {
     await readBytes(session, 10_000)
     await session.close()
     assert.deepEqual([...consumer.buying], [])
-    sumsAgree(consumer, provider)
+    await sumsAgree(consumer, provider)
   })
 
   test('one caller that gives up does not take the line away from another', async (t) => {
@@ -140,7 +139,7 @@ describe('the life of a session', () => {
     assert.equal((await first).code, 'ABORTED')
     await readBytes(await second, 10_000)
     await (await second).close()
-    sumsAgree(consumer, provider)
+    await sumsAgree(consumer, provider)
   })
 
   test('a data stream ends when its signal fires, and its session goes on', async (t) => {
@@ -150,7 +149,7 @@ describe('the life of a session', () => {
     assert.equal(await codeOf(() => session.open(new Uint8Array(0), { signal: AbortSignal.abort() })), 'ABORTED')
     assert.ok((await readBytes(await session.open(), 50_000)) >= 50_000)
     assert.equal((await session.close()).code, undefined)
-    sumsAgree(consumer, provider)
+    await sumsAgree(consumer, provider)
   })
 
   test('a change of price counts for new sessions; what was agreed on stays, and so does what is sold in it', async (t) => {
@@ -165,7 +164,7 @@ describe('the life of a session', () => {
     assert.equal(dear.figures.signed, 20_000n)
     assert.equal(cheap.figures.signed, (cheap.figures.delivered.down * 10_000n + 1_048_575n) >> 20n)
     assert.equal(provider.offers.length, 1)
-    sumsAgree(consumer, provider)
+    await sumsAgree(consumer, provider)
   })
 
   test('two sessions of one consumer at once are paid on one channel: each what it used, and what it had to prepay beside the other', async (t) => {
@@ -182,10 +181,10 @@ describe('the life of a session', () => {
       assert.equal(receipt?.receipt.total, figures.signed)
     }
     assert.equal(
-      consumer.money.channels()[0]?.signed,
+      consumer.money.sums.spent.signed,
       ends.reduce((sum, { figures }) => sum + figures.signed, 0n),
     )
-    sumsAgree(consumer, provider)
+    await sumsAgree(consumer, provider)
   })
 
   test('two consumers at once get the same bytes, and each pays its own', async (t) => {
@@ -199,7 +198,7 @@ describe('the life of a session', () => {
       }),
     )
     for (const { code, figures } of ends) assert.deepEqual([code, figures.signed], [undefined, 4_769n])
-    for (const consumer of consumers) sumsAgree(consumer, provider)
+    for (const consumer of consumers) await sumsAgree(consumer, provider)
   })
 
   test('a provider that stops lets its consumer pay for what came, and both ends have the receipt', async (t) => {
@@ -237,7 +236,7 @@ describe('the life of a session', () => {
     const { code, receipt, figures } = await session.close()
     assert.equal(code, undefined)
     assert.equal(receipt?.receipt.total, figures.signed)
-    assert.equal(provider.money.channels()[0]?.signed, figures.signed)
+    assert.equal(provider.money.sums.earned.signed, figures.signed)
     await consumer.stop()
     assert.equal(await codeOf(() => buy(consumer, provider)), 'SHUTTING_DOWN')
   })

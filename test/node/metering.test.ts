@@ -72,7 +72,7 @@ describe('a session that is charged more than bytes and time', () => {
     const sums = verifyReceipt(receipt)
     assert.deepEqual(receipt.receipt.meter, figures.delivered)
     assert.equal(sums.countersigned, true)
-    assert.equal(provider.money.channels()[0]?.signed, receipt.receipt.amount)
+    assert.equal(provider.money.sums.earned.signed, receipt.receipt.amount)
     return receipt.receipt.total
   }
 
@@ -88,7 +88,7 @@ describe('a session that is charged more than bytes and time', () => {
     assert.deepEqual([closed.figures.delivered.calls, closed.figures.delivered.units], [2n, 2_000n])
     // 2 x 0.001 + 2,000 x 0.5 / 1,000,000 of a token with 6 decimals
     assert.equal(checked(closed, provider), 3_000n)
-    await provider.money.settle(provider.money.channels().map(({ id }) => id))
+    await provider.money.settle('all')
     assert.equal(await provider.chain.ledgerBalance(net.dev.token, provider.address), 3_000n)
   })
 

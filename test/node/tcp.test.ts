@@ -53,7 +53,7 @@ describe('a TCP port that is sold', () => {
     const connect = (budget = '5 token') => consumer.connect('port', { provider: addressOf(provider), budget })
     return { provider, consumer, connect }
   }
-  const owedTo = (node: TallyNode): bigint => node.money.channels()[0]?.signed ?? 0n
+  const owedTo = ({ money }: TallyNode): bigint => money.sums.earned.signed + money.sums.spent.signed
 
   test('32 MiB go up and come back down, byte for byte, and are paid', async (t) => {
     const { port } = await target(t, (socket) => socket.pipe(socket))

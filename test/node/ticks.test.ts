@@ -27,7 +27,7 @@ describe('a session that is paid with ticks', () => {
   const buy = (consumer: TallyNode, provider: TallyNode, via = addressOf(provider)): Promise<NodeSession> =>
     consumer.open({ service: 'bytes', provider: via, budget: '5 token' })
   const due = (bytes: bigint): bigint => (bytes * 10_000n + 1_048_575n) >> 20n
-  const worth = (node: TallyNode): bigint => node.money.channels()[0]?.signed ?? 0n
+  const worth = ({ money }: TallyNode): bigint => money.sums.earned.signed + money.sums.spent.signed
   const inLedger = (node: TallyNode): Promise<bigint> => node.chain.ledgerBalance(net.dev.token, node.address)
   /** how many signatures and how many payments a consumer made */
   function counted(consumer: TallyNode): { payments: number } {
@@ -49,7 +49,7 @@ describe('a session that is paid with ticks', () => {
     assert.deepEqual([worth(consumer), worth(provider)], [figures.signed, figures.signed])
     // sixteen chunks may come in one piece, and are paid by one word
     assert.ok(count.payments >= 3_000_000 / CHUNK / 16, `${count.payments} payments`)
-    await provider.money.settle(provider.money.channels().map(({ id }) => id))
+    await provider.money.settle('all')
     assert.equal(await inLedger(provider), figures.signed)
   })
 
@@ -60,14 +60,14 @@ describe('a session that is paid with ticks', () => {
     await readBytes(await session.open(), 1_000_000)
     const held = worth(provider)
     assert.ok(held > 0n)
-    await provider.money.settle(provider.money.channels().map(({ id }) => id))
+    await provider.money.settle('all')
     // what came while the transaction was made may be in it, or not
     const paid = await inLedger(provider)
     assert.ok(paid >= held && paid <= worth(provider), `${paid} of ${held}`)
     await readBytes(await session.open(), 1_000_000)
     const { code, figures } = await session.close()
     assert.equal(code, undefined)
-    await provider.money.settle(provider.money.channels().map(({ id }) => id))
+    await provider.money.settle('all')
     assert.equal(await inLedger(provider), figures.signed)
   })
 
@@ -113,7 +113,7 @@ describe('a session that is paid with ticks', () => {
     }
     const sum = ends.reduce((all, { figures }) => all + figures.signed, 0n)
     assert.deepEqual([worth(consumer), worth(provider)], [sum, sum])
-    await provider.money.settle(provider.money.channels().map(({ id }) => id))
+    await provider.money.settle('all')
     assert.equal(await inLedger(provider), sum)
   })
 })

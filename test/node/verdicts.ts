@@ -26,11 +26,13 @@ export function isFault(code: ErrorCode | undefined, expected: ErrorCode): void 
 
 /** Nothing was promised to this provider, and nothing settled. */
 export async function earnedNothing(net: TestNetwork, provider: TallyNode): Promise<void> {
-  for (const { signed, settled } of provider.money.channels()) assert.deepEqual([signed, settled], [0n, 0n])
+  const { signed, settled } = provider.money.sums.earned
+  assert.deepEqual([signed, settled], [0n, 0n])
   assert.equal(await provider.chain.ledgerBalance(net.dev.token, provider.address), 0n)
 }
 
 /** Nothing was signed by this consumer. */
 export function paidNothing(consumer: TallyNode): void {
-  for (const { signed, settled } of consumer.money.channels()) assert.deepEqual([signed, settled], [0n, 0n])
+  const { signed, settled } = consumer.money.sums.spent
+  assert.deepEqual([signed, settled], [0n, 0n])
 }

@@ -76,7 +76,7 @@ describe('a record', () => {
     const store = openMemoryStore()
     const records = new PayeeRecords(store)
     const session = { ...new PayeeBench().live().session, counts: COUNTED, held: { up: 0n, calls: 1n, units: 30n } }
-    await store.commit([records.putSession(session)])
+    await store.commit(records.putSession(session))
     const read = await only(records.sessions())
     const counts = { ...ZERO_METER, down: 0n, ms: session.ms }
     assert.deepEqual(ackedMeter(read), { ...counts, up: 500n, calls: 2n, units: 70n })
@@ -87,7 +87,7 @@ describe('a record', () => {
     const store = openMemoryStore()
     const records = new PayerRecords(store)
     const session = { ...new PayerBench().live().session, counts: COUNTED }
-    await store.commit([records.putSession(session)])
+    await store.commit(records.putSession(session))
     assert.deepEqual(usedMeter(await only(records.sessions())), { ...usedMeter(session), ms: session.ms })
   })
   test('of an owner keeps what it had for nothing', async () => {

@@ -20,6 +20,8 @@ async function counted(
     return await channel(of)
   }
   await market.start()
+  // a new database is given its index
+  counts.batches = 0
   try {
     await body(market, counts, service)
   } finally {

@@ -32,7 +32,7 @@ describe('settlement', () => {
 
   const settlements = (node: TallyNode): Job[] => node.chain.transactions.list().filter(({ kind }) => kind.startsWith('settle'))
   const done = ({ state }: Job): boolean => state === 'mined' || state === 'confirmed'
-  const unsettled = (node: TallyNode): bigint => node.money.channels().reduce((sum, channel) => sum + channel.unsettled, 0n)
+  const unsettled = (node: TallyNode): bigint => node.money.sums.earned.unsettled
   const inLedger = (node: TallyNode): Promise<bigint> => node.chain.ledgerBalance(net.dev.token, node.address)
   /** resolves when the node has this many settlements on the chain, and has taken note of them */
   const settled = (node: TallyNode, count = 1): Promise<true> =>
@@ -57,7 +57,7 @@ describe('settlement', () => {
     const second = await buy(consumer, provider, 100_000)
     await settled(provider, 2)
     assert.equal(await inLedger(provider), first + second)
-    assert.equal(consumer.money.channels()[0]?.signed, first + second)
+    assert.equal(consumer.money.sums.spent.signed, first + second)
   })
 
   test('a session that closes while another settlement is on its way is settled after it', async (t) => {
@@ -133,13 +133,13 @@ describe('settlement', () => {
     const provider = await seller(t, {})
     const consumers = [await net.consumer(t, [provider]), await net.consumer(t, [provider])]
     const sums = await Promise.all(consumers.map((consumer) => buy(consumer, provider, 100_000)))
-    const jobs = await provider.money.settle(provider.money.channels().map(({ id }) => id))
+    const jobs = await provider.money.settle('all')
     assert.deepEqual(jobs.map(({ kind }) => kind), ['settle-batch']) // biome-ignore format: one thought
     assert.equal(
       await inLedger(provider),
       sums.reduce((sum, one) => sum + one, 0n),
     )
-    assert.deepEqual(await provider.money.settle(provider.money.channels().map(({ id }) => id)), [])
+    assert.deepEqual(await provider.money.settle('all'), [])
   })
 
   test('a settlement that is interrupted after it was sent ends as exactly one payment', async (t) => {
@@ -201,7 +201,7 @@ describe('settlement', () => {
     assert.match(log.text('warn'), /GAS_LOW/)
     // what the operator asks for is tried at once
     await net.dev.fund(provider.address, { wei: 10n ** 18n })
-    await provider.money.settle(provider.money.channels().map(({ id }) => id))
+    await provider.money.settle('all')
     assert.equal(await inLedger(provider), signed)
     await heads(2)
     assert.equal(settlements(provider).filter(done).length, 1)

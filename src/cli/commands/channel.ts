@@ -1,4 +1,6 @@
 import { Command } from 'commander'
+import { checked } from '../../api/checked.ts'
+import { channelRequest } from '../../api/control.ts'
 import type { ChannelView } from '../../api/views.ts'
 import { TallyError } from '../../core/errors.ts'
 import type { Cli } from '../context.ts'
@@ -37,7 +39,7 @@ function openCommand(cli: Cli): Command {
 
 function listCommand(cli: Cli): Command {
   return new Command('list')
-    .description('all channels, in which this node pays and in which it is paid')
+    .description('channels in which this node pays or is paid; of very many the first thousand, with what is unsettled first')
     .addHelpText('after', examples('channel list', 'channel list --json'))
     .action(async () => {
       const channels = await cli.withControl({ peers: false }, (control) => control.channels({ signal: cli.signal(LOOK_MS) }))
@@ -59,14 +61,10 @@ function showCommand(cli: Cli): Command {
     .argument('<id>', 'the id, or the beginning of it')
     .addHelpText('after', examples('channel show 0x4a1b2c3d'))
     .action(async (id: string) => {
-      const channels = await cli.withControl({ peers: false }, (control) => control.channels({ signal: cli.signal(LOOK_MS) }))
-      const fits = channels.filter((channel) => id.length >= 8 && channel.id.startsWith(id.toLowerCase()))
-      const [found] = fits
-      if (found === undefined || fits.length > 1) {
-        const message =
-          found === undefined ? `this node has no channel ${id}` : `${id} is the beginning of ${fits.length} channels`
-        throw new TallyError('CHANNEL_UNKNOWN', { message, hint: 'tallystick channel list shows them' })
-      }
+      const request = checked(channelRequest, { id })
+      const found = await cli.withControl({ peers: false }, (control) =>
+        control.channel(request, { signal: cli.signal(LOOK_MS) }),
+      )
       cli.out.data(found)
       cli.out.text(
         ...facts([

@@ -54,12 +54,13 @@ async function runDev(cli: Cli, { port, out, state, blockTime }: DevFlags): Prom
   let first: TallyNode | undefined
   try {
     first = await firstPeer(chain)
-    const { rpcUrl, chainId, ledger, forwarder, token } = chain
+    const { rpcUrl, chainId, ledger, forwarder, registry, token } = chain
     const profile = {
       rpcUrl,
       chainId,
       ledger,
       forwarder,
+      registry,
       token,
       confirmationsBlocks: 0,
       bootstrap: first.addresses,

@@ -1,5 +1,5 @@
 import { Command } from 'commander'
-import type { OfferView } from '../../api/views.ts'
+import type { RankedOfferView } from '../../api/views.ts'
 import { TallyError } from '../../core/errors.ts'
 import { isServiceKind, isServiceName } from '../../core/offer.ts'
 import type { Cli } from '../context.ts'
@@ -8,33 +8,44 @@ import { plain, table } from '../output.ts'
 
 const FIND_MS = 10_000
 
+const RANKING = `
+
+The best offer comes first. Of 100 points 50 are for the price, 20 for your own sessions with the provider, 10 for a quick answer, 10 for
+small demands and 10 for a stake on chain. An offer that breaks what its provider registered on chain comes last, and \`get\` takes none of them
+unless you name its provider. --json has every figure.
+`
+
 export function findCommand(cli: Cli): Command {
   return new Command('find')
-    .description('who sells a service, and for how much')
-    .argument('[name]', 'of the service')
-    .option('--kind <kind>', 'everything of this kind, such as files or stream')
-    .addHelpText('after', examples('find films', 'find --kind files', 'find films --json --timeout 30s'))
+    .description('who sells it, for how much, and which offer is the best')
+    .argument('[what]', 'the name of a service, or its kind, such as films or files')
+    .option('--kind <kind>', 'only what is of this kind, such as files or stream')
+    .addHelpText('after', examples('find films', 'find files', 'find --kind stream', 'find films --json --timeout 30s') + RANKING)
     .action(async (name: string | undefined, { kind }: { kind?: string }) => {
       const wanted = name ?? kind
       if (wanted === undefined || (name !== undefined && kind !== undefined))
-        throw new TallyError('USAGE', { message: 'say what to look for: a name, or a --kind', hint: 'tallystick find films' })
+        throw new TallyError('USAGE', { message: 'say what to look for: a name or a kind', hint: 'tallystick find films' })
       if (!(kind === undefined ? isServiceName(wanted) : isServiceKind(wanted)))
         throw new TallyError('USAGE', {
           message: `"${wanted.slice(0, 80)}" is not the name of a service`,
           hint: 'a name has 1 to 64 of a-z 0-9 . _ -',
         })
       const timeoutMs = cli.options.timeout ?? FIND_MS
-      const request = { what: kind === undefined ? ('service' as const) : ('kind' as const), name: wanted, timeoutMs }
+      const request = { what: kind === undefined ? ('any' as const) : ('kind' as const), name: wanted, timeoutMs }
       cli.out.note(`looking for ${wanted} …`)
-      const offers = await cli.withControl({}, (control) => control.find(request, { signal: cli.stop.signal }))
-      cli.out.data({ offers })
+      const { why, offers } = await cli.withControl({}, (control) => control.find(request, { signal: cli.stop.signal }))
+      cli.out.data({ why, offers })
       cli.out.text(
-        ...table(['service', 'price', 'chunk', 'at least reserved', 'answered in', 'provider', 'about'], offers.map(row)),
+        ...table(
+          ['service', 'price', 'chunk', 'at least reserved', 'answered in', 'points', 'provider', 'about'],
+          offers.map(row),
+        ),
+        `the first: ${why}`,
       )
     })
 }
 
-function row(offer: OfferView): string[] {
+function row(offer: RankedOfferView): string[] {
   const [address] = offer.addresses
   return [
     offer.service,
@@ -42,6 +53,7 @@ function row(offer: OfferView): string[] {
     offer.chunk,
     offer.min_reservation,
     `${offer.took_ms} ms`,
+    offer.stake === 'breaks' ? 'breaks its registration' : offer.score,
     address ?? offer.peer,
     plain(offer.description),
   ]

@@ -45,10 +45,9 @@ export async function payerSums(place: StorePlace, id: SessionId): Promise<Store
   const store = await open(place)
   try {
     const records = new PayerRecords(store)
-    let [session, promised] = [0n, 0n]
+    let promised = 0n
     for await (const channel of records.channels()) promised += signedOf(channel)
-    for await (const one of records.sessions()) if (one.id === id) session = one.total
-    return { session, promised }
+    return { session: (await records.session(id))?.total ?? 0n, promised }
   } finally {
     await store.close()
   }

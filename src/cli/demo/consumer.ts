@@ -69,10 +69,8 @@ async function search(node: TallyNode): Promise<Found> {
 }
 
 async function reserve(node: TallyNode, setup: Setup, provider: Address): Promise<void> {
-  const known = node.money
-    .channels()
-    .some((channel) => channel.role === 'payer' && channel.parties.target === provider && channel.deposit > 0n)
-  if (known) return
+  const known = node.money.payingTo(provider)
+  if (known !== undefined && known.deposit > 0n) return
   const amount = parseAmount(setup.budget, node.token)
   const expiry = (Math.floor(Date.now() / 1000) + 30 * DAY_S) as Seconds
   const job = await node.money.send(await node.money.openAction(provider, amount, expiry), { provider })

@@ -25,9 +25,7 @@ export function ending(deal: Deal, { paid, bytes, ms, resumable }: Outcome, fail
   const { node } = opened
   const { token } = node
   if (failure.code === 'BUDGET_REACHED') {
-    const free =
-      node.money.channels().find(({ id, role }) => role === 'payer' && id === node.money.idOf(found.provider))?.free ??
-      (0n as Amount)
+    const free = node.money.payingTo(found.provider)?.free ?? (0n as Amount)
     if (paid < init.budget && free < init.budget - paid) {
       return new TallyError('AMOUNT_OVER_DEPOSIT', {
         message: `the reservation is used up: ${formatAmount(free, token)} are free; ${formatSize(bytes)} were delivered`,

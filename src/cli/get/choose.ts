@@ -3,9 +3,11 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { findOffers } from '../../api/node-control.ts'
 import type { PeerBook } from '../../api/peer-book.ts'
 import { asTallyError, TallyError } from '../../core/errors.ts'
-import { comparePrices, isAtMost, type Price } from '../../core/price.ts'
+import { isAtMost, type Price } from '../../core/price.ts'
 import { formatPrice } from '../../core/price-text.ts'
-import { type Found, rank } from '../../discovery/market.ts'
+import { type Ranked, whyFirst } from '../../core/ranking.ts'
+import type { Found } from '../../discovery/market.ts'
+import type { Appraised } from '../../node/appraiser.ts'
 import type { TallyNode } from '../../node/node.ts'
 import { accountOfPeer } from '../peer.ts'
 import type { Target } from './target.ts'
@@ -32,16 +34,16 @@ export async function choose(node: TallyNode, target: Target, options: ChooseOpt
     { signal: options.signal },
   )
   const { maxPrice } = options
-  const fit = maxPrice === undefined ? all : all.filter(({ offer }) => isAtMost(offer.price, maxPrice))
-  const ranked = rank(fit, (a, b) => comparePrices(a.price, b.price) ?? 0)
-  const [best] = ranked
+  const fit = maxPrice === undefined ? all : all.filter(({ candidate }) => isAtMost(candidate.offer.price, maxPrice))
+  const [best] = fit
   if (best === undefined) throw tooDear(all, node)
+  if (best.candidate.stake === 'breaks') throw broken(best.candidate.found)
   if (all.length > 1) {
-    for (const { peer, offer, tookMs } of ranked.slice(0, SHOWN))
-      options.tell(`  ${peer.toString()}  ${formatPrice(offer.price, node.token)}  ${Math.round(tookMs)} ms`)
-    options.tell(`the first: the lowest price of ${all.length}, then the quickest answer`)
+    for (const { found } of fit.slice(0, SHOWN).map((one) => one.candidate))
+      options.tell(`  ${found.peer.toString()}  ${formatPrice(found.offer.price, node.token)}  ${Math.round(found.tookMs)} ms`)
+    options.tell(`the first: ${whyFirst(fit)}`)
   }
-  return best
+  return best.candidate.found
 }
 
 /** The one provider that was named; a node that has just started tries until it can be found. */
@@ -67,8 +69,16 @@ function unreachable(name: string, cause: TallyError): TallyError {
   return new TallyError('PEER_UNREACHABLE', { message: `the provider ${name} does not answer`, hint, cause })
 }
 
-function tooDear(all: readonly Found[], { token }: TallyNode): TallyError {
-  const prices = all.slice(0, SHOWN).map(({ offer }) => formatPrice(offer.price, token))
+function broken({ provider }: Found): TallyError {
+  return new TallyError('OFFER_INVALID', {
+    message: `every offer that was found breaks what its provider registered on chain, such as that of ${provider}`,
+    hint: 'name the provider (--provider) to buy all the same',
+    fields: { provider },
+  })
+}
+
+function tooDear(all: readonly Ranked<Appraised>[], { token }: TallyNode): TallyError {
+  const prices = all.slice(0, SHOWN).map(({ candidate }) => formatPrice(candidate.offer.price, token))
   return new TallyError('PRICE_TOO_HIGH', {
     message: `the price is above --max-price: ${prices.join(', ')}`,
     hint: 'raise --max-price, or wait for a cheaper provider',

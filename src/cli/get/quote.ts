@@ -25,7 +25,7 @@ export async function quotePurchase(
 ): Promise<void> {
   const { token, money } = node
   const { price, chunk } = offer
-  const free = money.channels().find(({ id, role }) => role === 'payer' && id === money.idOf(provider))?.free
+  const free = money.payingTo(provider)?.free
   const whole = init.expectBytes === undefined ? undefined : due(price, meterOf({ down: init.expectBytes }))
   const view = {
     what: `${target.service}${target.path === '' ? '' : `/${target.path}`}`,

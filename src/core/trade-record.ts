@@ -1,0 +1,33 @@
+/** What a payer's own sessions say of the providers it bought from. */
+import type { Amount } from './amount.ts'
+import type { ErrorCode } from './errors.ts'
+import type { TradeRecord } from './ranking.ts'
+import type { PayerSession } from './session/payer-state.ts'
+
+/** Ends for which the provider answers: what it sent, said or signed was wrong, or it forgot the session. */
+const FAULTS: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'CONTENT_WRONG',
+  'SERVICE_FAILED',
+  'METER_DISAGREES',
+  'RECEIPT_WRONG',
+  'HEAD_DISAGREES',
+  'TERMS_REFUSED',
+  'DEBT_DISPUTED',
+  'SESSION_UNKNOWN',
+  'MALFORMED',
+  'FRAME_TOO_LARGE',
+  'WRONG_STATE',
+])
+
+type Seen = Pick<PayerSession, 'status' | 'total' | 'receipt' | 'failure'>
+
+/** The record with one session more; those that go on, or that this node ended for reasons of its own, change only what was paid. */
+export function withSession(record: TradeRecord, { status, total, receipt, failure }: Seen): TradeRecord {
+  const failed = failure !== undefined && FAULTS.has(failure)
+  const completed = status === 'closed' && receipt !== undefined && failure === undefined
+  return {
+    completed: record.completed + Number(completed),
+    failed: record.failed + Number(failed),
+    paid: (record.paid + total) as Amount,
+  }
+}
