@@ -11,6 +11,8 @@ import { unlessAborted } from '../services/abort.ts'
 import type { CallOptions, ChannelRequest, Control, Done, FindRequest, MoneyRequest, Plan } from './control.ts'
 import { type AccountOf, MoneyDesk } from './money-desk.ts'
 import type { PeerBook } from './peer-book.ts'
+import { type ReportRequest, type ReportView, reportView } from './report-view.ts'
+import { type SessionDetail, type SessionList, type SessionQuery, sessionDetail, sessionList } from './session-record.ts'
 import {
   type BalanceView,
   balanceView,
@@ -102,6 +104,22 @@ export class NodeControl implements Control {
   async carryOut(request: MoneyRequest, options: CallOptions = {}): Promise<Done> {
     await this.#facts(options)
     return await this.#desk.carryOut(request, options)
+  }
+
+  /** What was earned or spent. @throws USAGE when there are too many lines, ABORTED, STORE_* */
+  async report(request: ReportRequest, options: CallOptions = {}): Promise<ReportView> {
+    await this.#facts(options)
+    return await reportView(this.#node, request, options)
+  }
+
+  async sessions(query: SessionQuery, options: CallOptions = {}): Promise<SessionList> {
+    return await sessionList(this.#node, query, options)
+  }
+
+  /** The session whose id begins so. @throws NOT_FOUND, USAGE when several do */
+  async session(start: string, options: CallOptions = {}): Promise<SessionDetail> {
+    await this.#facts(options)
+    return await sessionDetail(this.#node, start, options)
   }
 
   /** Waits until what the node knows of the ledger is as new as the chain; gives up quietly when the chain does not answer. */

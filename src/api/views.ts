@@ -8,7 +8,7 @@ import { formatAddress } from '../core/ids.ts'
 import { formatCount, formatPrice } from '../core/price-text.ts'
 import { type Criterion, type Ranked, type Stake, whyFirst } from '../core/ranking.ts'
 import type { Counts } from '../core/session/counts.ts'
-import { dueOf, writtenMeter } from '../core/session/payee.ts'
+import { dueOf, type PayeeSession, writtenMeter } from '../core/session/payee.ts'
 import { owedOf, type PayerSession, usedMeter } from '../core/session/payer.ts'
 import { formatAmount, type TokenInfo } from '../core/token.ts'
 import type { Found } from '../discovery/market.ts'
@@ -208,7 +208,7 @@ export function jobView({ id, kind, summary, state, hash, block, gasUsed, feeWei
 
 const countsView = ({ up, calls, units }: Counts) => ({ up_bytes: `${up}`, calls: `${calls}`, units: `${units}` })
 
-function buyingView(session: PayerSession, token: TokenInfo): SessionView {
+export function buyingView(session: PayerSession, token: TokenInfo): SessionView {
   const { down, ms, ...counts } = usedMeter(session)
   return {
     session: session.id, role: 'payer', service: session.wish.service, with: formatAddress(session.wish.provider), state: session.status,
@@ -216,15 +216,17 @@ function buyingView(session: PayerSession, token: TokenInfo): SessionView {
   } // biome-ignore format: a record
 }
 
+export function sellingView(session: PayeeSession, token: TokenInfo): SessionView {
+  const { down, ms, ...counts } = writtenMeter(session)
+  return {
+    session: session.id, role: 'payee', service: session.terms.service, with: formatAddress(session.terms.owner), state: session.status,
+    delivered_bytes: `${down}`, ...countsView(counts), running_ms: `${ms}`, billed: formatAmount(dueOf(session), token), signed: formatAmount(session.total, token),
+  } // biome-ignore format: a record
+}
+
 export function sessionViews(node: TallyNode): SessionView[] {
   const { token } = node
-  const selling = [...node.selling].map((session): SessionView => {
-    const { down, ms, ...counts } = writtenMeter(session)
-    return {
-      session: session.id, role: 'payee', service: session.terms.service, with: formatAddress(session.terms.owner), state: session.status,
-      delivered_bytes: `${down}`, ...countsView(counts), running_ms: `${ms}`, billed: formatAmount(dueOf(session), token), signed: formatAmount(session.total, token),
-    } // biome-ignore format: a record
-  })
+  const selling = [...node.selling].map((session) => sellingView(session, token))
   return [...selling, ...[...node.buying, ...node.resumable].map((session) => buyingView(session, token))]
 }
 

@@ -1,5 +1,5 @@
 import { TallyError } from '../core/errors.ts'
-import type { Address } from '../core/ids.ts'
+import type { Address, Seconds } from '../core/ids.ts'
 import type { ChainNotice, ChainSigner, LedgerAction } from '../ports/chain.ts'
 import { asUnreachable, type Gateway, quantity } from './gateway.ts'
 import { encodeAction, needOf, summaryOf } from './ledger-calls.ts'
@@ -102,7 +102,8 @@ export function createLauncher(init: LauncherInit): Launcher {
 /** A new intent. Throws what the encoding throws for values that no transaction can hold. */
 export function newRecord(book: TxBook, action: LedgerAction, id: string, from: Address, ledger: Address): TxRecord {
   const { to } = encodeAction(action, ledger)
-  return { id, seq: book.nextSeq(), action, summary: summaryOf(action), from, to, state: 'written', attempts: [] }
+  const at = Math.floor(Date.now() / 1000) as Seconds
+  return { id, seq: book.nextSeq(), action, summary: summaryOf(action), at, from, to, state: 'written', attempts: [] }
 }
 
 /** Not yet: its approve is not mined, or an earlier one pulls the same token out of the wallet (permits have nonces of their own). */

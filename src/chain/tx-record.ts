@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { type ErrorCode, type ErrorFields, TallyError } from '../core/errors.ts'
-import type { Address } from '../core/ids.ts'
+import type { Address, Seconds } from '../core/ids.ts'
 import type { Job, JobState, LedgerAction } from '../ports/chain.ts'
 import type { Store } from '../ports/store.ts'
 import { type Table, table } from '../ports/table.ts'
@@ -31,6 +31,8 @@ export interface TxRecord {
   readonly seq: number
   readonly action: LedgerAction
   readonly summary: string
+  /** unix seconds; absent in records of earlier versions */
+  readonly at?: Seconds
   readonly from: Address
   readonly to: Address
   readonly state: JobState
@@ -108,14 +110,16 @@ function isBufferJson(value: unknown): value is { type: 'Buffer'; data: number[]
 /** What the rest of the node sees of a record. */
 export function jobOf(record: TxRecord): Job {
   const hash = record.minedHash ?? record.attempts.at(-1)?.hash
-  const { failure } = record
+  const { failure, action } = record
   return {
     id: record.id,
-    kind: record.action.kind,
+    kind: action.kind,
     summary: record.summary,
     from: record.from,
     to: record.to,
     state: record.state,
+    ...(record.at === undefined ? {} : { at: record.at }),
+    ...(action.kind === 'withdraw' ? { withdrawn: { token: action.token, amount: action.amount } } : {}),
     ...(hash === undefined ? {} : { hash }),
     ...(record.nonce === undefined ? {} : { nonce: record.nonce }),
     ...(record.block === undefined ? {} : { block: record.block }),

@@ -11,7 +11,9 @@ import { pipeCommand } from './commands/pipe.ts'
 import { proxyCommand } from './commands/proxy.ts'
 import { quoteCommand } from './commands/quote.ts'
 import { receiptCommand } from './commands/receipt.ts'
+import { reportCommand } from './commands/report.ts'
 import { serveCommand } from './commands/serve.ts'
+import { sessionCommand } from './commands/session.ts'
 import { statusCommand } from './commands/status.ts'
 import { upCommand } from './commands/up.ts'
 import { versionCommand } from './commands/version.ts'
@@ -26,6 +28,9 @@ export const COMMANDS: readonly CommandGroup[] = [
     heading: 'Buy:',
     commands: [findCommand, quoteCommand, getCommand, connectCommand, pipeCommand, proxyCommand, receiptCommand],
   },
-  { heading: 'Money:', commands: [balanceCommand, depositCommand, withdrawCommand, channelCommand] },
+  {
+    heading: 'Money:',
+    commands: [balanceCommand, depositCommand, withdrawCommand, channelCommand, sessionCommand, reportCommand],
+  },
   { heading: 'Admin:', commands: [devCommand, versionCommand] },
 ]

@@ -8,6 +8,8 @@ import { getCommand } from './commands/get.ts'
 import { pipeCommand } from './commands/pipe.ts'
 import { proxyCommand } from './commands/proxy.ts'
 import { quoteCommand } from './commands/quote.ts'
+import { reportCommand } from './commands/report.ts'
+import { sessionCommand } from './commands/session.ts'
 import { Cli } from './context.ts'
 import type { OpenedNode } from './open-node.ts'
 import { runProgram } from './run.ts'
@@ -26,9 +28,8 @@ export function lender({ env }: Cli, opened: OpenedNode): Runner {
       },
       stop: { signal, release: () => undefined },
     })
-    return await runProgram(theirs, [
-      { heading: 'Buy', commands: [getCommand, quoteCommand, connectCommand, pipeCommand, proxyCommand] },
-    ])
+    const commands = [getCommand, quoteCommand, connectCommand, pipeCommand, proxyCommand, sessionCommand, reportCommand]
+    return await runProgram(theirs, [{ heading: 'Buy', commands }])
   }
 }
 

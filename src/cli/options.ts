@@ -1,9 +1,12 @@
 /** Options that every command takes, and how options are read. */
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { parseDuration } from '../core/duration.ts'
-import { asTallyError } from '../core/errors.ts'
+import { asTallyError, TallyError } from '../core/errors.ts'
+import type { Seconds } from '../core/ids.ts'
 import { parseSize } from '../core/size.ts'
 import { LOG_LEVELS, type LogLevel } from './log-levels.ts'
+
+const DAY_S = 86_400
 
 export interface GlobalOptions {
   readonly home?: string
@@ -68,6 +71,37 @@ export function whole(least: number, most: number): (text: string) => number {
     if (value >= least && value <= most) return value
     throw new InvalidArgumentError(`it must be a whole number from ${least} to ${most}`)
   }
+}
+
+/** The beginning of a day in UTC, unix seconds. */
+export function day(text: string): Seconds {
+  const ms = /^\d{4}-\d{2}-\d{2}$/.test(text) ? Date.parse(`${text}T00:00:00Z`) : Number.NaN
+  // the 31st of a month that has none is not the 1st of the next
+  if (!Number.isNaN(ms) && ms >= 0 && new Date(ms).toISOString().startsWith(text)) return (ms / 1000) as Seconds
+  throw new InvalidArgumentError('it must be a day such as 2026-11-25')
+}
+
+/** A span of whole days, both of them in it. `until` of the result is not in it any more. */
+export interface Days {
+  readonly since?: Seconds
+  readonly until?: Seconds
+}
+
+export function addDays(command: Command): Command {
+  return command
+    .option(
+      '--since <day>',
+      'the first day, such as 2026-11-01; days are those of UTC, a session counts on that of its opening',
+      day,
+    )
+    .option('--until <day>', 'the last day', day)
+}
+
+/** @throws USAGE when it would end before it begins */
+export function spanOf({ since, until }: Days): { readonly since: Seconds | undefined; readonly until: Seconds | undefined } {
+  if (since !== undefined && until !== undefined && until < since)
+    throw new TallyError('USAGE', { message: 'the last day is before the first', hint: 'give --since the earlier one' })
+  return { since, until: until === undefined ? undefined : ((until + DAY_S) as Seconds) }
 }
 
 /** Examples under the help of a command. */

@@ -22,6 +22,7 @@ import type { ProviderLine } from '../session/payer-desk.ts'
 import type { Appraised, What } from './appraiser.ts'
 import type { OpenOptions, ReserveOptions, ResumeOptions, ServeOptions } from './call-options.ts'
 import { connectIn, type PaidConnection } from './connection.ts'
+import { History } from './history.ts'
 import { fetchOnce, type HttpOptions, openHttp } from './http-options.ts'
 import { parsePeer } from './lines.ts'
 import { type Money, RESERVED_S } from './money.ts'
@@ -38,10 +39,13 @@ interface Options {
 
 export class TallyNode {
   readonly #parts: NodeParts
+  /** every session on record, of either side */
+  readonly history: History
   #stopping: Promise<void> | undefined
 
   constructor(parts: NodeParts) {
     this.#parts = parts
+    this.history = new History(parts)
   }
 
   get address(): Address {
@@ -275,16 +279,13 @@ export class TallyNode {
     return {
       service: offer.service,
       inputs: typeof inputs === 'string' ? new TextEncoder().encode(inputs) : (inputs ?? new Uint8Array(0)),
-      owner: self.address,
-      signer: self.address,
-      provider,
-      token: token.address,
+      owner: self.address, signer: self.address, provider, token: token.address,
       offered: { price: offer.price, chunk: offer.chunk, sequence: offer.sequence },
       maxPrice: this.#maxPrice(options.maxPrice),
       budget: toAmount('budget', options.budget, '', token),
       limitAtRisk: toAmount('limitAtRisk', options.limitAtRisk, '0.05 token', token),
       owed: await payer.owedTo(money.parties(provider)),
       expect: options.expectBytes,
-    }
+    } // biome-ignore format: a record
   }
 }

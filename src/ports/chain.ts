@@ -177,6 +177,10 @@ export interface Job {
   readonly from: Address
   readonly to: Address
   readonly state: JobState
+  /** When it was asked for; absent in records of earlier versions. */
+  readonly at?: Seconds
+  /** What a withdrawal takes out of the ledger, in base units. */
+  readonly withdrawn?: { readonly token: Address; readonly amount: Amount }
   /** The hash that was mined, else the one that was sent last. */
   readonly hash?: string
   readonly nonce?: number
