@@ -50,15 +50,9 @@ export class NodeSession implements PaidSession, AsyncIterable<Uint8Array> {
   }
 
   get figures(): SessionFigures {
-    const { session } = this.#live
-    const left = session.wish.budget - session.total
-    return {
-      delivered: usedMeter(session),
-      owed: this.#live.owed,
-      signed: this.#live.signed,
-      atRisk: this.#live.atRisk,
-      left: left as Amount,
-    }
+    const { session, owed, atRisk } = this.#live.figures
+    const left = (session.wish.budget - session.total) as Amount
+    return { delivered: usedMeter(session), owed, signed: session.total, atRisk, left }
   }
 
   /** Resolves when the session is over for good, or cut. */

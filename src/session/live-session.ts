@@ -100,17 +100,10 @@ export class LiveSession implements PaidSession {
     return this.session.total
   }
 
-  get owed(): Amount {
-    return owedOf(this.session)
-  }
-
-  get atRisk(): Amount {
-    return atRiskOf(this.session)
-  }
-
   /** For observers. */
   get figures(): { readonly session: PayerSession; readonly owed: Amount; readonly atRisk: Amount } {
-    return { session: this.session, owed: this.owed, atRisk: this.atRisk }
+    const { session } = this
+    return { session, owed: owedOf(session), atRisk: atRiskOf(session) }
   }
 
   crypto(make: () => PayerCrypto): PayerCrypto {
