@@ -131,7 +131,7 @@ describe('bytes from the consumer', () => {
       assert.equal(await codeOf(pourInto(stream, 5_000)), 'BUDGET_REACHED')
       assert.equal((await session.ended).code, 'BUDGET_REACHED')
       await reading
-      assert.ok(session.signed <= 3_001n && session.owed <= 3_001n, 'no debt is left')
+      assert.ok(session.signed <= 3_001n && session.figures.owed <= 3_001n, 'no debt is left')
     })
   })
 })
