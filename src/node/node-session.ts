@@ -1,5 +1,6 @@
 /** A bought session, as programs use it: iterate it, open streams on it, close it for a receipt. */
 import type { Amount } from '../core/amount.ts'
+import { type CallLimits, callLimits } from '../core/call-limits.ts'
 import type { Domain } from '../core/eip712.ts'
 import type { ErrorCode } from '../core/errors.ts'
 import type { SessionId } from '../core/ids.ts'
@@ -47,6 +48,12 @@ export class NodeSession implements PaidSession, AsyncIterable<Uint8Array> {
 
   get content(): Uint8Array {
     return this.#live.content
+  }
+
+  get callLimits(): CallLimits {
+    const { price } = this.offer
+    const { maxPrice, limitAtRisk } = this.#live.recorded.wish
+    return callLimits(price, maxPrice, limitAtRisk)
   }
 
   get figures(): SessionFigures {

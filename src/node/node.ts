@@ -7,7 +7,7 @@ import { type Amount, maxAmount } from '../core/amount.ts'
 import { TallyError } from '../core/errors.ts'
 import { type Address, type SessionId, sessionIdFromBytes } from '../core/ids.ts'
 import type { SignedOffer } from '../core/offer.ts'
-import { isAtMost, type Price } from '../core/price.ts'
+import { chunkCost, isAtMost, type Price } from '../core/price.ts'
 import { parseChunk, parsePrice } from '../core/price-text.ts'
 import type { Ranked } from '../core/ranking.ts'
 import type { PayerSession } from '../core/session/payer.ts'
@@ -135,8 +135,12 @@ export class TallyNode {
     const { payer, lines, domain, self } = this.#parts
     const found = await this.#choose(options)
     const wish = await this.#wish(options, found)
-    // nothing is reserved for a provider that does not answer
-    if (options.reserve !== undefined) await lines.to(found.peer, options)
+    if (options.reserve !== undefined) {
+      // nothing is reserved for what would be refused, or for a provider that does not answer
+      if (wish.maxPrice !== undefined && !isAtMost(found.offer.price, wish.maxPrice)) throw new TallyError('PRICE_TOO_HIGH')
+      if (chunkCost(found.offer.price, found.offer.chunk) > wish.limitAtRisk) throw new TallyError('RISK_TOO_HIGH')
+      await lines.to(found.peer, options)
+    }
     const keeper = await this.#reserve(found, wish.budget, options)
     const line = await lines.to(found.peer, options)
     const id = sessionIdFromBytes(randomBytes(16))

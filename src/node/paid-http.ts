@@ -7,7 +7,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Amount } from '../core/amount.ts'
 import { asTallyError, TallyError } from '../core/errors.ts'
-import { type Price, rateOf } from '../core/price.ts'
+import type { Price } from '../core/price.ts'
 import type { Found } from '../discovery/market.ts'
 import { unlessAborted } from '../services/abort.ts'
 import { type HttpAnswer, type HttpCall, httpExchange } from '../services/http/index.ts'
@@ -83,7 +83,7 @@ export class PaidHttp {
         this.#rest(entry)
       }
       try {
-        const answer = await httpExchange(session, { ...call, limits: this.#limits(session) })
+        const answer = await httpExchange(session, call)
         return { ...answer, bytes: this.#watched(answer.bytes, session, left) }
       } catch (thrown) {
         left()
@@ -187,17 +187,6 @@ export class PaidHttp {
     this.#spent += signed
     this.#set -= entry.budget
     if (closed !== undefined) await this.#init.onClosed?.(closed, session)
-  }
-
-  /** A maximum price for a call or a unit holds for each route: one may count as several. */
-  #limits({ offer }: NodeSession): HttpCall['limits'] & object {
-    const { maxPrice } = this.#init
-    const most = (kind: 'calls'): bigint | undefined => {
-      const [asked, limit] = [rateOf(offer.price, kind), maxPrice === undefined ? undefined : rateOf(maxPrice, kind)]
-      if (asked === undefined || limit === undefined) return undefined
-      return (limit.amount * asked.per) / (limit.per * asked.amount)
-    }
-    return { calls: most('calls') }
   }
 
   async *#watched(bytes: HttpAnswer['bytes'], session: NodeSession, over: () => void): HttpAnswer['bytes'] {

@@ -65,7 +65,7 @@ export function reserveStep(channel: ChannelOut, wanted: ReserveWanted, nowS: nu
   const amount = minAmount(lack, wanted.most)
   const isNear = channel.facts.expiry - nowS < wanted.minTimeToExpiryS + NEAR_S
   if (!isNear && amount === 0n) return undefined
-  const fresh = nowS + Math.max(wanted.forS, wanted.minTimeToExpiryS + 2 * NEAR_S)
+  const fresh = nowS + wanted.forS
   return { amount, expiry: Math.max(channel.facts.expiry, fresh) as Seconds, free }
 }
 
@@ -177,6 +177,8 @@ export class Reservations {
     // the clock of the chain decides when a reservation is over
     const nowS = Math.max(this.#of.clock.nowS(), await this.#of.chain.time(options))
     const step = this.#judge({ ...known, facts: facts ?? NO_CHANNEL }, order, free, nowS)
+    if (step !== undefined && step.expiry - nowS < offer.minTimeToExpiry + NEAR_S)
+      throw tooShort(offer.minTimeToExpiry, order.forS)
     if (step !== undefined && step.free + step.amount < maxAmount(offer.minReservation, 1n as Amount))
       throw tooSmall(offer.minReservation, step, money.token)
     return step
@@ -229,6 +231,16 @@ export class Reservations {
       refuseAborted(options.signal)
     }
   }
+}
+
+/** A provider that names years would hold the tokens for as long. */
+function tooShort(demandedS: number, forS: number): TallyError {
+  const days = (seconds: number): number => Math.ceil(seconds / 86_400)
+  return new TallyError('CHANNEL_EXPIRED', {
+    message: `the offer demands a reservation for more than ${days(demandedS)} days; this purchase reserves for ${days(forS)}`,
+    hint: 'choose another provider, or set consumer.reservationDays',
+    fields: { demanded: demandedS, may: forS },
+  })
 }
 
 function tooSmall(demanded: Amount, { free, amount }: ReserveStep, token: TokenInfo): TallyError {

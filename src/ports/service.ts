@@ -2,6 +2,7 @@
  * What is sold. A service adapter is a small piece of code that knows bytes and counts and no money: the session pulls its output,
  * and hands it input, only as fast as it is paid for, and stops when it is not.
  */
+import type { CallLimits } from '../core/call-limits.ts'
 
 /**
  * What a service counts itself: each a whole number, 0 <= x < 2^64 (as a number: a safe integer). What is left out is zero. A kind
@@ -86,6 +87,8 @@ export interface ServiceAdapter {
   readonly outputs: string
   /** what it counts beside bytes to the consumer and time: 'up' where it reads its input. A price for anything else is refused. @default nothing */
   readonly charges?: readonly ('up' | 'calls' | 'units')[]
+  /** to open a stream is work: it is not asked to before something may be delivered. @default false */
+  readonly costly?: boolean
   /** bytes that a buyer can use at the least, together: a payment for fewer would be waited for. @default 1 */
   readonly leastChunkBytes?: number
   /** Checks the inputs of a hello and says what the session will sell: the `content` of its terms, at most 1,024 bytes. */
@@ -139,5 +142,7 @@ export interface OpenOptions {
 export interface PaidSession {
   /** the `content` of the signed terms */
   readonly content: Uint8Array
+  /** what the buyer lets one call of the service be charged. @default no limit */
+  readonly callLimits?: CallLimits
   open(request: Uint8Array, options?: OpenOptions): Promise<PaidStream>
 }

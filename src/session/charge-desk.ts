@@ -23,8 +23,8 @@ export interface ChargeRules {
 interface ChargeDeskInit extends ChargeRules {
   /** the stream counts from now on */
   opened(): void
-  /** resolves when it is allowed; rejects once the stream is over */
-  until(isAllowed: () => boolean, want: Want): Promise<unknown>
+  /** resolves with what `take` answers, once it does; rejects once the stream is over. Nothing comes between two calls of it and what it books */
+  until<T>(take: () => T | undefined, want: Want): Promise<T>
   isOver(): boolean
 }
 
@@ -45,12 +45,16 @@ export class ChargeDesk {
 
   async reserve(most: Charge): Promise<Reservation> {
     const counts = this.#stopped ? NO_COUNTS : this.#init.sold(countsOfCharge(most))
-    if (someCount(counts)) {
-      this.#init.opened()
-      const { calls, units } = counts
-      await this.#init.until(() => this.#stopped || this.#init.covers({ calls, units }), { calls, units })
-    }
-    const held = new Held(this.#stopped ? NO_COUNTS : counts, this.#init, () => this.#open.delete(held))
+    if (!someCount(counts)) return this.#hold(counts)
+    this.#init.opened()
+    const { calls, units } = counts
+    const take = (): Held | undefined =>
+      this.#stopped || this.#init.covers({ calls, units }) ? this.#hold(this.#stopped ? NO_COUNTS : counts) : undefined
+    return await this.#init.until(take, { calls, units })
+  }
+
+  #hold(counts: Counts): Held {
+    const held: Held = new Held(counts, this.#init, () => this.#open.delete(held))
     this.#open.add(held)
     return held
   }

@@ -6,7 +6,7 @@
 import { asTallyError, TallyError } from '../core/errors.ts'
 import { BYTE, type Want } from '../core/session/payee.ts'
 import type { DataBytes, IncomingData } from '../ports/link.ts'
-import type { ServiceAdapter, ServiceCall } from '../ports/service.ts'
+import type { ServiceAdapter, ServiceAnswer, ServiceCall } from '../ports/service.ts'
 import { ChargeDesk, type ChargeRules } from './charge-desk.ts'
 
 export interface DeliveryRules extends ChargeRules {
@@ -46,7 +46,7 @@ export class Delivery {
     this.#charges = new ChargeDesk({
       ...rules,
       opened: () => this.#open(),
-      until: async (isAllowed, want) => await this.#until(() => (isAllowed() ? true : undefined), want),
+      until: async (take, want) => await this.#until(take, want),
       isOver: () => this.#abort.signal.aborted,
     })
   }
@@ -80,7 +80,7 @@ export class Delivery {
       charge: async (counts) => await charges.charge(counts),
       reserve: async (most) => await charges.reserve(most),
     }
-    const answer = await adapter.open(call).catch((thrown: unknown) => {
+    const answer = await this.#answer(adapter, call).catch((thrown: unknown) => {
       this.#incoming.refuse(asTallyError(thrown))
       this.#abort.abort(thrown)
       this.#accepted.reject(thrown)
@@ -117,6 +117,12 @@ export class Delivery {
     }
   }
 
+  /** What costs the service much is not begun before something is covered: a program, a connection. */
+  async #answer(adapter: ServiceAdapter, call: ServiceCall): Promise<ServiceAnswer> {
+    if (adapter.costly === true) await this.#covered()
+    return await adapter.open(call)
+  }
+
   /** The stream counts from when it was answered, or charged. */
   #open(): void {
     if (this.#opened) return
@@ -139,31 +145,45 @@ export class Delivery {
    */
   async #deliver(stream: DataBytes, body: AsyncIterator<Uint8Array>): Promise<void> {
     const { signal } = this.#abort
-    await this.#allowed()
+    await this.#covered()
     for (let piece = await body.next(); piece.done !== true; piece = await body.next()) {
       const bytes = piece.value
       for (let at = 0; at < bytes.length; ) {
-        const part = bytes.subarray(at, at + (await this.#allowed()))
-        this.#rules.wrote(part.length)
+        const part = bytes.subarray(at, at + (await this.#book('down', bytes.length - at)))
         at += part.length
         await stream.write(part, { signal })
       }
     }
   }
 
-  /** Waits until something may be written, or taken; how much, at most a piece. */
-  async #allowed(kind: 'down' | 'up' = 'down'): Promise<number> {
+  /** Waits until something may be written. */
+  async #covered(): Promise<void> {
+    await this.#until(() => (this.#mayHave('down') > 0 ? true : undefined), BYTE)
+  }
+
+  /**
+   * Waits until something may be written, or taken, and books it: how much, at most so many. Many streams are woken by one payment: each finds
+   * what those before it have booked, because nothing comes between the question and the booking.
+   */
+  async #book(kind: 'down' | 'up', most: number): Promise<number> {
     return await this.#until(
       () => {
-        const allowed = this.#rules.allowance(kind)
-        if (allowed === undefined || allowed > PIECE_BYTES) return PIECE_BYTES
-        return allowed > 0n ? Number(allowed) : undefined
+        const bytes = Math.min(this.#mayHave(kind), most)
+        if (bytes === 0) return undefined
+        if (kind === 'down') this.#rules.wrote(bytes)
+        else this.#rules.took(bytes)
+        return bytes
       },
       kind === 'down' ? BYTE : UP_BYTE,
     )
   }
 
-  /** Waits until there is an answer; meanwhile the session knows what is wanted. */
+  #mayHave(kind: 'down' | 'up'): number {
+    const allowed = this.#rules.allowance(kind)
+    return allowed === undefined || allowed > PIECE_BYTES ? PIECE_BYTES : Number(allowed)
+  }
+
+  /** Waits until there is an answer; meanwhile the session knows what is wanted. Whatever it books is booked before anybody else is asked. */
   async #until<T>(answer: () => T | undefined, want: Want): Promise<T> {
     for (;;) {
       this.#abort.signal.throwIfAborted()
@@ -184,8 +204,7 @@ export class Delivery {
       if (bytes === undefined) return
       if (free) yield bytes
       for (let at = 0; !free && at < bytes.length; ) {
-        const part = bytes.subarray(at, at + (await this.#allowed('up')))
-        this.#rules.took(part.length)
+        const part = bytes.subarray(at, at + (await this.#book('up', bytes.length - at)))
         at += part.length
         yield part
       }

@@ -1,6 +1,6 @@
 /** What the ledger says of the channels in which this node is paid: asked when needed, kept, and followed. */
 import { LRUCache } from 'lru-cache'
-import { bestAmount, type ChannelFacts, type ChannelIn } from '../core/channel.ts'
+import { bestAmount, type ChannelFacts, type ChannelIn, NO_CHANNEL } from '../core/channel.ts'
 import { TallyError } from '../core/errors.ts'
 import { chainLock, type Head, headAfter, headWorth } from '../core/head.ts'
 import { type ChannelId, type ChannelParties, channelId } from '../core/ids.ts'
@@ -44,7 +44,8 @@ export class PayeeChannels {
       this.#missing.set(id, true)
       return file
     }
-    file.channel = { ...(file.channel ?? { id, parties, best: undefined, frozen: undefined }), facts: view.confirmed }
+    file.channel ??= { id, parties, best: undefined, frozen: undefined, facts: view.confirmed }
+    setFacts(file, view.confirmed)
     this.#components.chain.watch([id])
     await this.#book.commit([], [file])
     return file
@@ -86,17 +87,25 @@ export class PayeeChannels {
     for (const fact of facts) {
       if (fact.type !== 'channel') continue
       this.#missing.delete(fact.id)
-      if (fact.facts === undefined) continue
       const file = await this.#book.shelf.channel(fact.id)
-      if (setFacts(file, fact.facts)) files.push(file)
+      const isBack = fact.causes.includes('reorganised')
+      // an opening that was taken back covers nothing
+      if (setFacts(file, fact.facts ?? NO_CHANNEL, isBack || fact.facts === undefined)) files.push(file)
     }
     if (files.length > 0) await this.#book.commit([], files)
   }
 }
 
-/** Whether there is a record that they belong to. */
-function setFacts(file: ChannelFile, facts: ChannelFacts): boolean {
+/**
+ * Whether there is a record that they belong to, and they are news. An answer of an earlier block that comes late, from a node that lags, changes
+ * nothing; only where the chain itself went back (`isBack`) an earlier block counts.
+ */
+function setFacts(file: ChannelFile, facts: ChannelFacts & { readonly block?: number }, isBack = false): boolean {
   if (file.channel === undefined) return false
+  const { block } = facts
+  if (!isBack && block !== undefined && file.block !== undefined && block < file.block) return false
+  if (block === undefined) delete file.block
+  else file.block = block
   file.channel = { ...file.channel, facts }
   return true
 }

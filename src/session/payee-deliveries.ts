@@ -2,7 +2,7 @@
 import { asTallyError, TallyError } from '../core/errors.ts'
 import { rateOf } from '../core/price.ts'
 import { sellsCounts, soldOf } from '../core/session/counts.ts'
-import { allowance, covers, type PayeeContext, type PayeeInput } from '../core/session/payee.ts'
+import { allowance, BYTE, covers, type PayeeContext, type PayeeInput } from '../core/session/payee.ts'
 import type { IncomingData } from '../ports/link.ts'
 import type { ServiceAdapter } from '../ports/service.ts'
 import type { Log, ServiceOnSale } from './components.ts'
@@ -79,13 +79,18 @@ export class PayeeDeliveries {
     const { stream } = incoming.header
     const { price } = live.session.terms
     const sellsUp = rateOf(price, 'up') !== undefined
+    const sellsTime = rateOf(price, 'ms') !== undefined
     return new Delivery(incoming, {
       opened: () => run(live, { type: 'opened', stream }),
-      allowance: (kind) => (kind === 'up' && !sellsUp ? undefined : allowance(book.state(live), context(live), kind)),
+      allowance: (kind) => {
+        if (kind === 'down' || sellsUp) return allowance(book.state(live), context(live), kind)
+        // where time is paid, bytes of the consumer that cost nothing keep the service busy: not while the time is not covered
+        return sellsTime && allowance(book.state(live), context(live), 'down') === 0n ? 0n : undefined
+      },
       wrote: (bytes) => run(live, { type: 'wrote', stream, bytes }),
       blocked: (want) => {
         book.flush()
-        run(live, { type: 'blocked', want })
+        run(live, { type: 'blocked', want: sellsUp || want.up === undefined ? want : BYTE })
       },
       took: (bytes) => {
         if (sellsUp) run(live, { type: 'took', stream, bytes })

@@ -21,6 +21,8 @@ export interface ChannelFile {
   channel: ChannelIn | undefined
   /** what was given to the store last */
   given: ChannelIn | undefined
+  /** the block at which the ledger was as the record has it, where this process knows it */
+  block?: number
 }
 
 /** All that concerns one owner of one token. */

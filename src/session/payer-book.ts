@@ -92,10 +92,11 @@ export class PayerBook {
   async onFacts(facts: readonly ChainFact[]): Promise<void> {
     const ops = []
     for (const fact of facts) {
-      if (fact.type !== 'channel' || fact.facts === undefined) continue
+      if (fact.type !== 'channel') continue
       const known = this.#channels.get(fact.id)
       if (known === undefined) continue
-      const channel = { ...known, facts: fact.facts }
+      // an opening that was taken back covers nothing
+      const channel = { ...known, facts: fact.facts ?? NO_CHANNEL }
       this.#channels.set(fact.id, channel)
       ops.push(this.#put(channel))
     }

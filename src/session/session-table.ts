@@ -50,8 +50,13 @@ export function sessionTable<S extends Session>(store: Store, init: SessionTable
     del: (id) => [open.del(id), past.del(id)],
     open: () => open.list(),
     async *all() {
-      yield* open.list()
-      yield* past.list()
+      const told = new Set<SessionId>()
+      for await (const session of open.list()) {
+        told.add(session.id)
+        yield session
+      }
+      // one that ends meanwhile moves there
+      for await (const session of past.list()) if (!told.has(session.id)) yield session
     },
     async tidy() {
       let ops: StoreOp[] = []

@@ -99,6 +99,7 @@ describe('the life of a session', () => {
     proxy.set({ blackHole: true })
     const opening = consumer.open({ service: found, budget: '1 token' })
     const refused = failure(() => opening)
+    while ([...consumer.buying].length === 0) await new Promise((resolve) => setImmediate(resolve))
     proxy.reset()
     assert.ok(['STREAM_CUT', 'PEER_UNREACHABLE'].includes((await refused).code))
     assert.deepEqual([...consumer.buying], [])

@@ -49,6 +49,7 @@ class ExecService implements ServiceAdapter {
   readonly inputs = 'the standard input of the program'
   readonly outputs = 'its standard output, then how it ended'
   readonly charges = ['up', 'calls'] as const
+  readonly costly = true
   readonly #init: ExecInit
   readonly #lives: ProgramLives
   readonly #closing = new AbortController()

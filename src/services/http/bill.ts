@@ -8,7 +8,6 @@ import { UsageReader } from './usage.ts'
 interface Asked {
   readonly method: string
   readonly path: string
-  readonly limits?: { readonly calls?: bigint | undefined; readonly units?: bigint | undefined }
 }
 
 export class Bill {
@@ -20,7 +19,7 @@ export class Bill {
   #usage: UsageReader | undefined
 
   /** @throws TallyError PRICE_TOO_HIGH when the route counts as more than the call allows, CONTENT_WRONG when the terms are not those of this service */
-  constructor({ content }: PaidSession, { method, path, limits }: Asked) {
+  constructor({ content, callLimits: limits }: PaidSession, { method, path }: Asked) {
     const tariff = decodeTariff(content)
     this.#cost = costOf(tariff, { method, path })
     this.#chargeFailures = tariff.chargeFailures

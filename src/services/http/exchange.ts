@@ -14,8 +14,6 @@ export interface HttpCall extends Omit<RequestHead, 'headers'> {
   readonly send?: AsyncIterable<Uint8Array>
   /** how long the head of the answer may take, ms. @default 300,000 */
   readonly timeoutMs?: number
-  /** a route that counts as more calls than this, or as more units, is not asked for. @default no limit */
-  readonly limits?: { readonly calls?: bigint | undefined; readonly units?: bigint | undefined }
   readonly signal?: AbortSignal
 }
 

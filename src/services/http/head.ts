@@ -37,7 +37,6 @@ export const MAX_VALUE_BYTES = 8_192
 
 const METHOD = /^[A-Z-]{1,16}$/
 const PATH = /^\/[!-"$-[\]-~]*$/
-const DOTS = /^(?:\.|%2e){1,2}$/i
 const NAME = /^[!#$%&'*+\-.^_`|~0-9a-z]{1,128}$/
 const VALUE = /^(?:[!-~\x80-\xff](?:[\t -~\x80-\xff]*[!-~\x80-\xff])?)?$/
 const HOST = /^[A-Za-z0-9._~%!$&'()*+,;=:[\]-]{1,255}$/
@@ -47,16 +46,41 @@ const NOT_CARRIED: ReadonlySet<string> = new Set([
   'connection', 'keep-alive', 'proxy-connection', 'proxy-authenticate', 'proxy-authorization', 'te', 'trailer', 'transfer-encoding',
   'upgrade', 'http2-settings', 'expect', 'content-length',
 ]) // biome-ignore format: a list
-const NOT_OF_A_CLIENT: ReadonlySet<string> = new Set(['forwarded', 'via', 'x-real-ip'])
+const NOT_OF_A_CLIENT: ReadonlySet<string> = new Set([
+  'forwarded', 'via', 'x-real-ip',
+  // another path or method than the one that was priced
+  'x-original-url', 'x-rewrite-url', 'x-http-method-override', 'x-http-method', 'x-method-override',
+]) // biome-ignore format: a list
 
 export function isMethod(method: string): boolean {
   return METHOD.test(method) && method !== 'CONNECT' && method !== 'TRACE'
 }
 
+/** how often what was written in percent signs may be so again: a server behind a server reads it twice */
+const MAX_DECODED = 3
+const ESCAPE = /%([0-9a-f]{2})/gi
+
+/**
+ * The folders of a path as the most lenient server reads them: without query and parameters, escapes resolved, `\\` as `/`. Undefined when it
+ * would leave the folder that it is put behind, or hides behind more escapes than anybody means.
+ */
+export function plainFolders(path: string): string | undefined {
+  let [plain = ''] = path.split('?', 1)
+  for (let times = 0; plain.includes('%'); times++) {
+    const decoded = plain.replace(ESCAPE, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)))
+    if (decoded === plain) break
+    if (times === MAX_DECODED) return undefined
+    plain = decoded
+  }
+  // `/v1;a=b/chat` is `/v1/chat` to a server that knows parameters, `/a;/../b` a way out of `/a`
+  const names = plain.split(/[/\\]/).map((name) => name.split(';', 1)[0] ?? '')
+  const leaves = names.concat(plain.split(/[/\\;]/)).some((name) => name === '.' || name === '..')
+  return leaves ? undefined : names.join('/')
+}
+
 /** Whether it is a path, with its query, that cannot leave the folder that it is put behind. */
 export function isPath(path: string): boolean {
-  const [folders = ''] = path.split('?', 1)
-  return path.length <= MAX_REQUEST_BYTES && PATH.test(path) && !folders.split('/').some((name) => DOTS.test(name))
+  return path.length <= MAX_REQUEST_BYTES && PATH.test(path) && plainFolders(path) !== undefined
 }
 
 export const isHeaderName = (name: string): boolean => NAME.test(name)

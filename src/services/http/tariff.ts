@@ -1,6 +1,7 @@
 /** What each route counts as: the content of the terms, so that both ends have signed it. It knows counts and no money. @see protocols/http/SPEC.md */
 import { ByteReader, ByteWriter } from '../../core/bytes.ts'
 import { TallyError } from '../../core/errors.ts'
+import { plainFolders } from './head.ts'
 import { isUsagePath } from './usage.ts'
 
 /** Units that are read out of the answer itself. */
@@ -107,18 +108,11 @@ export function costOf(tariff: Tariff, request: { readonly method: string; reado
 }
 
 /**
- * A path as the most lenient server may read it, so that no other spelling of a route is cheaper than the route: without query, percent
- * signs, doubled slashes and a slash at its end, in lower case.
+ * A path as the most lenient server may read it, so that no other spelling of a route is cheaper than the route: without query, escapes,
+ * parameters, doubled slashes and a slash at its end, in lower case.
  */
 function plainPath(path: string): string {
-  const [folders = ''] = path.split('?', 1)
-  let decoded = folders
-  // a server behind a server may decode what was decoded
-  for (let before = ''; before !== decoded; ) {
-    before = decoded
-    decoded = decoded.replace(/%([2-7][0-9a-f])/gi, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)))
-  }
-  const short = decoded.replace(/\/{2,}/g, '/').toLowerCase()
+  const short = (plainFolders(path) ?? path).replace(/\/{2,}/g, '/').toLowerCase()
   return short.length > 1 && short.endsWith('/') ? short.slice(0, -1) : short
 }
 

@@ -32,6 +32,7 @@ class TcpService implements ServiceAdapter {
   readonly inputs = 'nothing; each data stream is a connection'
   readonly outputs = 'what the target sends'
   readonly charges = ['up', 'calls'] as const
+  readonly costly = true
   readonly #init: TcpInit
   readonly #closing = new AbortController()
   /** one for each connection, from before it is made until it is gone */
