@@ -42,7 +42,7 @@ export async function paidFetch(call: Call, input: string | URL | Request, init:
     signal: request.signal,
     ...(send !== undefined && { send: pieces(send) }),
   })
-  return responseOf(answer)
+  return responseOf(answer, request.method === 'HEAD')
 }
 
 function copyOf(request: Request, init: RequestInit): RequestInit {
@@ -54,9 +54,10 @@ async function* pieces(source: Iterable<Uint8Array> | ReadableStream<Uint8Array>
   yield* source as AsyncIterable<Uint8Array>
 }
 
-async function responseOf({ status, headers, bytes }: HttpAnswer): Promise<Response> {
+async function responseOf({ status, headers, bytes }: HttpAnswer, isHead: boolean): Promise<Response> {
   const all = headers.map(([name, value]): [string, string] => [name, value])
-  if (status === 204 || status === 205 || status === 304) {
+  // nobody reads a body that cannot be: its stream ends here
+  if (isHead || status === 204 || status === 205 || status === 304) {
     await bytes.next()
     await bytes.return()
     return new Response(null, { status, headers: all })

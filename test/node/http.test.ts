@@ -268,6 +268,13 @@ describe('HTTP over paid sessions', () => {
     assert.equal(await codeOf(() => dear.http.fetch('tally://web/small')), 'PRICE_TOO_HIGH')
   })
 
+  test('answers without a body hold no stream: more of them than a session has at once', async (t) => {
+    const { http: paid } = await shop(t, { price: '0.001/call' })
+    for (let i = 0; i < 40; i++) assert.equal((await paid.fetch('tally://web/small', { method: 'HEAD' })).status, 200)
+    await paid.close()
+    assert.equal(paid.spent, 40_000n)
+  })
+
   test('each route costs what it says, and a failure costs nothing', async (t) => {
     const routes = ['POST /v1/*=0.003/call', 'GET /health=free']
     const { http: paid, closed, provider } = await shop(t, { price: '0.001/call', routes })
