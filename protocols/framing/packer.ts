@@ -1,5 +1,7 @@
+import type { Stream } from '@libp2p/interface'
 import { Uint8ArrayList } from 'uint8arraylist'
-import type { RawChunk } from './raw-stream.ts'
+
+type Chunk = Parameters<Stream['send']>[0]
 
 /** What noise seals in one message at most, and the header of yamux that goes in front of what is sent. */
 const NOISE_PLAINTEXT_BYTES = 65_519
@@ -25,14 +27,14 @@ export class Packer {
     return this.#bytes
   }
 
-  push(chunk: RawChunk): void {
+  push(chunk: Chunk): void {
     if (chunk instanceof Uint8Array) this.#runs.push(chunk)
     else this.#runs.push(...chunk)
     this.#bytes += chunk.byteLength
   }
 
   /** The next full pack; undefined while there is less. */
-  takeFull(): RawChunk | undefined {
+  takeFull(): Chunk | undefined {
     if (this.#bytes < this.#packBytes) return undefined
     const pack: Uint8Array[] = []
     let room = this.#packBytes
@@ -54,7 +56,7 @@ export class Packer {
   }
 
   /** All there is, at most a pack. */
-  takeRest(): RawChunk | undefined {
+  takeRest(): Chunk | undefined {
     const full = this.takeFull()
     if (full !== undefined || this.#bytes === 0) return full
     const rest = this.#runs
@@ -68,7 +70,7 @@ export class Packer {
   }
 }
 
-function listOf(runs: readonly Uint8Array[]): RawChunk {
+function listOf(runs: readonly Uint8Array[]): Chunk {
   const [first] = runs
   return runs.length === 1 && first !== undefined ? first : Uint8ArrayList.fromUint8Arrays([...runs])
 }
