@@ -1,7 +1,7 @@
 /** What the ledger says of the channels in which this node is paid: asked when needed, kept, and followed. */
 import { LRUCache } from 'lru-cache'
 import { bestAmount, type ChannelFacts, type ChannelIn, NO_CHANNEL } from '../core/channel.ts'
-import { TallyError } from '../core/errors.ts'
+import { asTallyError, TallyError } from '../core/errors.ts'
 import { chainLock, type Head, headAfter, headWorth } from '../core/head.ts'
 import { type ChannelId, type ChannelParties, channelId } from '../core/ids.ts'
 import type { Pay, Tick } from '../core/session/messages.ts'
@@ -81,13 +81,24 @@ export class PayeeChannels {
     return known.facts.expiry > this.#components.clock.nowS() && known.facts.deposit > bestAmount(known)
   }
 
+  /** One record that cannot be read must not keep the others from what the ledger says. */
+  async #fileOf(id: ChannelId): Promise<ChannelFile | undefined> {
+    return await this.#book.shelf.channel(id).catch((thrown: unknown) => {
+      const error = asTallyError(thrown)
+      if (error.code !== 'STORE_CORRUPT') throw error
+      this.#components.log.error({ channel: id, err: error.code }, 'the record of a channel cannot be read')
+      return undefined
+    })
+  }
+
   /** Confirmed facts of the ledger, as the watcher tells them. */
   async onFacts(facts: readonly ChainFact[]): Promise<void> {
     const files = []
     for (const fact of facts) {
       if (fact.type !== 'channel') continue
       this.#missing.delete(fact.id)
-      const file = await this.#book.shelf.channel(fact.id)
+      const file = await this.#fileOf(fact.id)
+      if (file === undefined) continue
       const isBack = fact.causes.includes('reorganised')
       // an opening that was taken back covers nothing
       if (setFacts(file, fact.facts ?? NO_CHANNEL, isBack || fact.facts === undefined)) files.push(file)

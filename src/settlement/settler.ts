@@ -63,7 +63,12 @@ export class Settler {
   constructor(components: SettlerComponents, init: { policy: SettlementPolicy; target: Address }) {
     this.#components = components
     this.#target = init.target
-    this.#work = new Worklist(components.channels, { policy: init.policy, clock: components.clock, attempts: this.#attempts })
+    this.#work = new Worklist(components.channels, {
+      policy: init.policy,
+      clock: components.clock,
+      attempts: this.#attempts,
+      onDamaged: (channel, { code }) => components.log.warn({ channel, err: code }, 'the record of a channel cannot be read'),
+    })
   }
 
   /**

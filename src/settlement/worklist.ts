@@ -3,6 +3,7 @@
  * the index of what is due; those whose record has changed are told; and what was left from before is gone through once, a page at a time.
  */
 import { type ChannelIn, isFrozen } from '../core/channel.ts'
+import { asTallyError, type TallyError } from '../core/errors.ts'
 import type { ChannelId, Seconds } from '../core/ids.ts'
 import { payable, type SettlementPolicy, settleReason } from '../core/settlement.ts'
 import type { Clock } from '../ports/clock.ts'
@@ -28,6 +29,8 @@ export interface WorklistInit {
   readonly policy: SettlementPolicy
   readonly clock: Clock
   readonly attempts: Attempts
+  /** a record that cannot be read; told once */
+  readonly onDamaged: (id: ChannelId, thrown: TallyError) => void
 }
 
 /** looks at least this often, ms */
@@ -46,6 +49,7 @@ export class Worklist {
   readonly #closed = new Set<ChannelId>()
   /** how far what was left from before has been gone through; undefined: to its end */
   #left: { readonly after: Due | undefined } | undefined = { after: undefined }
+  readonly #damaged = new Set<ChannelId>()
   #isFull = false
 
   constructor(channels: PayeeChannels, init: WorklistInit) {
@@ -85,7 +89,7 @@ export class Worklist {
 
   /** Takes it when there is a reason and it may be tried; it stays noticed as long as it waits for something that nobody will tell. */
   async #consider(id: ChannelId, taken: Map<ChannelId, ChannelIn>): Promise<void> {
-    const channel = await this.#channels.channel(id)
+    const channel = await this.#channel(id)
     const { clock, attempts } = this.#init
     const reason = channel === undefined ? undefined : this.#reason(channel)
     if (channel !== undefined && reason !== undefined && attempts.mayTry(channel, clock.nowMs())) taken.set(id, channel)
@@ -98,16 +102,29 @@ export class Worklist {
     }
   }
 
+  /** One record that cannot be read must not keep the others from being settled in time. @throws STORE_* for what concerns all of them */
+  async #channel(id: ChannelId): Promise<ChannelIn | undefined> {
+    try {
+      return await this.#channels.channel(id)
+    } catch (thrown) {
+      const error = asTallyError(thrown)
+      if (error.code !== 'STORE_CORRUPT') throw error
+      if (!this.#damaged.has(id)) this.#init.onDamaged(id, error)
+      this.#damaged.add(id)
+      return undefined
+    }
+  }
+
   /** How long nothing has to be done, as far as is known now, ms. @throws STORE_* */
   async untilNext(): Promise<number> {
     if (this.#isFull) return 0
     let wait = this.#mayGoOn() ? PAGE_MS : LOOK_MS
     for (const id of this.#noticed) {
-      const channel = await this.#channels.channel(id)
+      const channel = await this.#channel(id)
       if (channel !== undefined) wait = Math.min(wait, this.#waitOf(channel))
     }
     for await (const { id, expiry } of this.#channels.due()) {
-      const channel = await this.#channels.channel(id)
+      const channel = await this.#channel(id)
       if (channel !== undefined) wait = Math.min(wait, this.#waitOf(channel))
       // the first one that is not within its margin: those behind it end later
       if (expiry > this.#marginS()) break

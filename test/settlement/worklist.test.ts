@@ -3,6 +3,7 @@ import { describe, test } from 'node:test'
 import fc from 'fast-check'
 import type { Amount } from '../../src/core/amount.ts'
 import type { ChannelIn } from '../../src/core/channel.ts'
+import { TallyError } from '../../src/core/errors.ts'
 import { type Address, type ChannelId, channelId, type Seconds } from '../../src/core/ids.ts'
 import { payable } from '../../src/core/settlement.ts'
 import { Attempts } from '../../src/settlement/attempts.ts'
@@ -15,6 +16,7 @@ const MARGIN_S = 600
 class Channels implements PayeeChannels {
   readonly all = new Map<ChannelId, ChannelIn>()
   readonly used = new Set<ChannelId>()
+  readonly damaged = new Set<ChannelId>()
   #changed: ChannelId[] = []
 
   put(channel: ChannelIn): void {
@@ -23,6 +25,7 @@ class Channels implements PayeeChannels {
   }
 
   async channel(id: ChannelId): Promise<ChannelIn | undefined> {
+    if (this.damaged.has(id)) throw new TallyError('STORE_CORRUPT')
     return this.all.get(id)
   }
 
@@ -61,8 +64,9 @@ function begin(channels: Channels, of: { settleAt?: number; onClose?: boolean } 
   const clock = { nowMs: () => nowMs, nowS: () => (START_S + Math.floor(nowMs / 1000)) as Seconds }
   const policy = { settleAt: BigInt(of.settleAt ?? 1_000_000) as Amount, onClose: of.onClose ?? false, marginS: MARGIN_S }
   const attempts = new Attempts()
-  const work = new Worklist(channels, { policy, clock, attempts })
-  return { work, attempts, clock, wait: (ms: number) => (nowMs += ms) }
+  const told: ChannelId[] = []
+  const work = new Worklist(channels, { policy, clock, attempts, onDamaged: (id) => told.push(id) })
+  return { work, told, attempts, clock, wait: (ms: number) => (nowMs += ms) }
 }
 
 const settled = (channel: ChannelIn): ChannelIn => ({
@@ -71,6 +75,20 @@ const settled = (channel: ChannelIn): ChannelIn => ({
 })
 
 describe('what is to be settled', () => {
+  test('one record that cannot be read keeps no other from being settled, and is told once', async () => {
+    const channels = new Channels()
+    const [bad, good] = [channelOf({ signed: 10, expiryS: 10 }), channelOf({ signed: 10, expiryS: 20 })]
+    for (const one of [bad, good]) channels.put(one)
+    channels.damaged.add(bad.id)
+    const { work, told } = begin(channels)
+    for (let i = 0; i < 2; i++) {
+      const taken = await work.take()
+      assert.deepEqual(taken.map(({ id }) => id), [good.id]) // biome-ignore format: one thought
+      await work.untilNext()
+    }
+    assert.deepEqual(told, [bad.id])
+  })
+
   test('after a restart every channel is settled before its reservation ends, whatever has been forgotten', async () => {
     const channel = fc.record({
       signed: fc.nat(50),
