@@ -96,9 +96,11 @@ describe('the life of a session', () => {
     const { proxy, via } = await proxied(t, provider)
     const consumer = await net.consumer(t, [provider])
     const found = await consumer.offerOf(via, 'bytes')
+    await consumer.lineTo(via)
     proxy.set({ blackHole: true })
     const opening = consumer.open({ service: found, budget: '1 token' })
     const refused = failure(() => opening)
+    // its hello is on the dead line
     while ([...consumer.buying].length === 0) await new Promise((resolve) => setImmediate(resolve))
     proxy.reset()
     assert.ok(['STREAM_CUT', 'PEER_UNREACHABLE'].includes((await refused).code))
