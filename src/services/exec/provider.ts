@@ -5,6 +5,7 @@ import type { ServiceAdapter, ServiceAnswer, ServiceCall } from '../../ports/ser
 import { abortError, refuseAborted } from '../abort.ts'
 import type { Program, ProgramEnd, ProgramLog } from '../program.ts'
 import { ownEnvironment, ProgramLives } from '../program-lives.ts'
+import { prepareWordless, refuseWords } from '../wordless.ts'
 import { type CallEnd, encodeRecord, MAX_LOG_BYTES } from './records.ts'
 import { signalNumber } from './signals.ts'
 
@@ -29,7 +30,7 @@ export interface ExecInit {
   readonly onLog?: (entry: ProgramLog) => void
 }
 
-const CONTENT = Uint8Array.of(1)
+const ALWAYS = 'its program is always the same, and reads its input'
 /** the words come as words: nothing in them is ever read by the shell */
 const LIMITED = 'ulimit -c 0; ulimit -v "$1" || exit 126; shift; exec "$@"'
 
@@ -60,13 +61,11 @@ class ExecService implements ServiceAdapter {
   }
 
   async prepare(inputs: Uint8Array, signal: AbortSignal): Promise<Uint8Array> {
-    refuseAborted(signal)
-    refuseWords(inputs)
-    return CONTENT.slice()
+    return prepareWordless(inputs, ALWAYS, signal)
   }
 
   async open(call: ServiceCall): Promise<ServiceAnswer> {
-    refuseWords(call.request)
+    refuseWords(call.request, ALWAYS)
     const signal = AbortSignal.any([call.signal, this.#closing.signal])
     refuseAborted(signal)
     const reserved = await call.reserve({ calls: 1 })
@@ -184,11 +183,4 @@ async function feed(input: AsyncIterable<Uint8Array>, program: Writable): Promis
 
 function endOf({ code, signal }: ProgramEnd): CallEnd {
   return code === null ? { how: 'signal', signal: signalNumber(signal) } : { how: 'exit', code: code & 0xff }
-}
-
-function refuseWords(bytes: Uint8Array): void {
-  if (bytes.length === 0) return
-  throw new TallyError('REQUEST_INVALID', {
-    message: 'this service takes no words: its program is always the same, and reads its input',
-  })
 }

@@ -3,6 +3,7 @@ import type { ServiceAdapter, ServiceAnswer, ServiceCall } from '../../ports/ser
 import { abortError, refuseAborted, unlessAborted } from '../abort.ts'
 import type { Program, ProgramLog } from '../program.ts'
 import { ownEnvironment, ProgramLives } from '../program-lives.ts'
+import { prepareWordless, refuseWords } from '../wordless.ts'
 import { FanOut, type FanOutInit } from './fan-out.ts'
 
 export interface StreamInit {
@@ -27,7 +28,7 @@ export interface StreamInit {
   readonly onLog?: (entry: ProgramLog) => void
 }
 
-const CONTENT = Uint8Array.of(1)
+const ALWAYS = 'its program is always the same'
 
 /**
  * Sells what a program writes to its standard output. Every data stream runs the program anew, unless it is `shared`; it is
@@ -58,13 +59,11 @@ class StreamService implements ServiceAdapter {
   }
 
   async prepare(inputs: Uint8Array, signal: AbortSignal): Promise<Uint8Array> {
-    refuseAborted(signal)
-    refuseWords(inputs)
-    return CONTENT.slice()
+    return prepareWordless(inputs, ALWAYS, signal)
   }
 
   async open(call: ServiceCall): Promise<ServiceAnswer> {
-    refuseWords(call.request)
+    refuseWords(call.request, ALWAYS)
     const signal = AbortSignal.any([call.signal, this.#closing.signal])
     refuseAborted(signal)
     const body = await (this.#shared?.join(signal) ?? this.#run(signal))
@@ -119,9 +118,4 @@ async function endWithin(program: Program, graceMs: number, signal: AbortSignal)
 
 function failed(why: string, cause?: unknown): TallyError {
   return new TallyError('SERVICE_FAILED', { message: `the program failed: ${why}`, cause })
-}
-
-function refuseWords(bytes: Uint8Array): void {
-  if (bytes.length === 0) return
-  throw new TallyError('REQUEST_INVALID', { message: 'this service takes no input: its program is always the same' })
 }

@@ -2,6 +2,7 @@ import { connect, type Socket } from 'node:net'
 import { TallyError } from '../../core/errors.ts'
 import type { ServiceAdapter, ServiceAnswer, ServiceCall } from '../../ports/service.ts'
 import { abortError, refuseAborted } from '../abort.ts'
+import { prepareWordless, refuseWords } from '../wordless.ts'
 import type { Endpoint } from './target.ts'
 
 export interface TcpInit {
@@ -15,7 +16,7 @@ export interface TcpInit {
   readonly maxConnections?: number
 }
 
-const CONTENT = Uint8Array.of(1)
+const ALWAYS = 'its target is always the same'
 
 /**
  * Sells connections to one TCP port: each data stream is one connection to the target, bytes pass in both directions as fast as
@@ -43,13 +44,11 @@ class TcpService implements ServiceAdapter {
   }
 
   async prepare(inputs: Uint8Array, signal: AbortSignal): Promise<Uint8Array> {
-    refuseAborted(signal)
-    refuseWords(inputs)
-    return CONTENT.slice()
+    return prepareWordless(inputs, ALWAYS, signal)
   }
 
   async open(call: ServiceCall): Promise<ServiceAnswer> {
-    refuseWords(call.request)
+    refuseWords(call.request, ALWAYS)
     const signal = AbortSignal.any([call.signal, this.#closing.signal])
     refuseAborted(signal)
     const { maxConnections = 256 } = this.#init
@@ -155,8 +154,3 @@ async function pour(input: AsyncIterable<Uint8Array>, socket: Socket): Promise<v
 }
 
 const failed = (message: string, cause?: unknown): TallyError => new TallyError('SERVICE_FAILED', { message, cause })
-
-function refuseWords(bytes: Uint8Array): void {
-  if (bytes.length === 0) return
-  throw new TallyError('REQUEST_INVALID', { message: 'this service takes no words: its target is always the same' })
-}
