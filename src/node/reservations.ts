@@ -5,7 +5,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { type Amount, maxAmount, minAmount } from '../core/amount.ts'
 import { type ChannelFacts, type ChannelOut, NO_CHANNEL, newChannelOut, signedOf } from '../core/channel.ts'
-import { asTallyError, TallyError } from '../core/errors.ts'
+import { asTallyError, type ErrorCode, TallyError } from '../core/errors.ts'
 import type { Address, Seconds } from '../core/ids.ts'
 import type { PayerSession } from '../core/session/payer.ts'
 import { formatAmount, type TokenInfo } from '../core/token.ts'
@@ -100,6 +100,9 @@ const SEEN_MS = 15_000
 /** a step that did not change the ledger is not tried for ever */
 const MAX_STEPS = 3
 
+/** the transaction moved nothing, and never will; one of which that is not known has used the allowance */
+const NOT_DONE: readonly ErrorCode[] = ['TX_REVERTED', 'TX_REPLACED', 'FUNDS_LOW']
+
 export class Reservations {
   readonly #of: ReservationsComponents
 
@@ -139,9 +142,7 @@ export class Reservations {
         order.tell?.(step, job)
       } catch (thrown) {
         const error = asTallyError(thrown)
-        // one that may still go through has used the allowance
-        if (error.code !== 'TX_UNKNOWN' && error.code !== 'ABORTED')
-          order.allowance.left = (order.allowance.left + step.amount) as Amount
+        if (NOT_DONE.includes(error.code)) order.allowance.left = (order.allowance.left + step.amount) as Amount
         order.tell?.(step, error)
         throw error
       }

@@ -5,6 +5,7 @@ import { type ChannelFacts, type ChannelOut, newChannelOut } from '../../src/cor
 import { type Address, channelId, type Seconds } from '../../src/core/ids.ts'
 import type { TallyNode } from '../../src/node/node.ts'
 import { type ReserveWanted, reserveStep } from '../../src/node/reservations.ts'
+import { startRpcProxy } from '../chain/support/rpc-proxy.ts'
 import { addressOf, bytesService, failure, GAS, PURSE, readBytes, type TestNetwork, testNetwork } from '../support/network.ts'
 
 const A = (value: bigint | number): Amount => BigInt(value) as Amount
@@ -96,6 +97,27 @@ describe('a node that reserves by itself', () => {
     const sessions = await Promise.all([open(), open()])
     for (const session of sessions) await session.close()
     assert.deepEqual([depositOf(consumer), opens(consumer)], [1_000_000n, 1])
+  })
+
+  test('what was sent has used its allowance, also where the chain falls silent before it can be seen', async (t) => {
+    const provider = await seller(t)
+    const rpc = await startRpcProxy(net.dev.rpcUrl)
+    t.after(() => rpc.down())
+    const consumer = await net.consumer(t, [], { chain: { ...net.chain, rpcUrl: rpc.url } })
+    const allowance = { left: A(1_000_000) }
+    rpc.judge = ({ method }) => {
+      if (method !== 'eth_getTransactionReceipt') return 'pass'
+      // it is mined; nothing more is heard of the chain
+      return (receipt: unknown) => {
+        if (receipt !== null) rpc.judge = () => 'cut'
+        return receipt
+      }
+    }
+    const reserve = { upTo: A(400_000), allowance }
+    const opening = consumer.open({ service: 'bytes', provider: addressOf(provider), budget: '1 token', reserve })
+    await assert.rejects(opening, { code: 'CHAIN_UNREACHABLE' })
+    rpc.judge = () => 'pass'
+    assert.equal(allowance.left, 600_000n)
   })
 
   test('prolongs a reservation that is nearly over', async (t) => {
