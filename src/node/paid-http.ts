@@ -10,6 +10,7 @@ import { asTallyError, TallyError } from '../core/errors.ts'
 import type { Price } from '../core/price.ts'
 import type { Found } from '../discovery/market.ts'
 import { unlessAborted } from '../services/abort.ts'
+import { endable } from '../services/endable.ts'
 import { type HttpAnswer, type HttpCall, httpExchange } from '../services/http/index.ts'
 import { paidFetch } from './fetch.ts'
 import type { ClosedSession, NodeSession } from './node-session.ts'
@@ -84,7 +85,11 @@ export class PaidHttp {
       }
       try {
         const answer = await httpExchange(session, call)
-        return { ...answer, bytes: this.#watched(answer.bytes, session, left) }
+        const end = async (): Promise<void> => {
+          await answer.bytes.return()
+          left()
+        }
+        return { ...answer, bytes: endable(this.#watched(answer.bytes, session, left), end) }
       } catch (thrown) {
         left()
         const { code } = asTallyError(thrown)

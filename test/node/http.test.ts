@@ -275,6 +275,14 @@ describe('HTTP over paid sessions', () => {
     assert.equal(paid.spent, 40_000n)
   })
 
+  test('nor do answers that are thrown away before anybody has read of them', async (t) => {
+    const { http: paid } = await shop(t, { price: '0.001/call' })
+    for (let i = 0; i < 40; i++) await (await paid.fetch('tally://web/small')).body?.cancel()
+    assert.equal(await (await paid.fetch('tally://web/small')).text(), 'small')
+    await paid.close()
+    assert.ok(paid.spent >= 1_000n && paid.spent <= 41_000n)
+  })
+
   test('each route costs what it says, and a failure costs nothing', async (t) => {
     const routes = ['POST /v1/*=0.003/call', 'GET /health=free']
     const { http: paid, closed, provider } = await shop(t, { price: '0.001/call', routes })
@@ -292,7 +300,7 @@ describe('HTTP over paid sessions', () => {
     assert.equal((await Array.fromAsync(provider.money.channels()))[0]?.signed, 4_000n)
   })
 
-  test('units are read out of the answer by both ends: JSON, and the last event that names them', async (t) => {
+  test('units are read out of the answer by both ends: JSON, and the last event that names them; an answer that names none costs the most', async (t) => {
     const route = 'POST /chat=0.0001/unit:token usage:$.usage.total_tokens most:200'
     const { http: paid, closed } = await shop(t, { price: 'free', routes: [route] })
     const ask = async (body: string): Promise<void> =>
@@ -302,7 +310,7 @@ describe('HTTP over paid sessions', () => {
     await ask('json 9999')
     await ask('text 5')
     await paid.close()
-    assert.equal(closed[0]?.figures.delivered.units, 120n + 33n + 200n)
-    assert.equal(paid.spent, 35_300n)
+    assert.equal(closed[0]?.figures.delivered.units, 120n + 33n + 200n + 200n)
+    assert.equal(paid.spent, 55_300n)
   })
 })

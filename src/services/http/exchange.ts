@@ -2,6 +2,7 @@
 import { asTallyError, TallyError } from '../../core/errors.ts'
 import type { PaidSession, PaidStream } from '../../ports/service.ts'
 import { abortError } from '../abort.ts'
+import { endable } from '../endable.ts'
 import { serviceFailed } from './backend.ts'
 import { Bill } from './bill.ts'
 import { decodeAnswer, encodeRequest } from './codec.ts'
@@ -54,7 +55,8 @@ export async function httpExchange(session: PaidSession, call: HttpCall): Promis
     bill.onHead(head)
     // a body that broke off before its answer was told of: the answer stands
     upload?.catch(() => undefined)
-    return { ...head, bytes: bodyOf(reader, isBodiless(call.method, head.status) ? 0n : head.body, bill, over) }
+    const bytes = bodyOf(reader, isBodiless(call.method, head.status) ? 0n : head.body, bill, over)
+    return { ...head, bytes: endable(bytes, async () => await stopped(reader, over)) }
   } catch (thrown) {
     over()
     stream.abort(asTallyError(thrown))
@@ -116,9 +118,13 @@ async function* bodyOf(
     if (left !== undefined && left > 0n)
       throw new TallyError('STREAM_CUT', { message: 'the body is shorter than the answer says' })
   } finally {
-    over()
-    await reader.stop()
+    await stopped(reader, over)
   }
+}
+
+async function stopped(reader: Reader, over: () => void): Promise<void> {
+  over()
+  await reader.stop()
 }
 
 /** A head and then bytes, out of the pieces of a stream. */

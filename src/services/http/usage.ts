@@ -35,12 +35,12 @@ export class UsageReader {
     }
   }
 
-  /** The count of the whole answer, never more than the most; zero when the answer does not say it. */
+  /** The count of the whole answer, never more than the most; the most when the answer does not say it: else whoever asks so that it is left out pays nothing. */
   end(): bigint {
     if (this.#events) this.#line()
     else this.#look(this.#take())
-    const found = this.#found ?? 0n
-    return found < this.#usage.most ? found : this.#usage.most
+    const { most } = this.#usage
+    return this.#found !== undefined && this.#found < most ? this.#found : most
   }
 
   #keep(piece: Uint8Array): void {
