@@ -91,7 +91,8 @@ export function createWatcher(init: WatcherInit): Watcher {
   async function round(): Promise<void> {
     trail ??=
       (await trails.load(limits)) ??
-      newTrail({ start: init.startBlock ?? Math.max(0, (await readHead()).number - confirmations), ...limits })
+      // what is known without a trail was read when logs could not be: nobody has followed it since
+      newTrail({ start: init.startBlock ?? Math.max(0, (await readHead()).number - confirmations), ...limits, lost: true })
     if (newlyWatched.length > 0) {
       trail = withWatched(trail, newlyWatched)
       newlyWatched = []

@@ -21,6 +21,8 @@ export interface Table<K, V> {
   /** @throws STORE_CORRUPT, STORE_NEWER, STORE_CLOSED */
   get(key: K): Promise<V | undefined>
   list(range?: ListRange): AsyncIterable<V>
+  /** The values with their keys as the store sorts them. */
+  entries(range?: ListRange): AsyncIterable<readonly [key: Uint8Array, value: V]>
   put(key: K, value: V): StoreOp
   del(key: K): StoreOp
 }
@@ -58,6 +60,9 @@ export function table<K, V>(store: Store, init: TableInit<K, V>): Table<K, V> {
     },
     async *list(range) {
       for await (const [key, value] of store.list(space, range)) yield decode(key, value)
+    },
+    async *entries(range) {
+      for await (const [key, value] of store.list(space, range)) yield [key, decode(key, value)]
     },
     put(key, value) {
       const writer = new ByteWriter(256).u8(init.version)

@@ -3,7 +3,7 @@
  * open when the process ended are loaded as cut: their streams died with it, and they may be resumed.
  */
 import { type Amount, MAX_AMOUNT, readAmount } from '../core/amount.ts'
-import type { ByteReader, ByteWriter } from '../core/bytes.ts'
+import { type ByteReader, type ByteWriter, toHex } from '../core/bytes.ts'
 import type { ChannelIn, ChannelOut } from '../core/channel.ts'
 import type { OwnerAccount, Pool } from '../core/credit.ts'
 import {
@@ -167,13 +167,18 @@ export class PayerRecords {
    */
   async owedTo(parties: ChannelParties, live: (id: SessionId) => boolean): Promise<Amount> {
     let owed = 0n
+    const counted = new Set<string>()
     for await (const session of this.#sessions.open()) {
       const { wish } = session
       const same = wish.owner === parties.owner && wish.provider === parties.target && wish.token === parties.token
-      if (same && !live(session.id)) owed += leftBy(session)
+      if (!same || live(session.id)) continue
+      counted.add(toHex(owedKeyBytes(session)))
+      owed += leftBy(session)
     }
     const prefix = owedPrefix(parties)
-    for await (const left of this.#owed.list({ gte: prefix, lt: Buffer.concat([prefix, END_OF_IDS]) })) owed += left
+    const range = { gte: prefix, lt: Buffer.concat([prefix, END_OF_IDS]) }
+    // one that ended since it was looked at above is there by now: a provider could claim it twice
+    for await (const [key, left] of this.#owed.entries(range)) if (!counted.has(toHex(key))) owed += left
     return (owed > 0n ? owed : 0n) as Amount
   }
 }

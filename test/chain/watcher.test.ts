@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { startDevnet } from '../../src/chain/devnet.ts'
-import { channelId } from '../../src/core/ids.ts'
+import { channelId, channelIdToBytes } from '../../src/core/ids.ts'
 import type { Chain, ChainFact, ChainSigner, LedgerAction } from '../../src/ports/chain.ts'
 import { openMemoryStore } from '../../src/store/memory-store.ts'
 import { chainOn, closing, factLog, fundedSigner, newSigner, ONE, openAction, units, useDevnet } from './support/fixture.ts'
@@ -128,6 +128,23 @@ describe('watcher', () => {
     assert(isChannel(fact))
     assert.deepEqual(fact.causes, ['topped-up'])
     assert.equal(fact.facts?.deposit, 6n * ONE)
+  })
+
+  test('a store that knows channels and has no trail hears what the ledger holds of them: nobody has followed it', async (t) => {
+    const { net } = dev
+    const payer = chainOn(net, { signer: await fundedSigner(net) })
+    closing(t, payer)
+    const payeeSigner = newSigner()
+    const { id } = await opened(payer, payeeSigner)
+    const store = openMemoryStore()
+    await store.commit([{ type: 'put', space: 'channelIn', key: channelIdToBytes(id), value: Uint8Array.of(1) }])
+    const payee = chainOn(net, { signer: payeeSigner, store })
+    closing(t, payee)
+    const log = factLog(payee)
+    await payee.start()
+    const fact = await log.until(isChannel)
+    assert(isChannel(fact))
+    assert.deepEqual([fact.id, fact.facts?.deposit], [id, 5n * ONE])
   })
 
   test('a fact is told again when the listener failed or the write that marks it as told was lost', async (t) => {

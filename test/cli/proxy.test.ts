@@ -46,6 +46,18 @@ describe('a web server behind `serve http`', () => {
     assert.equal((await world.run(['proxy', 'nonsense', '--budget', '1 tUSDC'], { home: consumer })).code, 2)
   })
 
+  test('a port that others can reach is told of: they spend the budget', async () => {
+    for (const [host, isTold] of [
+      ['0.0.0.0', true],
+      ['127.0.0.1', false],
+    ] as const) {
+      // biome-ignore format: two cases
+      const proxy = await world.start(['proxy', `${host}:0`, '--budget', '0.1 tUSDC', '--json'], /"ready"/, { home: consumer })
+      assert.equal(await proxy.stop(), 0)
+      assert.equal(proxy.stderr().includes('spends your budget'), isTold, host)
+    }
+  })
+
   test('is fetched by curl through `proxy`, by HTTP and by SOCKS5, paid by the route, and leaves a receipt', async () => {
     const proxy = await world.start(['proxy', '127.0.0.1:0', '--budget', '0.1 tUSDC', '--json'], /"ready"/, { home: consumer })
     const via = JSON.parse(proxy.first) as { proxy: string; socks: string } satisfies object

@@ -18,6 +18,7 @@ import type { OpenedNode } from '../open-node.ts'
 import { facts, plain, short } from '../output.ts'
 import { keepReceipt } from '../receipts.ts'
 import { untilStopped } from '../stop.ts'
+import { warnIfShared } from '../tunnel/listening.ts'
 import { ProxyServer } from './server.ts'
 
 export interface ProxyFlags {
@@ -67,6 +68,7 @@ export async function runProxy(cli: Cli, where: string, flags: ProxyFlags): Prom
     })
     try {
       const { address, port: taken } = await server.listen(host, port)
+      warnIfShared(cli.out, address)
       announce(cli, address.includes(':') ? `[${address}]:${taken}` : `${address}:${taken}`, formatAmount(most, token))
       await untilStopped(cli.stop.signal)
       cli.out.note('stopping: sessions are closed and paid …')

@@ -5,6 +5,7 @@ import { parseEndpoint } from '../../services/tcp/index.ts'
 import type { Cli } from '../context.ts'
 import { buy, type Order, tell } from '../get/run.ts'
 import { plain } from '../output.ts'
+import { warnIfShared } from './listening.ts'
 import { type TunnelFlags, tunnelOrder, tunnelTarget } from './order.ts'
 import { PaidPort } from './port.ts'
 
@@ -45,5 +46,5 @@ function announce({ cli, opened, target, found }: Order, { address }: PaidPort):
   const provider = found.peer.toString()
   out.data({ event: 'listening', address, service: target.service, provider, price }, 'lines')
   out.text(`${out.tick} listening on ${address}: each connection goes to ${target.service} at ${price}`)
-  if (!/^(127\.|\[::1\])/.test(address)) out.warn('whoever reaches this port spends your budget')
+  warnIfShared(out, address)
 }
