@@ -214,12 +214,30 @@ export class Settler {
   async #send({ action, channels: batch }: Batch, signal: AbortSignal | undefined): Promise<Job> {
     const { chain, log, onSettled } = this.#components
     const options = signal === undefined ? {} : { signal }
-    const job = await chain.transactions.submit(action, { ...options, key: keyOf(batch) })
+    const job = await this.#submitted({ action, channels: batch }, options)
     const mined = await chain.transactions.wait(job, options)
     for (const channel of batch) await onSettled(channel.id)
     await this.#judge(batch)
     log.info({ job: mined.id, hash: mined.hash, promises: batch.length }, 'settled')
     return mined
+  }
+
+  /**
+   * The same promises are sent once: whoever asks again gets the transaction of before. One that is final and that the ledger shows no more was
+   * taken back by a reorganisation deeper than the confirmations; then it is sent anew. Should the ledger only seem so, that pays nothing twice.
+   */
+  async #submitted({ action, channels: batch }: Batch, options: { readonly signal?: AbortSignal }): Promise<Job> {
+    const { chain, channels, onSettled } = this.#components
+    const key = keyOf(batch)
+    let job = await chain.transactions.submit(action, { ...options, key })
+    while (job.state === 'confirmed' && (chain.status().confirmed ?? -1) >= (job.block ?? 0)) {
+      for (const { id } of batch) await onSettled(id)
+      const now = await Promise.all(batch.map(({ id }) => channels.channel(id)))
+      // as it was when it was chosen, in spite of that transaction
+      if (!now.some((channel, at) => channel !== undefined && isUnmoved(batch[at], channel))) break
+      job = await chain.transactions.submit(action, { ...options, key: `${key} after ${job.id}` })
+    }
+    return job
   }
 
   /** A row of a batch that the ledger skipped must not come along in every later transaction. */
@@ -265,6 +283,12 @@ function batchesOf(channels: readonly ChannelIn[]): ChannelIn[][] {
 
 function isOpenSettlement({ kind, state }: Job): boolean {
   return (kind === 'settle' || kind === 'settle-batch') && !['confirmed', 'replaced', 'failed'].includes(state)
+}
+
+/** Whether the ledger has paid nothing for the channel since, though there is something to pay. */
+function isUnmoved(before: ChannelIn | undefined, now: ChannelIn): boolean {
+  const { facts } = now
+  return payable(now) > 0n && facts.settled === before?.facts.settled && facts.epoch === before.facts.epoch
 }
 
 /** The same promises make the same key: a settlement that was interrupted is found again instead of sent twice. */

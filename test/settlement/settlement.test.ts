@@ -169,6 +169,24 @@ describe('settlement', () => {
     assert.equal(settlements(again).length, 1)
   })
 
+  test('a settlement that was final and is taken back all the same by a reorganisation is made again', async (t) => {
+    const provider = await seller(t, {})
+    const consumer = await net.consumer(t, [provider])
+    const signed = await buy(consumer, provider, 100_000)
+    const before = await net.dev.rpc('evm_snapshot', [])
+    await provider.money.settle('all')
+    await settled(provider)
+    assert.equal(await inLedger(provider), signed)
+    await net.dev.rpc('evm_revert', [before])
+    await net.dev.mine(3)
+    await eventually(
+      (again) => provider.chain.follow(() => void setImmediate(again)),
+      () => (unsettled(provider) === signed ? true : undefined),
+    )
+    await provider.money.settle('all')
+    assert.equal(await inLedger(provider), signed)
+  })
+
   test('a session that closed and was not settled before the node died is settled at the next start', async (t) => {
     const options = { privateKey: randomBytes(32), store: { path: join(await net.folder(), 'db') } }
     const provider = await seller(t, {}, options)
