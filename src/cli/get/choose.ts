@@ -1,6 +1,6 @@
 /** Which provider is bought from, and why. */
 import { setTimeout as delay } from 'node:timers/promises'
-import { findOffers } from '../../api/node-control.ts'
+import { dialable, findOffers } from '../../api/node-control.ts'
 import type { PeerBook } from '../../api/peer-book.ts'
 import { asTallyError, TallyError } from '../../core/errors.ts'
 import { isAtMost, type Price } from '../../core/price.ts'
@@ -24,13 +24,19 @@ export interface ChooseOptions {
 const AGAIN_MS = 250
 const SHOWN = 3
 
-/** All who fit, the best first. @throws OFFER_NOT_FOUND, PRICE_TOO_HIGH, PEER_UNREACHABLE, OFFER_*, ABORTED */
-export async function chooseSeveral(
-  node: TallyNode,
-  target: Target,
-  options: ChooseOptions,
-): Promise<readonly [Found, ...Found[]]> {
-  if (target.provider !== undefined) return [await ask(node, target.provider, target.service, options)]
+/** All who fit, the best first; where they can be reached is remembered. @throws OFFER_NOT_FOUND, PRICE_TOO_HIGH, PEER_UNREACHABLE, OFFER_*, ABORTED */
+export async function chooseSeveral(node: TallyNode, target: Target, options: ChooseOptions): Promise<Several> {
+  const { provider, service } = target
+  const all: Several =
+    provider === undefined ? await search(node, target, options) : [await ask(node, provider, service, options)]
+  for (const { provider: account, peer, offer } of all)
+    await options.book.remember(account, dialable(peer.toString(), offer.addresses))
+  return all
+}
+
+type Several = readonly [Found, ...Found[]]
+
+async function search(node: TallyNode, target: Target, options: ChooseOptions): Promise<Several> {
   options.tell(`looking for ${target.service} …`)
   const all = await findOffers(
     node,

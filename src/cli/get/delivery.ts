@@ -16,6 +16,10 @@ export interface PurchaseInit {
   readonly found: Found
   /** providers of the same, in order: the next one goes on when one fails. @default none */
   readonly others?: readonly Found[]
+  /** how many providers may be bought from. @default 1 */
+  readonly mostProviders?: number
+  /** looks for providers once more, the best first: when one fails there may be some that were not found before. @default nobody is */
+  readonly lookAgain?: () => Promise<readonly Found[]>
   readonly inputs: Uint8Array
   /** over all sessions of this run, with all providers */
   readonly budget: Amount

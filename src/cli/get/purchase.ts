@@ -8,6 +8,7 @@ import type { ReceiptDocument } from '../../core/receipt-document.ts'
 import { owedOf, type PayerSession, usedMeter } from '../../core/session/payer.ts'
 import type { Found } from '../../discovery/market.ts'
 import type { NodeSession } from '../../node/node-session.ts'
+import { Candidates } from './candidates.ts'
 import type { Delivery, Outcome, PurchaseInit } from './delivery.ts'
 import { isForPeers, MORE_RESERVED, NEW_SESSION, NOT_SEEN, OWN } from './failures.ts'
 
@@ -39,7 +40,7 @@ export class Purchase {
   #pauses = 0
   #warned = false
   #found: Found
-  readonly #others: Found[]
+  readonly #candidates: Candidates
   readonly #providers: string[] = []
   /** sessions that were cut with providers that were left for others; what they may still cost is booked */
   readonly #left: { readonly found: Found; readonly cut: PayerSession }[] = []
@@ -48,7 +49,8 @@ export class Purchase {
     this.#init = init
     this.#delivery = delivery
     this.#found = init.found
-    this.#others = delivery.movable === true ? [...(init.others ?? [])] : []
+    const { found, others = [], mostProviders = 1, lookAgain = async () => [] } = init
+    this.#candidates = new Candidates({ found, others, most: delivery.movable === true ? mostProviders : 1, lookAgain })
   }
 
   /** whom is bought from now */
@@ -100,7 +102,8 @@ export class Purchase {
         this.#noteMoves()
         if (!this.#mayGoOn(failure)) {
           if (await this.#switch(failure)) continue
-          return await this.#giveUp(failure)
+          // alone it has all the patience
+          if (!this.#mayGoOn(failure)) return await this.#giveUp(failure)
         }
         this.#tellOnce(`${failure.message}; trying again …`)
         const pause = PAUSES_MS[Math.min(this.#pauses++, PAUSES_MS.length - 1)]
@@ -195,12 +198,13 @@ export class Purchase {
     this.#movedMs = performance.now()
     this.#tries = 0
     this.#pauses = 0
+    this.#candidates.moved()
   }
 
   #mayGoOn(failure: TallyError): boolean {
     const { signal, patienceMs, reserve } = this.#init
     const stillMs = performance.now() - this.#movedMs
-    if (signal.aborted || stillMs > (this.#others.length > 0 ? Math.min(patienceMs, SWITCH_MS) : patienceMs)) return false
+    if (signal.aborted || stillMs > (this.#candidates.isOpen ? Math.min(patienceMs, SWITCH_MS) : patienceMs)) return false
     if (this.#current !== undefined) return failure.code === 'STREAM_CUT' && this.#delivery.again && ++this.#tries <= MAX_AGAIN
     if (reserve !== undefined && MORE_RESERVED.includes(failure.code)) return ++this.#tries <= MAX_AGAIN
     // a refusal of our own names what was demanded
@@ -213,8 +217,9 @@ export class Purchase {
 
   /** Leaves this provider for the next one, which goes on where this one stopped; false when there is none that could. */
   async #switch(failure: TallyError): Promise<boolean> {
-    const next = this.#others[0]
-    if (next === undefined || this.#init.signal.aborted || OWN.includes(failure.code)) return false
+    if (this.#init.signal.aborted || OWN.includes(failure.code)) return false
+    const next = await this.#candidates.next()
+    if (next === undefined) return false
     const session = this.#current
     this.#current = undefined
     if (session !== undefined) await this.#book(session, failure.code)
@@ -227,7 +232,6 @@ export class Purchase {
       this.#sums.ms += usedMeter(cut).ms
     }
     this.#init.tell(`${this.#found.peer.toString()}: ${failure.message}; going on with ${next.peer.toString()}`)
-    this.#others.shift()
     this.#found = next
     this.#movedMs = performance.now()
     this.#moved = this.#sums.bytes

@@ -2,7 +2,6 @@
 
 import { stat } from 'node:fs/promises'
 import { basename, join, resolve } from 'node:path'
-import { dialable } from '../../api/node-control.ts'
 import { PeerBook } from '../../api/peer-book.ts'
 import { fromHex } from '../../core/bytes.ts'
 import { TallyError } from '../../core/errors.ts'
@@ -101,19 +100,17 @@ export async function understand(
   const book = new PeerBook(join(home.paths.dir, 'peers.json'))
   const tell = (line: string): void => cli.out.note(line)
   const { signal } = cli.stop
-  const [found, ...others] = await chooseSeveral(node, target, {
-    book,
-    maxPrice: price,
-    timeoutMs: Math.min(cli.options.timeout ?? FIND_MS, FIND_MS),
-    signal,
-    tell,
-  })
-  const several = others.slice(0, (flags.providers ?? 1) - 1)
-  for (const one of [found, ...several]) await book.remember(one.provider, dialable(one.peer.toString(), one.offer.addresses))
+  const how = { book, maxPrice: price, timeoutMs: Math.min(cli.options.timeout ?? FIND_MS, FIND_MS), signal }
+  const [found, ...others] = await chooseSeveral(node, target, { ...how, tell })
+  const lookAgain = async () => {
+    tell('looking for another provider …')
+    return await chooseSeveral(node, target, { ...how, tell: () => undefined })
+  }
+  const mostProviders = target.provider === undefined ? (flags.providers ?? 1) : 1
   const reserve = await reservation(cli, opened, { found, flags, budget })
   const init: PurchaseInit = {
     node, found, inputs: new TextEncoder().encode(found.offer.kind === 'http' ? '' : target.path), budget, limitAtRisk: risk, maxPrice: price, signal, tell,
-    others: several, warn: (line) => cli.out.warn(line), ...(reserve !== undefined && { reserve }),
+    others, mostProviders, lookAgain, warn: (line) => cli.out.warn(line), ...(reserve !== undefined && { reserve }),
     patienceMs: cli.options.timeout ?? PATIENCE_MS, keep: (document) => keepReceipt(home.paths, document),
     ...(flags.bytes !== undefined && { expectBytes: flags.bytes }), ...(flags.pay !== undefined && { pay: flags.pay }),
   } // biome-ignore format: a record

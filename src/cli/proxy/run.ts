@@ -1,6 +1,5 @@
 /** `tallystick proxy`, from the words of the command line to the receipts. */
 import { join } from 'node:path'
-import { dialable } from '../../api/node-control.ts'
 import { PeerBook } from '../../api/peer-book.ts'
 import type { Amount } from '../../core/amount.ts'
 import { asTallyError, TallyError } from '../../core/errors.ts'
@@ -106,7 +105,6 @@ function buyer(cli: Cli, opened: OpenedNode, budget: Amount, flags: ProxyFlags, 
         tell,
       })
       sellers.set(service, found)
-      await book.remember(found.provider, dialable(found.peer.toString(), found.offer.addresses))
       return found
     },
     onClosed: async (closed, session) => await tellClosed(cli, opened, closed, session),
