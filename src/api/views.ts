@@ -23,6 +23,9 @@ export interface BalanceView {
   readonly wallet: string
   /** in the ledger, in no channel */
   readonly ledger: string
+  /** where plain transfers for this node may be sent, and what lies there */
+  readonly deposit_address: string
+  readonly waiting: string
   /** in channels of this node, not promised to anybody */
   readonly reserved: string
   /** promised to this node, not settled */
@@ -106,8 +109,20 @@ export interface JobView {
   readonly hash: string | undefined
   readonly block: number | undefined
   readonly gas_used: string | undefined
+  /** in the gas coin, or in tokens for a relay */
   readonly fee: string | undefined
+  /** the account of the relay that has it, or handed it in */
+  readonly relay: string | undefined
   readonly error: string | undefined
+}
+
+/** What being a relay has brought. */
+export interface RelayView {
+  readonly handed_in: number
+  readonly failed: number
+  readonly under_way: number
+  readonly fees: string
+  readonly gas: string
 }
 
 export interface ChainView {
@@ -138,6 +153,8 @@ export interface StatusView {
   readonly earned: { readonly signed: string; readonly settled: string; readonly unsettled: string }
   readonly spent: { readonly deposit: string; readonly signed: string; readonly settled: string; readonly free: string }
   readonly unfinished: readonly JobView[]
+  /** absent where this node is no relay */
+  readonly relay: RelayView | undefined
   readonly warnings: readonly string[]
 }
 
@@ -147,12 +164,17 @@ export function formatGas(wei: bigint): string {
 }
 
 export async function balanceView(node: TallyNode, options: { signal?: AbortSignal } = {}): Promise<BalanceView> {
-  const { token, wallet, ledger, reserved, unsettled, gasWei } = await node.money.balances(options)
+  const [{ token, wallet, ledger, waiting, reserved, unsettled, gasWei }, depositAddress] = await Promise.all([
+    node.money.balances(options),
+    node.money.depositAddress(options),
+  ])
   const show = (amount: Amount): string => formatAmount(amount, token)
   return {
     account: formatAddress(node.address),
     wallet: show(wallet),
     ledger: show(ledger),
+    deposit_address: formatAddress(depositAddress),
+    waiting: show(waiting),
     reserved: show(reserved),
     unsettled: show(unsettled),
     gas: formatGas(gasWei),
@@ -201,9 +223,11 @@ function formatPoints(millionths: number): string {
   return `${Math.floor(hundredths / 100)}.${`${hundredths % 100}`.padStart(2, '0')}`
 }
 
-export function jobView({ id, kind, summary, state, hash, block, gasUsed, feeWei, error }: Job): JobView {
-  const fee = feeWei === undefined ? undefined : formatGas(feeWei)
-  return { id, kind, summary, state, hash, block, gas_used: gasUsed?.toString(), fee, error: error?.message }
+export function jobView({ id, kind, summary, state, hash, block, gasUsed, feeWei, relay, error }: Job, token: TokenInfo): JobView {
+  // a node has one token, and an action pays its relay in that
+  const relayFee = relay === undefined ? undefined : formatAmount(relay.fee, token)
+  const fee = relayFee ?? (feeWei === undefined ? undefined : formatGas(feeWei))
+  return { id, kind, summary, state, hash, block, gas_used: gasUsed?.toString(), fee, relay: relay && formatAddress(relay.account), error: error?.message }
 }
 
 const countsView = ({ up, calls, units }: Counts) => ({ up_bytes: `${up}`, calls: `${calls}`, units: `${units}` })
@@ -264,9 +288,17 @@ export async function statusView(node: TallyNode, init: StatusInit, options: { s
     sessions: sessionViews(node),
     earned: { signed: show(earned.signed), settled: show(earned.settled), unsettled: show(earned.unsettled) },
     spent: { deposit: show(spent.deposit), signed: show(spent.signed), settled: show(spent.settled), free: show(spent.free) },
-    unfinished: chain.transactions.list().filter(({ state }) => !['confirmed', 'failed', 'replaced'].includes(state)).map(jobView), // biome-ignore format: one thought
+    unfinished: chain.transactions.list().filter(({ state }) => !['confirmed', 'failed', 'replaced'].includes(state)).map((job) => jobView(job, token)), // biome-ignore format: one thought
+    relay: relayView(node),
     warnings: await warnings(node, show, init.nowS),
   }
+}
+
+function relayView({ relaying, token }: TallyNode): RelayView | undefined {
+  if (relaying === undefined) return undefined
+  const { done, failed, open, fees, gasWei } = relaying
+  const earned = formatAmount(fees.get(token.address) ?? (0n as Amount), token)
+  return { handed_in: done, failed, under_way: open, fees: earned, gas: formatGas(gasWei) }
 }
 
 /** What a person should do something about, not more than can be read. */

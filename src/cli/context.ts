@@ -121,7 +121,7 @@ export class Cli {
   async openNode(options: OpenNodeOptions = {}): Promise<OpenedNode> {
     const [{ requireHome }, { requireChain }] = await Promise.all([import('../node/home.ts'), import('../node/config.ts')])
     await requireHome(await this.paths())
-    const settings = await this.settings()
+    const settings = await this.settings(options.flags)
     // before anybody is asked for a password
     requireChain(settings)
     const home = await this.openHome()

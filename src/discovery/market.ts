@@ -84,6 +84,35 @@ export class Market {
     void this.#announceLoop('kind', offer.kind, stop.signal)
   }
 
+  /** Announces what this node does for others beside its services, under the name of a kind. */
+  announceRole(role: string): void {
+    const key = `role ${role}`
+    if (this.#announcements.has(key)) return
+    const stop = new AbortController()
+    this.#announcements.set(key, stop)
+    void this.#announceLoop('kind', role, stop.signal)
+  }
+
+  /** The peers that the DHT names under a kind, each once, as they are found. Nothing of them is checked. Ends quietly when the signal says so. */
+  async *peersOf(role: string, options: Options = {}): AsyncGenerator<PeerId> {
+    const { routing, peers, self, clock } = this.#components
+    const seen = new Set<string>()
+    const signal = options.signal ?? AbortSignal.timeout(FIND_MS)
+    do {
+      try {
+        for await (const { id, multiaddrs } of routing.findProviders(await discoveryCid('kind', role), { signal })) {
+          if (seen.has(id.toString()) || id.equals(self)) continue
+          seen.add(id.toString())
+          if (multiaddrs.length > 0) await peers.merge(id, { multiaddrs: multiaddrs.slice(0, MAX_ADDRESSES) })
+          yield id
+        }
+      } catch (thrown) {
+        if (!signal.aborted) this.#components.log.debug({ role, err: String(thrown) }, 'the DHT could not be searched to the end')
+      }
+      if (seen.size === 0) await pause(SETTLING_PAUSE_MS, signal)
+    } while (seen.size === 0 && !signal.aborted && clock.nowMs() - this.#madeMs < SETTLING_MS)
+  }
+
   withdraw(service: string): void {
     this.#announcements.get(service)?.abort()
     this.#announcements.delete(service)

@@ -24,7 +24,7 @@ export interface RelayPeersComponents {
 export interface RelayPeersInit {
   /** peer ids, multiaddrs, or `auto` */
   readonly peers: readonly string[]
-  readonly maxFee: Amount
+  readonly maxFee: () => Amount
 }
 
 /** Whatever relays the network knows. */
@@ -55,7 +55,7 @@ export class RelayPeers implements Relays {
   }
 
   get maxFee(): Amount {
-    return this.#init.maxFee
+    return this.#init.maxFee()
   }
 
   async offers(
