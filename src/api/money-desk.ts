@@ -8,8 +8,9 @@ import { formatAmount, parseAmount } from '../core/token.ts'
 import type { Balances, ChannelEntry } from '../node/money.ts'
 import type { TallyNode } from '../node/node.ts'
 import { pulledOut } from '../node/reservations.ts'
-import type { DryRun, Job, LedgerAction, RelayWish } from '../ports/chain.ts'
+import type { DryRun, Job, LedgerAction } from '../ports/chain.ts'
 import type { CallOptions, Done, MoneyRequest, Plan } from './control.ts'
+import { type Change, type Intent, relayOf } from './money-intent.ts'
 import type { PeerBook } from './peer-book.ts'
 import { sellerOf } from './seller.ts'
 import { balanceView, channelView, formatGas, jobView } from './views.ts'
@@ -17,21 +18,6 @@ import { balanceView, channelView, formatGas, jobView } from './views.ts'
 const DAY_S = 86_400
 /** an id may be cut to this many characters, `0x` included, if that is unique */
 const MIN_ID_TEXT = 8
-
-type Change = readonly [what: string, now: Amount, after: bigint]
-
-/** One request that was understood. */
-interface Intent {
-  readonly summary: string
-  readonly changes: readonly Change[]
-  /** what the ledger would be asked; empty when that needs the other end first, or when there is nothing to do */
-  readonly actions: readonly LedgerAction[]
-  readonly notes: readonly string[]
-  /** the provider whose channel is changed */
-  readonly provider?: Address
-  /** does it, where sending the actions is not enough */
-  readonly run?: (options: CallOptions & { readonly relay?: RelayWish }) => Promise<readonly Job[]>
-}
 
 const nowS = (): number => Math.floor(Date.now() / 1000)
 
@@ -51,7 +37,7 @@ export class MoneyDesk {
 
   async plan(request: MoneyRequest, options: CallOptions): Promise<Plan> {
     const intent = await this.#intent(request, options)
-    const by = this.#relayOf(request)
+    const by = relayOf(request, this.#node.token)
     const runs: DryRun[] = []
     for (const action of intent.actions) runs.push(await this.#node.money.dryRun(action, { ...options, ...by }))
     const asked = intent.run !== undefined && intent.actions.length === 0
@@ -71,7 +57,7 @@ export class MoneyDesk {
 
   async carryOut(request: MoneyRequest, options: CallOptions): Promise<Done> {
     const intent = await this.#intent(request, options)
-    const call = { ...options, ...this.#relayOf(request) }
+    const call = { ...options, ...relayOf(request, this.#node.token) }
     const { money, token } = this.#node
     const provider = intent.provider
     const jobs: Job[] = []
@@ -108,13 +94,6 @@ export class MoneyDesk {
       actions: nothing ? [] : [this.#node.money.sweepAction()],
       notes: [],
     } // biome-ignore format: a record
-  }
-
-  /** What the user says of relays. @throws AMOUNT_INVALID */
-  #relayOf({ relay }: MoneyRequest): { readonly relay?: RelayWish } {
-    if (relay === undefined) return {}
-    const { peers, maxFee } = relay
-    return { relay: { ...(peers && { peers }), ...(maxFee !== undefined && { maxFee: this.#amount(maxFee) }) } }
   }
 
   async #deposit(amount: Amount, options: CallOptions): Promise<Intent> {

@@ -16,6 +16,7 @@ import type { Appraised } from '../node/appraiser.ts'
 import type { ChannelEntry } from '../node/money.ts'
 import type { TallyNode } from '../node/node.ts'
 import type { Job } from '../ports/chain.ts'
+import { type RelayView, relayView } from './relay-view.ts'
 
 export interface BalanceView {
   readonly account: string
@@ -114,15 +115,6 @@ export interface JobView {
   /** the account of the relay that has it, or handed it in */
   readonly relay: string | undefined
   readonly error: string | undefined
-}
-
-/** What being a relay has brought. */
-export interface RelayView {
-  readonly handed_in: number
-  readonly failed: number
-  readonly under_way: number
-  readonly fees: string
-  readonly gas: string
 }
 
 export interface ChainView {
@@ -289,16 +281,9 @@ export async function statusView(node: TallyNode, init: StatusInit, options: { s
     earned: { signed: show(earned.signed), settled: show(earned.settled), unsettled: show(earned.unsettled) },
     spent: { deposit: show(spent.deposit), signed: show(spent.signed), settled: show(spent.settled), free: show(spent.free) },
     unfinished: chain.transactions.list().filter(({ state }) => !['confirmed', 'failed', 'replaced'].includes(state)).map((job) => jobView(job, token)), // biome-ignore format: one thought
-    relay: relayView(node),
+    relay: relayView(node, formatGas),
     warnings: await warnings(node, show, init.nowS),
   }
-}
-
-function relayView({ relaying, token }: TallyNode): RelayView | undefined {
-  if (relaying === undefined) return undefined
-  const { done, failed, open, fees, gasWei } = relaying
-  const earned = formatAmount(fees.get(token.address) ?? (0n as Amount), token)
-  return { handed_in: done, failed, under_way: open, fees: earned, gas: formatGas(gasWei) }
 }
 
 /** What a person should do something about, not more than can be read. */

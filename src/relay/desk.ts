@@ -166,7 +166,7 @@ export class RelayDesk implements RelayHandler {
       signerTable(store).get(from),
     ])
     const lostGas = this.#lostSince(nowS - HOUR_S)
-    checkFacts(rules, signed, calls, { nowS, nonce, gasPriceWei, quoted, signer: known ?? NEW_SIGNER, isBusy: false, lostGas })
+    checkFacts(rules, signed, calls, { nowS, nonce, gasPriceWei, quoted, signer: known ?? NEW_SIGNER, lostGas })
     const action = await chain.forwarder.execute(signed, this.#signal)
     await chain.transactions.dryRun(action, this.#signal).catch((thrown: unknown) => {
       const { code } = asTallyError(thrown)

@@ -50,8 +50,6 @@ export interface RelayFacts {
   /** what was quoted under the number that the request names, if it is still good */
   readonly quoted?: { readonly token: Address; readonly gas: number; readonly bytes: number; readonly fee: Amount } | undefined
   readonly signer: SignerRecord
-  /** another request of this signer is under way */
-  readonly isBusy: boolean
   /** gas that failed transactions of the last hour have cost */
   readonly lostGas: bigint
 }
@@ -76,14 +74,13 @@ export function checkRequest(rules: RelayRules, signed: SignedForward): RelayedC
 /**
  * The rest: deadline, nonce, fee, and what is known of the signer. What it passes may be tried, and handed in when that goes well.
  *
- * @throws TallyError RELAY_DEADLINE, RELAY_NONCE, RELAY_FEE_LOW, RELAY_SIGNER_BUSY, RELAY_SIGNER_BARRED, BUSY
+ * @throws TallyError RELAY_DEADLINE, RELAY_NONCE, RELAY_SIGNER_BARRED, BUSY, RELAY_FEE_LOW
  */
 export function checkFacts(rules: RelayRules, signed: SignedForward, { fee }: RelayedCalls, facts: RelayFacts): void {
   const { request } = signed
   const { signer, nowS } = facts
   const life = request.deadline - nowS
   if (life < MIN_LIFE_S || life > MAX_LIFE_S) throw new TallyError('RELAY_DEADLINE', { fields: { life } })
-  if (facts.isBusy) throw new TallyError('RELAY_SIGNER_BUSY')
   if (request.nonce !== facts.nonce) throw new TallyError('RELAY_NONCE', { fields: { nonce: request.nonce, next: facts.nonce } })
   if (nowS < barredUntil(signer)) throw new TallyError('RELAY_SIGNER_BARRED', { fields: { until: barredUntil(signer) } })
   if (signer.done === 0 && facts.lostGas >= rules.lostGasPerHour) throw new TallyError('BUSY')
