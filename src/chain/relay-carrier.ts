@@ -180,7 +180,7 @@ export function createRelayCarrier(init: CarrierInit): RelayCarrier {
     const head = await headOf()
     if ((await forwarder.nonceAt(self, 'latest', options)) > nonce) {
       const execution = await forwarder.execution(self, nonce, since, options)
-      return execution !== undefined && (await executed(record, execution, head))
+      return execution !== undefined && (await executed(record, execution, Math.max(head, execution.block)))
     }
     if (record.state === 'mined') {
       const { block: _b, blockHash: _h, minedHash: _m, failure: _f, ...rest } = record

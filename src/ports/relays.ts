@@ -25,7 +25,7 @@ export interface Relays {
   readonly areSet: boolean
   /** the most that a call may cost unless it says otherwise, base units */
   readonly maxFee: Amount
-  /** What relays ask for a call, the cheapest first. Those that do not answer, or refuse, are left out. Never throws but ABORTED. */
+  /** What relays ask for a call, the cheapest first. Those that do not answer, or refuse, are left out. @throws USAGE for a text that names no peer */
   offers(
     wanted: { readonly token: Address; readonly gas: number; readonly bytes: number; readonly peers?: readonly string[] | undefined },
     options?: CallOptions,

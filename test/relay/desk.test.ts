@@ -198,7 +198,7 @@ describe('a relay', () => {
     await assert.rejects(relay.desk.submit({ quote: id, signed }), { code: 'RELAY_FEE_LOW' })
     const dearer = await relay.desk.quote({ token: use.net.token, gas, bytes: data.length })
     assert.ok(dearer.fee > fee)
-    await use.net.rpc('anvil_setNextBlockBaseFeePerGas', ['0x3b9aca00'])
+    await use.net.rpc('anvil_setNextBlockBaseFeePerGas', ['0x1'])
     await use.net.mine()
     relay.clock.ms += 2_001
     assert.equal((await relay.desk.submit({ quote: id, signed })).state, 'taken')
