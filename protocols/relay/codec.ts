@@ -2,15 +2,7 @@ import { type Amount, readAmount } from '../../src/core/amount.ts'
 import { ByteReader, ByteWriter } from '../../src/core/bytes.ts'
 import { SIGNATURE_BYTES } from '../../src/core/crypto/secp256k1.ts'
 import { codeOfWire, TallyError } from '../../src/core/errors.ts'
-import {
-  type Address,
-  type Hash32,
-  readAddress,
-  readHash32,
-  readSeconds,
-  writeAddress,
-  writeHash32,
-} from '../../src/core/ids.ts'
+import { type Address, type Hash32, readAddress, readHash32, readSeconds, writeAddress, writeHash32 } from '../../src/core/ids.ts'
 import type { SignedForward } from '../../src/core/relay/request.ts'
 import { ASKS, MAX_ANSWER_BYTES, MAX_ASK_BYTES, MAX_DATA_BYTES, QUOTE_ID_BYTES, STATES } from './protocol.ts'
 

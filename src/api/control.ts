@@ -1,6 +1,7 @@
 /** What a command may ask of a node, whether it runs in this process or in another one. */
 import { z } from 'zod'
-import type { BalanceView, ChannelView, FoundView, JobView, StatusView } from './views.ts'
+import type { JobView } from './job-view.ts'
+import type { BalanceView, ChannelView, FoundView, StatusView } from './views.ts'
 
 const text = z.string().min(1).max(512)
 /** a channel: its id, the beginning of it, or its provider */

@@ -10,10 +10,11 @@ import type { TallyNode } from '../node/node.ts'
 import { pulledOut } from '../node/reservations.ts'
 import type { DryRun, Job, LedgerAction } from '../ports/chain.ts'
 import type { CallOptions, Done, MoneyRequest, Plan } from './control.ts'
+import { formatGas, jobView } from './job-view.ts'
 import { type Change, type Intent, relayOf } from './money-intent.ts'
 import type { PeerBook } from './peer-book.ts'
 import { sellerOf } from './seller.ts'
-import { balanceView, channelView, formatGas, jobView } from './views.ts'
+import { balanceView, channelView } from './views.ts'
 
 const DAY_S = 86_400
 /** an id may be cut to this many characters, `0x` included, if that is unique */

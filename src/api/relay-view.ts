@@ -2,6 +2,7 @@
 import type { Amount } from '../core/amount.ts'
 import { formatAmount } from '../core/token.ts'
 import type { TallyNode } from '../node/node.ts'
+import { formatGas } from './job-view.ts'
 
 /** What being a relay has brought. */
 export interface RelayView {
@@ -13,7 +14,7 @@ export interface RelayView {
 }
 
 /** undefined where the node is none. */
-export function relayView({ relaying, token }: TallyNode, formatGas: (wei: bigint) => string): RelayView | undefined {
+export function relayView({ relaying, token }: TallyNode): RelayView | undefined {
   if (relaying === undefined) return undefined
   const { done, failed, open, fees, gasWei } = relaying
   const earned = formatAmount(fees.get(token.address) ?? (0n as Amount), token)

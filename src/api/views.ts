@@ -3,7 +3,6 @@
  * texts with their token, such as '0.5 USDC', that read back to the same value; times are unix seconds.
  */
 import type { Amount } from '../core/amount.ts'
-import { formatDecimal } from '../core/decimal.ts'
 import { formatAddress } from '../core/ids.ts'
 import { formatCount, formatPrice } from '../core/price-text.ts'
 import { type Criterion, type Ranked, type Stake, whyFirst } from '../core/ranking.ts'
@@ -15,7 +14,7 @@ import type { Found } from '../discovery/market.ts'
 import type { Appraised } from '../node/appraiser.ts'
 import type { ChannelEntry } from '../node/money.ts'
 import type { TallyNode } from '../node/node.ts'
-import type { Job } from '../ports/chain.ts'
+import { formatGas, type JobView, jobView } from './job-view.ts'
 import { type RelayView, relayView } from './relay-view.ts'
 
 export interface BalanceView {
@@ -102,21 +101,6 @@ export interface SessionView {
   readonly signed: string
 }
 
-export interface JobView {
-  readonly id: string
-  readonly kind: string
-  readonly summary: string
-  readonly state: string
-  readonly hash: string | undefined
-  readonly block: number | undefined
-  readonly gas_used: string | undefined
-  /** in the gas coin, or in tokens for a relay */
-  readonly fee: string | undefined
-  /** the account of the relay that has it, or handed it in */
-  readonly relay: string | undefined
-  readonly error: string | undefined
-}
-
 export interface ChainView {
   readonly reachable: boolean
   readonly chain_id: number
@@ -148,11 +132,6 @@ export interface StatusView {
   /** absent where this node is no relay */
   readonly relay: RelayView | undefined
   readonly warnings: readonly string[]
-}
-
-/** An amount of the gas coin: '0.021 ETH'. */
-export function formatGas(wei: bigint): string {
-  return `${formatDecimal(wei, 18)} ETH`
 }
 
 export async function balanceView(node: TallyNode, options: { signal?: AbortSignal } = {}): Promise<BalanceView> {
@@ -215,13 +194,6 @@ function formatPoints(millionths: number): string {
   return `${Math.floor(hundredths / 100)}.${`${hundredths % 100}`.padStart(2, '0')}`
 }
 
-export function jobView({ id, kind, summary, state, hash, block, gasUsed, feeWei, relay, error }: Job, token: TokenInfo): JobView {
-  // a node has one token, and an action pays its relay in that
-  const relayFee = relay === undefined ? undefined : formatAmount(relay.fee, token)
-  const fee = relayFee ?? (feeWei === undefined ? undefined : formatGas(feeWei))
-  return { id, kind, summary, state, hash, block, gas_used: gasUsed?.toString(), fee, relay: relay && formatAddress(relay.account), error: error?.message }
-}
-
 const countsView = ({ up, calls, units }: Counts) => ({ up_bytes: `${up}`, calls: `${calls}`, units: `${units}` })
 
 export function buyingView(session: PayerSession, token: TokenInfo): SessionView {
@@ -281,7 +253,7 @@ export async function statusView(node: TallyNode, init: StatusInit, options: { s
     earned: { signed: show(earned.signed), settled: show(earned.settled), unsettled: show(earned.unsettled) },
     spent: { deposit: show(spent.deposit), signed: show(spent.signed), settled: show(spent.settled), free: show(spent.free) },
     unfinished: chain.transactions.list().filter(({ state }) => !['confirmed', 'failed', 'replaced'].includes(state)).map((job) => jobView(job, token)), // biome-ignore format: one thought
-    relay: relayView(node, formatGas),
+    relay: relayView(node),
     warnings: await warnings(node, show, init.nowS),
   }
 }

@@ -42,7 +42,14 @@ export interface ChainForwarder extends Forwarder {
 export function createForwarder(gateway: Gateway, planner: Pick<TxPlanner, 'fees'>): ChainForwarder {
   let known: Promise<ForwarderDomain> | undefined
 
-  async function view(to: Address, of: Interface, name: string, args: readonly unknown[], block: BlockTag, options?: CallOptions) {
+  async function view(
+    to: Address,
+    of: Interface,
+    name: string,
+    args: readonly unknown[],
+    block: BlockTag,
+    options?: CallOptions,
+  ) {
     const data = of.encodeFunctionData(name, args)
     const result = await gateway.call(to, data, block, options).catch((error: unknown) => {
       if (error instanceof RpcRefusal && /revert/i.test(error.message)) throw noForwarder(to, error)
@@ -63,7 +70,8 @@ export function createForwarder(gateway: Gateway, planner: Pick<TxPlanner, 'fees
   }
 
   async function domain(options?: CallOptions): Promise<ForwarderDomain> {
-    const asking = (known ??= find(options))
+    known ??= find(options)
+    const asking = known
     asking.catch(() => {
       if (known === asking) known = undefined
     })
@@ -82,7 +90,12 @@ export function createForwarder(gateway: Gateway, planner: Pick<TxPlanner, 'fees
     })
   }
 
-  async function execution(account: Address, nonce: bigint, since: number, options?: CallOptions): Promise<Execution | undefined> {
+  async function execution(
+    account: Address,
+    nonce: bigint,
+    since: number,
+    options?: CallOptions,
+  ): Promise<Execution | undefined> {
     const { forwarder } = await domain(options)
     const head = Number(quantity(await ask('eth_blockNumber', [], options), gateway.name))
     const topics = forwarderInterface.encodeFilterTopics('ExecutedForwardRequest', [account])

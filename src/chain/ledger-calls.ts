@@ -16,7 +16,8 @@ export interface Call {
 export function encodeAction(action: LedgerAction, ledger: Address, permit?: PermitSignature): Call {
   if (action.kind === 'send') return { to: action.to, data: '0x', wei: action.wei }
   if (action.kind === 'call') return { to: action.to, data: hexlify(action.data), wei: action.wei }
-  if (action.kind === 'open' && (action.deposit !== undefined || action.sweep !== undefined)) return fundThenOpen(action, ledger, permit)
+  if (action.kind === 'open' && (action.deposit !== undefined || action.sweep !== undefined))
+    return fundThenOpen(action, ledger, permit)
   const [name, values] = ledgerCall(action, permit)
   return { to: ledger, data: ledgerInterface.encodeFunctionData(name, values), wei: 0n }
 }

@@ -193,7 +193,10 @@ export function createRelayCarrier(init: CarrierInit): RelayCarrier {
     if (block !== undefined && block.timeS > deadline && (await forwarder.nonceAt(self, block.number, options)) <= nonce) {
       memories.delete(record.id)
       const message = `could not ${record.summary}: no relay has handed it in, and its deadline is over`
-      const error = new TallyError('RELAY_EXPIRED', { message, hint: 'nothing was done and nothing was paid; do it again, by another relay' })
+      const error = new TallyError('RELAY_EXPIRED', {
+        message,
+        hint: 'nothing was done and nothing was paid; do it again, by another relay',
+      })
       await book.put({ ...record, state: 'failed', failure: failureOf(error) })
       return true
     }
@@ -211,7 +214,16 @@ export function createRelayCarrier(init: CarrierInit): RelayCarrier {
     const failure = isDone ? {} : { failure: failureOf(notDone(record, own === undefined)) }
     const { block, blockHash, hash: minedHash } = execution
     const done = own === undefined ? {} : { done: own.digest }
-    await book.put({ ...rest, ...failure, state, block, blockHash, minedHash, reverted: !isDone, relayed: { ...relayed, ...done } })
+    await book.put({
+      ...rest,
+      ...failure,
+      state,
+      block,
+      blockHash,
+      minedHash,
+      reverted: !isDone,
+      relayed: { ...relayed, ...done },
+    })
     if (deep) memories.delete(record.id)
     return true
   }

@@ -122,11 +122,7 @@ export function createRelayPlanner({ gateway, reader, signer, forwarder, relays 
     if (action.kind === 'open') {
       const open = { ...action, from: 'balance' as const }
       const { deposit: _d, sweep: _s, ...bare } = open
-      return [
-        ...(await fund(action, action.amount + fee.amount, options)),
-        encodeAction(bare, gateway.ledger).data,
-        last,
-      ]
+      return [...(await fund(action, action.amount + fee.amount, options)), encodeAction(bare, gateway.ledger).data, last]
     }
     const own = encodeAction(action, gateway.ledger).data
     const need = needOf(action)

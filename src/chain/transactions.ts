@@ -240,7 +240,8 @@ export function createTransactions(init: TxQueueInit): TxQueue {
       try {
         return await ownRun(action, options)
       } catch (thrown) {
-        if (asTallyError(thrown).code !== 'GAS_LOW' || init.relays?.areSet !== true || !relayPlanner.canCarry(action)) throw thrown
+        if (asTallyError(thrown).code !== 'GAS_LOW' || init.relays?.areSet !== true || !relayPlanner.canCarry(action))
+          throw thrown
         return await relayPlanner.dryRun(action, {}, options)
       }
     },
@@ -263,14 +264,14 @@ export function createTransactions(init: TxQueueInit): TxQueue {
   }
 
   async function ownRun(action: LedgerAction, options: CallOptions): Promise<DryRun> {
-      const plan = await planner.plan(action, 'latest', options)
-      const gas = await gasOf(plan, options)
-      const { maxFee } = await planner.fees(options)
-      const feeWei = gas * maxFee
-      const summary = summaryOf(action)
-      await planner.checkGas(summary, feeWei + ('wei' in action ? action.wei : 0n), options)
-      return { summary, gas, feeWei, transactions: plan.type === 'first' ? 2 : 1 }
-    }
+    const plan = await planner.plan(action, 'latest', options)
+    const gas = await gasOf(plan, options)
+    const { maxFee } = await planner.fees(options)
+    const feeWei = gas * maxFee
+    const summary = summaryOf(action)
+    await planner.checkGas(summary, feeWei + ('wei' in action ? action.wei : 0n), options)
+    return { summary, gas, feeWei, transactions: plan.type === 'first' ? 2 : 1 }
+  }
 
   async function gasOf(plan: Plan, options: CallOptions): Promise<bigint> {
     if (plan.type === 'ready') return plan.gasLimit

@@ -1,7 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto'
+import type { Amount } from '../core/amount.ts'
 import { type ErrorCode, type ErrorFields, TallyError } from '../core/errors.ts'
 import type { Address, Hash32, Seconds } from '../core/ids.ts'
-import type { Amount } from '../core/amount.ts'
 import type { SignedForward } from '../core/relay/request.ts'
 import type { Job, JobState, LedgerAction, RelayWish } from '../ports/chain.ts'
 import type { Store } from '../ports/store.ts'

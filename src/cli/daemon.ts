@@ -100,7 +100,12 @@ function announce(cli: Cli, { node, settings }: OpenedNode, { sample, verb = 'ge
   const join = first === undefined && address !== undefined ? [`  join:  tallystick up --bootstrap ${address}`] : []
   out.text(
     `${out.tick} live  tallystick://${peer}${first === undefined ? '' : `/${first.service}`}`,
-    ...facts([...selling, ...(node.relaying === undefined ? [] : [['relay', 'hands in what others sign']] as const), ...reach, ['account', formatAddress(node.address)]]),
+    ...facts([
+      ...selling,
+      ...(node.relaying === undefined ? [] : ([['relay', 'hands in what others sign']] as const)),
+      ...reach,
+      ['account', formatAddress(node.address)],
+    ]),
     ...tries,
     ...join,
   )

@@ -55,8 +55,10 @@ function planLines(plan: Plan): string[] {
     plan.fee_at_most === undefined
       ? []
       : plan.relay_fee !== undefined
-      ? [`relay   ${plan.relay_fee}, out of the ledger; no gas`]
-      : [`gas     ${plan.gas}, at most ${plan.fee_at_most}${plan.transactions > 1 ? `, ${plan.transactions} transactions` : ''}`]
+        ? [`relay   ${plan.relay_fee}, out of the ledger; no gas`]
+        : [
+            `gas     ${plan.gas}, at most ${plan.fee_at_most}${plan.transactions > 1 ? `, ${plan.transactions} transactions` : ''}`,
+          ]
   return [plan.summary, ...changes, ...(plan.transactions === 0 ? [] : cost), ...plan.notes.map((note) => `note    ${note}`)]
 }
 

@@ -93,9 +93,9 @@ export class Market {
     void this.#announceLoop('kind', role, stop.signal)
   }
 
-  /** The peers that the DHT names under a kind, each once, as they are found. Nothing of them is checked. Ends quietly when the signal says so. */
+  /** The peers that the DHT names under a kind, each once, as they are found; searched until there is one. Nothing of them is checked. Ends quietly when the signal says so. */
   async *peersOf(role: string, options: Options = {}): AsyncGenerator<PeerId> {
-    const { routing, peers, self, clock } = this.#components
+    const { routing, peers, self } = this.#components
     const seen = new Set<string>()
     const signal = options.signal ?? AbortSignal.timeout(FIND_MS)
     do {
@@ -110,7 +110,7 @@ export class Market {
         if (!signal.aborted) this.#components.log.debug({ role, err: String(thrown) }, 'the DHT could not be searched to the end')
       }
       if (seen.size === 0) await pause(SETTLING_PAUSE_MS, signal)
-    } while (seen.size === 0 && !signal.aborted && clock.nowMs() - this.#madeMs < SETTLING_MS)
+    } while (seen.size === 0 && !signal.aborted)
   }
 
   withdraw(service: string): void {

@@ -27,7 +27,12 @@ export interface Relays {
   readonly maxFee: Amount
   /** What relays ask for a call, the cheapest first. Those that do not answer, or refuse, are left out. @throws USAGE for a text that names no peer */
   offers(
-    wanted: { readonly token: Address; readonly gas: number; readonly bytes: number; readonly peers?: readonly string[] | undefined },
+    wanted: {
+      readonly token: Address
+      readonly gas: number
+      readonly bytes: number
+      readonly peers?: readonly string[] | undefined
+    },
     options?: CallOptions,
   ): Promise<readonly RelayOffer[]>
   /** Hands a request over. @throws PEER_UNREACHABLE, UNSUPPORTED (it has not been said), STREAM_CUT (it may have been), or what the relay refuses with */

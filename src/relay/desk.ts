@@ -2,7 +2,7 @@
  * A relay: looks at what strangers have signed, tries it, and hands it in with a transaction of its own. Rules are in core/relay/rules; the
  * transactions are those of the node's one queue, which loses none and sends none twice. The authority for what was agreed is the store.
  */
-import { type Progress, type Quote, type QuoteAsk, type Submission } from '../../protocols/relay/codec.ts'
+import type { Progress, Quote, QuoteAsk, Submission } from '../../protocols/relay/codec.ts'
 import type { RelayHandler } from '../../protocols/relay/service.ts'
 import type { Amount } from '../core/amount.ts'
 import { asTallyError, TallyError } from '../core/errors.ts'
@@ -191,7 +191,8 @@ export class RelayDesk implements RelayHandler {
   #track(work: Promise<void>): void {
     const one = work
       .catch((thrown: unknown) => {
-        if (!this.#stop.signal.aborted) this.#of.log.warn({ err: asTallyError(thrown).code }, 'a request waits for the next start')
+        if (!this.#stop.signal.aborted)
+          this.#of.log.warn({ err: asTallyError(thrown).code }, 'a request waits for the next start')
       })
       .finally(() => this.#following.delete(one))
     this.#following.add(one)

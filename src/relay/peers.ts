@@ -1,6 +1,7 @@
 /** The relays that a node may ask: those that its settings or its user name, and those that the network knows. */
-import type { Multiaddr } from '@multiformats/multiaddr'
+
 import type { PeerId } from '@libp2p/interface'
+import type { Multiaddr } from '@multiformats/multiaddr'
 import { addressOfPeer } from '../../protocols/peer-identity.ts'
 import type { Progress } from '../../protocols/relay/codec.ts'
 import type { RelayService } from '../../protocols/relay/service.ts'
@@ -59,7 +60,12 @@ export class RelayPeers implements Relays {
   }
 
   async offers(
-    wanted: { readonly token: Address; readonly gas: number; readonly bytes: number; readonly peers?: readonly string[] | undefined },
+    wanted: {
+      readonly token: Address
+      readonly gas: number
+      readonly bytes: number
+      readonly peers?: readonly string[] | undefined
+    },
     options: CallOptions = {},
   ): Promise<readonly RelayOffer[]> {
     const { token, gas, bytes, peers = this.#init.peers } = wanted
@@ -74,7 +80,11 @@ export class RelayPeers implements Relays {
     return offers.sort((a, b) => (a.fee < b.fee ? -1 : a.fee > b.fee ? 1 : 0))
   }
 
-  async submit({ peer, id }: Pick<RelayOffer, 'peer' | 'id'>, signed: SignedForward, options: CallOptions = {}): Promise<RelayWord> {
+  async submit(
+    { peer, id }: Pick<RelayOffer, 'peer' | 'id'>,
+    signed: SignedForward,
+    options: CallOptions = {},
+  ): Promise<RelayWord> {
     return wordOf(await this.#of.service().submit(this.#target(peer).to, { quote: id, signed }, options))
   }
 
@@ -94,7 +104,11 @@ export class RelayPeers implements Relays {
     return { name: text, peer, to: via ?? peer }
   }
 
-  async #ask(target: Target, ask: { token: Address; gas: number; bytes: number }, options: CallOptions): Promise<RelayOffer | undefined> {
+  async #ask(
+    target: Target,
+    ask: { token: Address; gas: number; bytes: number },
+    options: CallOptions,
+  ): Promise<RelayOffer | undefined> {
     try {
       const account = addressOfPeer(target.peer)
       if (account === this.#of.self) return undefined

@@ -1,7 +1,7 @@
 // An account without gas against relays that do not keep their word, and against its own crash.
 import assert from 'node:assert/strict'
-import { describe, test } from 'node:test'
 import { randomBytes } from 'node:crypto'
+import { describe, test } from 'node:test'
 import { peerIdOfKey } from '../../protocols/peer-identity.ts'
 import type { Amount } from '../../src/core/amount.ts'
 import { addressOfKey, sign } from '../../src/core/crypto/secp256k1.ts'
@@ -111,7 +111,8 @@ describe('an account without gas', () => {
     let isSilent = true
     const late = await served(t, {
       ...handler,
-      submit: async (submission, peer) => (isSilent ? await handler.submit(submission, peer) : await relay.desk.submit(submission)),
+      submit: async (submission, peer) =>
+        isSilent ? await handler.submit(submission, peer) : await relay.desk.submit(submission),
     })
     const store = openMemoryStore()
     const signer = await holder(use.net)
@@ -176,6 +177,8 @@ describe('an account without gas', () => {
     assert.equal(own.relay, undefined)
     const told = await chain.transactions.wait(await chain.transactions.submit(transfer(use.net), { relay: {} }))
     assert.equal(told.relay?.account, relay.signer.address)
-    await assert.rejects(chain.transactions.submit({ kind: 'send', to: signer.address, wei: 1n }, { relay: {} }), { code: 'UNSUPPORTED' })
+    await assert.rejects(chain.transactions.submit({ kind: 'send', to: signer.address, wei: 1n }, { relay: {} }), {
+      code: 'UNSUPPORTED',
+    })
   })
 })

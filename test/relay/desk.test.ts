@@ -126,7 +126,10 @@ describe('a relay', () => {
     assert.equal(job?.state, 'failed')
     assert.deepEqual([relay.desk.totals.done, relay.desk.totals.failed], [0, 1])
     assert.ok((job?.gasUsed ?? 0n) < 120_000n, `it cost ${job?.gasUsed} gas`)
-    const again = await requestOf(relay.chain, use.net, cheat, relay.signer.address, { action: { ...all, amount: 1n as Amount }, fee: 500_000n as Amount })
+    const again = await requestOf(relay.chain, use.net, cheat, relay.signer.address, {
+      action: { ...all, amount: 1n as Amount },
+      fee: 500_000n as Amount,
+    })
     await assert.rejects(relay.desk.submit({ quote: NO_QUOTE, signed: again }), { code: 'RELAY_SIGNER_BARRED' })
     const stranger = await holder(use.net)
     const fresh = await requestOf(relay.chain, use.net, stranger, relay.signer.address)
@@ -178,7 +181,17 @@ describe('a relay', () => {
     await relay.desk.stop()
     await relay.chain.close()
     const at = relay.clock.nowS()
-    const record = { digest, at, since: 0, token: use.net.token, fee: FEE, signed, end: 'taken', gasUsed: 0n, feeWei: 0n } as const
+    const record = {
+      digest,
+      at,
+      since: 0,
+      token: use.net.token,
+      fee: FEE,
+      signed,
+      end: 'taken',
+      gasUsed: 0n,
+      feeWei: 0n,
+    } as const
     await store.commit([requestTable(store).put(digest, record)])
     const after = await testRelay(t, use.net, { store, signer: relay.signer })
     await over(after, signed)

@@ -1,24 +1,13 @@
 // Accounts that have never had any of the gas coin, on a real chain, with a real relay.
 import assert from 'node:assert/strict'
 import { after, before, describe, type TestContext, test } from 'node:test'
-import { Interface } from 'ethers'
 import type { Devnet } from '../../src/chain/devnet.ts'
 import type { Address } from '../../src/core/ids.ts'
 import type { TallyNode } from '../../src/node/node.ts'
 import type { NodeOptions } from '../../src/node/options.ts'
-import { addressOf, ANY_PORT, bytesService, GAS, PURSE, readBytes, type TestNetwork, testNetwork } from '../support/network.ts'
+import { ANY_PORT, addressOf, bytesService, PURSE, readBytes, type TestNetwork, testNetwork } from '../support/network.ts'
 
-const erc20 = new Interface(['function transfer(address to, uint256 amount)'])
 const COIN_PRICE = '200 tUSDC'
-
-/** A plain ERC-20 transfer from somebody who has both coin and tokens, as an exchange makes it. */
-async function payOut(dev: Devnet, to: Address, amount: bigint): Promise<void> {
-  const [exchange] = dev.accounts
-  assert.ok(exchange)
-  await dev.fund(exchange.address, { wei: GAS, tokens: amount })
-  const data = erc20.encodeFunctionData('transfer', [to, amount])
-  await dev.rpc('eth_sendTransaction', [{ from: exchange.address, to: dev.token, data }])
-}
 
 async function untouched(dev: Devnet, account: Address): Promise<void> {
   assert.equal(await dev.rpc('eth_getBalance', [account, 'latest']), '0x0', 'it has no coin')
@@ -43,7 +32,7 @@ describe('without the gas coin', () => {
     const consumer = await net.node(t, { relays })
     await provider.serve({ name: 'bytes', service: bytesService({ total: 1 << 20 }), price: '0.1/MiB' })
 
-    await payOut(dev, await consumer.money.depositAddress(), PURSE)
+    await dev.payOut(await consumer.money.depositAddress(), PURSE)
     const [found] = [await consumer.offerOf(addressOf(provider), 'bytes')]
     const session = await consumer.open({ service: found, budget: '1 tUSDC', limitAtRisk: '1 tUSDC', reserve: 'auto' })
     const stream = await session.open(new Uint8Array(0))
@@ -59,9 +48,14 @@ describe('without the gas coin', () => {
 
     await untouched(dev, consumer.address)
     await untouched(dev, provider.address)
-    const fees = [...consumer.chain.transactions.list(), ...provider.chain.transactions.list()].map(({ relay: by }) => by?.fee ?? 0n)
+    const fees = [...consumer.chain.transactions.list(), ...provider.chain.transactions.list()].map(
+      ({ relay: by }) => by?.fee ?? 0n,
+    )
     const earned = await relay.chain.ledgerBalance(dev.token, relay.address)
-    assert.equal(earned, fees.reduce((sum: bigint, fee) => sum + fee, 0n))
+    assert.equal(
+      earned,
+      fees.reduce((sum: bigint, fee) => sum + fee, 0n),
+    )
     assert.equal(relay.relaying?.fees.get(dev.token), earned)
   })
 })

@@ -65,7 +65,11 @@ export async function testRelay(
 }
 
 /** Serves a relay, or one that lies, on a node of its own. Gives its multiaddr and its account. */
-export async function served(t: TestContext, handler: RelayHandler, key = randomBytes(32)): Promise<{ peer: string; account: Address }> {
+export async function served(
+  t: TestContext,
+  handler: RelayHandler,
+  key = randomBytes(32),
+): Promise<{ peer: string; account: Address }> {
   const node = await testNode<{ relay: RelayService }>({
     privateKey: libp2pKey(key),
     services: { relay: relayService({ handler }) },

@@ -1,5 +1,5 @@
 /** The vectors of protocols/relay. Nothing here imports src. */
-import { concat, dataLength, dataSlice, Interface, toBeHex, TypedDataEncoder } from 'ethers'
+import { concat, dataLength, dataSlice, Interface, TypedDataEncoder, toBeHex } from 'ethers'
 import { forgeries } from './forgery.ts'
 import { account, DOMAIN, low, TOKEN } from './reference.ts'
 
@@ -72,13 +72,23 @@ function encode(input: RequestInput, signature: string): string {
 function submit(comment: string, input: RequestInput, error?: string, by = signer): object {
   const digest = digestOf(input)
   const signature = by.signingKey.sign(digest).serialized
-  return { comment, ask: 'submit', input, quote: QUOTE, digest, signature, encoded: encode(input, signature), ...(error && { error }) }
+  return {
+    comment,
+    ask: 'submit',
+    input,
+    quote: QUOTE,
+    digest,
+    signature,
+    encoded: encode(input, signature),
+    ...(error && { error }),
+  }
 }
 
 export function relayCases(): object[] {
   const good = submit('a sweep, an opening and the fee', base) as { encoded: string; signature: string; digest: string }
   const raw = (comment: string, encoded: string, error = 'MALFORMED'): object => ({ comment, encoded, error })
-  const changed = (comment: string, change: Partial<RequestInput>, error: string): object => submit(comment, { ...base, ...change }, error)
+  const changed = (comment: string, change: Partial<RequestInput>, error: string): object =>
+    submit(comment, { ...base, ...change }, error)
   const quote = concat(['0x01', TOKEN, toBeHex(300_000, 4), toBeHex(dataLength(base.data), 4)])
   return [
     { comment: 'a fee is asked for', ask: 'quote', input: { token: TOKEN, gas: 300_000, bytes: dataLength(base.data) }, encoded: quote },

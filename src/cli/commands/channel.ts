@@ -103,8 +103,9 @@ function closeCommand(cli: Cli): Command {
     .description("ends a channel at once with the provider's signature: it is paid, and the rest is free")
     .argument('<channel>', 'its id, or the provider: peer id, multiaddr or address')
     .addHelpText('after', examples('channel close 0x4a1b2c3d', 'channel close /ip4/192.0.2.7/tcp/4001/p2p/16Uiu2… --yes'))
-    .action(async (channel: string, flags: RelayFlags) =>
-      await moveMoney(cli, { kind: 'close', channel, relay: relayWish(flags) }))
+    .action(
+      async (channel: string, flags: RelayFlags) => await moveMoney(cli, { kind: 'close', channel, relay: relayWish(flags) }),
+    )
 }
 
 function reclaimCommand(cli: Cli): Command {
@@ -112,8 +113,9 @@ function reclaimCommand(cli: Cli): Command {
     .description('takes back what is left of a reservation that is over; the provider is not needed')
     .argument('<channel>', 'its id, or the provider: peer id, multiaddr or address')
     .addHelpText('after', examples('channel reclaim 0x4a1b2c3d'))
-    .action(async (channel: string, flags: RelayFlags) =>
-      await moveMoney(cli, { kind: 'reclaim', channel, relay: relayWish(flags) }))
+    .action(
+      async (channel: string, flags: RelayFlags) => await moveMoney(cli, { kind: 'reclaim', channel, relay: relayWish(flags) }),
+    )
 }
 
 function endText({ expired, expiry }: ChannelView): string {

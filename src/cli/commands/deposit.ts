@@ -8,6 +8,7 @@ export function depositCommand(cli: Cli): Command {
     .description('puts tokens from the wallet into the ledger')
     .argument('<amount>', 'such as "5 USDC"')
     .addHelpText('after', examples("deposit '5 tUSDC'", "deposit '5 tUSDC' --dry-run", "deposit '5 tUSDC' --yes --json"))
-    .action(async (amount: string, flags: RelayFlags) =>
-      await moveMoney(cli, { kind: 'deposit', amount, relay: relayWish(flags) }))
+    .action(
+      async (amount: string, flags: RelayFlags) => await moveMoney(cli, { kind: 'deposit', amount, relay: relayWish(flags) }),
+    )
 }

@@ -36,7 +36,12 @@ function screen(status: StatusView): string[] {
   const relaying =
     relay === undefined
       ? []
-      : [['relay', `${relay.handed_in} handed in for ${relay.fees}, gas ${relay.gas}; ${relay.failed} failed, ${relay.under_way} under way`] as const]
+      : [
+          [
+            'relay',
+            `${relay.handed_in} handed in for ${relay.fees}, gas ${relay.gas}; ${relay.failed} failed, ${relay.under_way} under way`,
+          ] as const,
+        ]
   const sessions = status.sessions.map((session) => ['session', sessionText(session)] as const)
   const jobs = status.unfinished.map(
     (job) => ['waiting', `${job.summary}: ${job.state}${job.hash === undefined ? '' : ` (${job.hash})`}`] as const,

@@ -11,7 +11,12 @@ export function upCommand(cli: Cli): Command {
     .option('--coin-price <amount>', "what one of the chain's coin is worth in tokens (relay.coinPrice)")
     .addHelpText(
       'after',
-      examples('up', 'up --listen /ip4/0.0.0.0/tcp/4001', 'up --bootstrap /ip4/192.0.2.7/tcp/4001/p2p/16Uiu2…', "up --relay --coin-price '3000 USDC'"),
+      examples(
+        'up',
+        'up --listen /ip4/0.0.0.0/tcp/4001',
+        'up --bootstrap /ip4/192.0.2.7/tcp/4001/p2p/16Uiu2…',
+        "up --relay --coin-price '3000 USDC'",
+      ),
     )
     .action(
       async ({ listen, relay, coinPrice }: { listen?: string; relay?: boolean; coinPrice?: string }) =>

@@ -48,7 +48,10 @@ describe('the calls of a request', () => {
     ['the fee alone', encodeMulticall([fee()])],
     ['no fee at the end', encodeMulticall([fee(), call('sweep', other, token)])],
     ['a multicall inside', encodeMulticall([encodeMulticall([call('sweep', other, token)]), fee()])],
-    ['an acceptance that asks a contract', encodeMulticall([call('acceptPayoutWithSignature', other, token, relay, 9n, '0x'), fee()])],
+    [
+      'an acceptance that asks a contract',
+      encodeMulticall([call('acceptPayoutWithSignature', other, token, relay, 9n, '0x'), fee()]),
+    ],
     ['more than 8 calls', encodeMulticall([...Array.from({ length: 8 }, () => call('sweep', other, token)), fee()])],
     ['a call of three bytes', encodeMulticall([new Uint8Array(3), fee()])],
     ['a call without its token', encodeMulticall([call('sweep', other, token).slice(0, 40), fee()])],

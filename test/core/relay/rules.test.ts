@@ -69,7 +69,10 @@ describe('a relay', () => {
       ].map(([type = '', name = '']) => ({ type, name })),
     } // biome-ignore format: a table
     const { name, version, chainId } = domain
-    const expected = TypedDataEncoder.hash({ name, version, chainId, verifyingContract: forwarder }, types, { ...request, value: 0n })
+    const expected = TypedDataEncoder.hash({ name, version, chainId, verifyingContract: forwarder }, types, {
+      ...request,
+      value: 0n,
+    })
     assert.deepEqual(forwardDigest(domain, request), getBytes(expected))
   })
 
@@ -88,7 +91,9 @@ describe('a relay', () => {
     const { request, signature } = signedOf({})
     for (const change of [{ gas: 200_001 }, { nonce: 4n }, { deadline: (NOW + 301) as Seconds }, { from: ledger }, { data: signedOf({ fee: { amount: 2n } }).request.data }])
       assert.throws(() => checkRequest(rules, { request: { ...request, ...change }, signature }), { code: 'RELAY_SIGNATURE' }) // biome-ignore format: a list
-    assert.throws(() => checkRequest({ ...rules, domain: { ...domain, chainId: 1n } }, { request, signature }), { code: 'RELAY_SIGNATURE' })
+    assert.throws(() => checkRequest({ ...rules, domain: { ...domain, chainId: 1n } }, { request, signature }), {
+      code: 'RELAY_SIGNATURE',
+    })
   })
 
   test('takes a deadline from 60 s to an hour ahead by the clock of the chain', () => {

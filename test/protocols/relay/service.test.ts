@@ -44,7 +44,9 @@ async function pair(t: TestContext, init: RelayServiceInit) {
 describe('asking a relay', () => {
   test('gives its answer, or what it refuses with; nothing else of a failure is told', async (t) => {
     let fails: Error | undefined
-    const { quote } = await pair(t, { handler: handler({ quote: async () => (fails === undefined ? QUOTE : Promise.reject(fails)) }) })
+    const { quote } = await pair(t, {
+      handler: handler({ quote: async () => (fails === undefined ? QUOTE : Promise.reject(fails)) }),
+    })
     assert.deepEqual(await quote(), QUOTE)
     fails = new TallyError('RELAY_CALL_REFUSED', { message: 'secret words' })
     await assert.rejects(quote(), { code: 'RELAY_CALL_REFUSED', message: 'this is no call that the relay hands in' })
