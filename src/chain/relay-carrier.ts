@@ -1,7 +1,8 @@
+import { minAmount } from '../core/amount.ts'
 import { asTallyError, type ErrorCode, TallyError } from '../core/errors.ts'
 import { hash32FromBytes, type Seconds } from '../core/ids.ts'
 import { type ForwardRequest, forwardDigest } from '../core/relay/request.ts'
-import type { ChainNotice, ChainSigner, Execution, LedgerAction } from '../ports/chain.ts'
+import type { ChainNotice, ChainSigner, Execution, LedgerAction, RelayWish } from '../ports/chain.ts'
 import type { RelayOffer, Relays } from '../ports/relays.ts'
 import type { ChainForwarder } from './forwarder.ts'
 import { asUnreachable, type Gateway, quantity } from './gateway.ts'
@@ -128,12 +129,18 @@ export function createRelayCarrier(init: CarrierInit): RelayCarrier {
     return next
   }
 
+  /** What is allowed, and never more than the thing is worth. */
+  function wishOf({ relayed, worth }: TxRecord): RelayWish {
+    const wish = relayed?.wish ?? {}
+    return worth === undefined ? wish : { ...wish, maxFee: minAmount(worth, wish.maxFee ?? relays.maxFee) }
+  }
+
   /** The first request of an intent: the cheapest relay that takes it. What fails now has certainly no effect. */
   async function launch(record: TxRecord): Promise<boolean> {
     const { relayed, action } = record
     if (relayed === undefined || !planner.canCarry(action)) return false
     try {
-      const { offers } = await planner.choose(action, relayed.wish ?? {}, options)
+      const { offers } = await planner.choose(action, wishOf(record), options)
       let now = record
       for (const offer of offers) {
         now = await handOver(await sign(now, relayed, offer), true)
@@ -161,7 +168,7 @@ export function createRelayCarrier(init: CarrierInit): RelayCarrier {
     if (isLate || relayed.requests.length >= MAX_REQUESTS) return false
     const memory = memories.get(record.id)
     if (memory !== undefined) memory.askedMs = nowMs()
-    const choice = await planner.choose(action, relayed.wish ?? {}, options).catch((thrown: unknown) => {
+    const choice = await planner.choose(action, wishOf(record), options).catch((thrown: unknown) => {
       const error = asTallyError(thrown)
       if (signal.aborted || error.code === 'CHAIN_UNREACHABLE') throw thrown
       init.onNotice(`no other relay for now to ${record.summary}`, error)

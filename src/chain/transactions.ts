@@ -6,7 +6,6 @@ import type {
   DryRun,
   Job,
   LedgerAction,
-  RelayWish,
   SubmitOptions,
   Transactions,
   WaitOptions,
@@ -185,14 +184,15 @@ export function createTransactions(init: TxQueueInit): TxQueue {
     return progress
   }
 
-  async function write(action: LedgerAction, id: string, wish: RelayWish | undefined): Promise<Job> {
+  async function write(action: LedgerAction, id: string, { relay: wish, worth }: SubmitOptions): Promise<Job> {
     const { book } = await open()
     const known = book.get(id)
     const reusable = known === undefined || known.state === 'failed' || known.state === 'replaced'
     if (!reusable) return jobOf(known)
     if (wish !== undefined) relayPlanner.refuseOther(action)
     const relayed = wish === undefined ? {} : { relayed: { wish, requests: [] } }
-    const record = { ...newRecord(book, action, id, signer.address, gateway.ledger), ...relayed }
+    const more = { ...relayed, ...(worth === undefined ? {} : { worth }) }
+    const record = { ...newRecord(book, action, id, signer.address, gateway.ledger), ...more }
     await book.put(record)
     nudge()
     return jobOf(record)
@@ -217,7 +217,7 @@ export function createTransactions(init: TxQueueInit): TxQueue {
       if (signal.aborted) throw new TallyError('ABORTED', { message: 'the chain connection of this node is closed' })
       const id = intentId(options.key)
       // Two calls with one key at the same moment: the second waits for what the first wrote.
-      const turn = (keys.get(id) ?? Promise.resolve()).then(() => write(action, id, options.relay))
+      const turn = (keys.get(id) ?? Promise.resolve()).then(() => write(action, id, options))
       const settled = turn.catch(() => {})
       keys.set(id, settled)
       try {

@@ -76,6 +76,8 @@ export interface TxRecord {
   readonly gasUsed?: bigint
   readonly feeWei?: bigint
   readonly failure?: Failure
+  /** what it brings in: no relay gets more for it */
+  readonly worth?: Amount
   /** It goes by relays, not by a transaction of this account. */
   readonly relayed?: Relayed
 }

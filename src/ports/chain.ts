@@ -235,6 +235,8 @@ export interface SubmitOptions extends CallOptions {
   readonly key?: string
   /** By a relay, although there may be gas. Without it a relay is asked where the account has no gas and relays are known. */
   readonly relay?: RelayWish
+  /** What it brings in, base units of its token: no relay gets more than that for it. @default whatever is allowed */
+  readonly worth?: Amount
 }
 
 /** Which relays may be asked, and for how much at most. */

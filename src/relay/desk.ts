@@ -230,7 +230,9 @@ export class RelayDesk implements RelayHandler {
     const nowS = await chain.time(this.#signal)
     const ended = { ...record, end, at: this.#of.clock.nowS(), gasUsed: job.gasUsed ?? 0n, feeWei: job.feeWei ?? 0n }
     const signer = (await signerTable(store).get(from)) ?? NEW_SIGNER
-    const judged = end === 'dropped' ? [] : [signerTable(store).put(from, afterEnd(signer, end === 'done', nowS))]
+    // one that was mined after its deadline was ours to be late with
+    const isLate = end === 'failed' && nowS > record.signed.request.deadline
+    const judged = end === 'dropped' || isLate ? [] : [signerTable(store).put(from, afterEnd(signer, end === 'done', nowS))]
     await store.commit([requestTable(store).put(record.digest, ended), ...judged])
     this.#count(ended)
     this.#open.delete(from)

@@ -2,6 +2,7 @@
  * Turns promises into tokens: looks which channels should be settled, puts them into one transaction per token, and waits for it
  * before the next one. The ledger is the authority for what was settled; this only sends. Which channels those are says `Worklist`.
  */
+import type { Amount } from '../core/amount.ts'
 import { toHex } from '../core/bytes.ts'
 import type { ChannelIn } from '../core/channel.ts'
 import { keccak256 } from '../core/crypto/keccak.ts'
@@ -26,7 +27,7 @@ export interface SettlerComponents {
 }
 
 /** `relay`: by one, although there may be gas */
-type SendOptions = Pick<SubmitOptions, 'signal' | 'relay'>
+type SendOptions = Pick<SubmitOptions, 'signal' | 'relay' | 'worth'>
 
 interface Batch {
   readonly action: LedgerAction
@@ -186,7 +187,9 @@ export class Settler {
       // a session that closes from now on is a reason of its own
       const closed = this.#work.begun(batch.channels)
       try {
-        await this.#send(batch, { signal: this.#stop.signal })
+        // by itself it pays no relay more than the settlement brings in
+        const worth = batch.channels.reduce((sum, channel) => sum + payable(channel), 0n) as Amount
+        await this.#send(batch, { signal: this.#stop.signal, worth })
         this.#work.closed(closed.filter((id) => this.#attempts.isWaiting(id)))
       } catch (thrown) {
         this.#work.closed(closed)

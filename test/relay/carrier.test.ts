@@ -181,4 +181,14 @@ describe('an account without gas', () => {
       code: 'UNSUPPORTED',
     })
   })
+
+  test('that settles by itself pays no relay more than the settlement brings in', async (t) => {
+    const relay = await honest(t)
+    const chain = await gasless(t, use.net, [relay.peer])
+    const action = transfer(use.net)
+    await assert.rejects(chain.transactions.wait(await chain.transactions.submit(action, { worth: 1n as Amount })), {
+      code: 'RELAY_NONE',
+    })
+    assert.equal((await chain.transactions.wait(await chain.transactions.submit(action, { worth: FEE }))).state, 'confirmed')
+  })
 })
