@@ -1,10 +1,13 @@
 // The commands of an account without gas, and of the relay that it asks: real processes on a real chain.
 import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
 import { after, before, describe, test } from 'node:test'
 import { type Devnet, startDevnet } from '../../src/chain/devnet.ts'
 import { parseAddress } from '../../src/core/ids.ts'
 import { writeNetwork } from '../../src/node/network-profile.ts'
 import { World } from './harness.ts'
+
+const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8')
 
 interface Ready {
   readonly addresses: readonly string[]
@@ -73,17 +76,32 @@ describe('commands without gas', () => {
     assert.deepEqual([done.balance.wallet, done.jobs[0]?.relay], ['5 tUSDC', relay.account])
   })
 
+  test('the words of the README do what they say, with a relay that the network names', async () => {
+    const lines = /^```sh relay\n([\s\S]*?)^```$/m.exec(readme)?.[1]?.split('\n') ?? []
+    const { deposit_address } = await world.json<{ deposit_address: string }>(['wallet', 'deposit-address'], { home })
+    await chain.payOut(parseAddress(deposit_address), 10_000_000n)
+    let done = 0
+    for (const line of lines) {
+      const words = (line.replace(/\s+#.*$/, '').match(/'[^']*'|\S+/g) ?? []).map((word) => word.replaceAll("'", ''))
+      if (words.length === 0) continue
+      const { code, stderr } = await world.run(words.slice(2), { home, env: { TALLYSTICK_BOOTSTRAP: peer() } })
+      assert.equal(code, 0, `${line}: ${stderr}`)
+      done++
+    }
+    assert.equal(done, 3)
+  })
+
   test('reports sum what a relay got, at either end', async () => {
     const theirs = await world.json<{ relaying: Record<string, unknown> }>(['report', 'earnings'], { home: seller })
     const own = await world.json<{ fees: { relays: Record<string, unknown> } }>(['report', 'earnings'], { home })
     const spent = await world.json<{ fees: { relays: Record<string, unknown> } }>(['report', 'spend'], { home })
-    assert.equal(theirs.relaying.handed_in, 2)
+    assert.equal(theirs.relaying.handed_in, 4)
     const sum = [own, spent].reduce((total, { fees }) => total + Math.round(Number.parseFloat(String(fees.relays.fee)) * 1e6), 0)
     assert.equal(Math.round(Number.parseFloat(String(theirs.relaying.fees)) * 1e6), sum)
   })
 
   test('the relay shows what it has earned', async () => {
     const { stdout } = await world.run(['status'], { home: seller })
-    assert.match(stdout, /^relay +2 handed in for 0\.\d+ tUSDC, gas 0\.\d+ ETH; 0 failed, 0 under way$/m)
+    assert.match(stdout, /^relay +4 handed in for 0\.\d+ tUSDC, gas 0\.\d+ ETH; 0 failed, 0 under way$/m)
   })
 })
