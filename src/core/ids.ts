@@ -197,7 +197,7 @@ export function readSessionId(reader: ByteReader): SessionId {
   const last = lastIds[place]
   if (last !== undefined && equalBytes(last.bytes, bytes)) return last.id
   const id = toHex(bytes) as SessionId
-  lastIds[place] = { bytes: bytes.slice(), id }
+  lastIds[place] = { bytes: new Uint8Array(bytes), id }
   return id
 }
 
