@@ -22,6 +22,7 @@ import type { IncomingData, PayeeLink } from '../ports/link.ts'
 import type { PayeeDeskComponents, PayeeDeskInit, ServiceOnSale } from './components.ts'
 import { isBlank, type Live, PayeeBook, remember, type Visit } from './payee-book.ts'
 import { PayeeChannels } from './payee-channels.ts'
+import { PayeeChecks } from './payee-checks.ts'
 import { PayeeClosings } from './payee-closings.ts'
 import { PayeeDeliveries } from './payee-deliveries.ts'
 import { HelloDesk } from './payee-hello-desk.ts'
@@ -40,6 +41,7 @@ export class PayeeDesk {
   readonly #closings: PayeeClosings
   readonly #deliveries: PayeeDeliveries
   readonly #ticks: PayeeTicks
+  readonly #checks: PayeeChecks
   readonly #services = new Map<string, ServiceOnSale>()
   /** the control stream of each peer */
   readonly #visits = new Map<Address, Visit>()
@@ -62,6 +64,7 @@ export class PayeeDesk {
     this.#channels = new PayeeChannels(book, components)
     this.#closings = new PayeeClosings(book, components)
     this.#deliveries = new PayeeDeliveries({ book, services, log: components.log, run, context })
+    this.#checks = new PayeeChecks({ book, log: components.log, threads: init.checkThreads })
     this.#ticks = new PayeeTicks({ book, unreserved: init.policy.unreserved, run })
     this.#hellos = new HelloDesk({
       ...init, components, book, services, run, context, channels: this.#channels,
@@ -85,6 +88,8 @@ export class PayeeDesk {
     this.#holds(visit)
     try {
       for await (const batch of link) {
+        const ahead = this.#checks.ahead(visit, batch)
+        if (ahead !== undefined) await ahead
         for (const message of batch) {
           if (message.type === 'tick' && this.#ticks.take(visit, message)) continue
           if (message.type !== 'ack') this.#ticks.handIn()
@@ -131,6 +136,7 @@ export class PayeeDesk {
     clearInterval(this.#timer)
     for (const live of this.#book.lives()) this.#deliveries.cut(live)
     this.#book.flush()
+    await this.#checks.stop()
   }
 
   /** Confirmed facts of the ledger, as the watcher tells them. */
