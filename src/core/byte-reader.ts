@@ -93,6 +93,20 @@ export class ByteReader {
     return copy
   }
 
+  /** Whether the next bytes are these; only then they are taken. */
+  skipSame(bytes: Uint8Array): boolean {
+    const at = this.#at
+    if (bytes.length > this.#source.length - at) return false
+    for (let i = 0; i < bytes.length; i++) if (this.#source[at + i] !== bytes[i]) return false
+    this.#at = at + bytes.length
+    return true
+  }
+
+  /** The byte at this distance, without taking it; undefined behind the end. */
+  peek(distance: number): number | undefined {
+    return this.#source[this.#at + distance]
+  }
+
   /** The next `length` bytes as a view on the source, for what is used up at once. */
   view(length: number): Uint8Array {
     const at = this.#take(length)

@@ -6,10 +6,12 @@ import { availableParallelism } from 'node:os'
 import type { FromPayer } from '../core/session/messages.ts'
 import { CheckPool, type SignatureCheck } from './check-pool.ts'
 import type { Log } from './components.ts'
-import type { PayeeBook, Visit } from './payee-book.ts'
+import type { Live, PayeeBook, Visit } from './payee-book.ts'
 
 /** promises of one turn of the loop that the rules check by themselves: a quiet node never starts a thread */
 const FEW = 8
+/** promises of one session that are checked ahead: the first bad one ends the session, so what is checked behind it is work for nothing */
+const MOST_AHEAD = 8
 
 interface PayeeChecksInit {
   readonly book: PayeeBook
@@ -35,10 +37,14 @@ export class PayeeChecks {
   ahead({ link, lives }: Visit, messages: readonly FromPayer[]): Promise<void> | undefined {
     if (this.#threads < 1) return undefined
     const checks: SignatureCheck[] = []
+    const counts = new Map<Live, number>()
     for (const message of messages) {
       if (message.type !== 'promise' || this.#isFew()) continue
       const live = this.#book.live(message.session)
       if (live === undefined || !lives.has(live)) continue
+      const count = (counts.get(live) ?? 0) + 1
+      counts.set(live, count)
+      if (count > MOST_AHEAD) continue
       checks.push(live.crypto.checkAhead(message.promise, link.publicKey))
     }
     return checks.length === 0 ? undefined : this.#pool.check(checks)
