@@ -135,7 +135,7 @@ export class CheckPool {
   #begin(): Map<Worker, readonly Job[]> {
     const workers = new Map<Worker, readonly Job[]>()
     for (let i = 0; i < this.#init.threads; i++) {
-      const worker = new Worker(new URL(import.meta.url), { workerData: ROLE, name: ROLE })
+      const worker = new Worker(new URL(import.meta.url), { workerData: ROLE, name: ROLE, execArgv: [] })
       worker.unref()
       worker.on('message', (good: Uint8Array) => this.#answered(worker, good))
       worker.on('error', this.#init.onLost)
