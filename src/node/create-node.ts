@@ -10,6 +10,7 @@ import type { Domain } from '../core/eip712.ts'
 import { asTallyError, TallyError } from '../core/errors.ts'
 import type { Address, ChannelId, Seconds } from '../core/ids.ts'
 import { type TokenInfo, tokenInfo } from '../core/token.ts'
+import { DhtPeers } from '../discovery/dht.ts'
 import { Market } from '../discovery/market.ts'
 import type { Chain } from '../ports/chain.ts'
 import type { Clock } from '../ports/clock.ts'
@@ -150,11 +151,11 @@ async function assemble(options: NodeOptions, begun: (end: () => Promise<void>) 
       peers: network.peerStore,
       self: network.peerId,
       offers: network.services.offer,
-      connected: () => network.getPeers().length,
+      dht: new DhtPeers(network.services.dht),
       clock,
       log,
     },
-    { domain, tokens: [token.address] },
+    { domain, tokens: [token.address], joins: (options.bootstrap ?? []).length > 0 },
   )
   const lines = new Lines(network, payer, log)
   const money = new Money({ chain, clock, payer, payee, settler, self: self.address, token })

@@ -1,10 +1,9 @@
 /** The libp2p node under a Tallystick node: one place for transports, limits and the DHT. */
 import { noise } from '@chainsafe/libp2p-noise'
 import { yamux } from '@chainsafe/libp2p-yamux'
-import { bootstrap } from '@libp2p/bootstrap'
 import { type Identify, identify } from '@libp2p/identify'
 import type { Libp2p } from '@libp2p/interface'
-import { type KadDHT, kadDHT, passthroughMapper } from '@libp2p/kad-dht'
+import { type KadDHT, kadDHT } from '@libp2p/kad-dht'
 import { type Ping, ping } from '@libp2p/ping'
 import { tcp } from '@libp2p/tcp'
 import { createLibp2p } from 'libp2p'
@@ -13,9 +12,15 @@ import { MAX_STREAM_WINDOW_BYTES } from '../../protocols/framing/inlet.ts'
 import { type OfferService, type OfferServiceInit, offerService } from '../../protocols/offer/service.ts'
 import { libp2pKey } from '../../protocols/peer-identity.ts'
 import { type SessionService, type SessionServiceInit, sessionService } from '../../protocols/session/service.ts'
+import { firstNodes } from '../discovery/bootstrap.ts'
+import { dhtInit } from '../discovery/dht.ts'
 import { noiseCrypto } from './noise-crypto.ts'
 
-export const DHT_PROTOCOL = '/tallystick/kad/1.0.0'
+/**
+ * The connection monitor and the DHT both ping, on the same protocol. By default there may be one ping at a time, and the second one,
+ * though nothing is wrong, makes the monitor cut the connection with all that is on it.
+ */
+export const PING_STREAMS = { maxInboundStreams: 16, maxOutboundStreams: 16 }
 
 export interface NetworkInit {
   readonly privateKey: Uint8Array
@@ -38,7 +43,6 @@ export type Network = Libp2p<{
 
 /** Starts listening at once. @throws what libp2p throws when an address cannot be listened on */
 export async function createNetwork(init: NetworkInit): Promise<Network> {
-  const serves = init.listen.length > 0
   return await createLibp2p({
     privateKey: libp2pKey(init.privateKey),
     addresses: { listen: [...init.listen] },
@@ -47,22 +51,14 @@ export async function createNetwork(init: NetworkInit): Promise<Network> {
     streamMuxers: [yamux({ streamOptions: { maxStreamWindowSize: MAX_STREAM_WINDOW_BYTES } })],
     connectionManager: { maxConnections: 1000, inboundConnectionThreshold: 100, maxIncomingPendingConnections: 100 },
     // a dead peer is noticed within seconds; without this, never
-    connectionMonitor: { pingInterval: 4000, pingTimeout: { minTimeout: 5000, maxTimeout: 10_000 } },
+    connectionMonitor: { pingInterval: 4000, pingTimeout: { minTimeout: 8000, maxTimeout: 12_000 } },
     // our peers are wherever they say they are, private addresses included
     connectionGater: { denyDialMultiaddr: () => false },
-    peerDiscovery: init.bootstrap.length > 0 ? [bootstrap({ list: [...init.bootstrap], timeout: 0 })] : [],
     services: {
       identify: identify(),
-      ping: ping(),
-      dht: kadDHT({
-        protocol: DHT_PROTOCOL,
-        clientMode: !serves,
-        peerInfoMapper: passthroughMapper,
-        initialQuerySelfInterval: 200,
-        querySelfInterval: 60_000,
-        // the first node of a network has nobody to ask
-        allowQueryWithZeroPeers: init.bootstrap.length === 0,
-      }),
+      ping: ping(PING_STREAMS),
+      dht: kadDHT(dhtInit({ serves: init.listen.length > 0 })),
+      firstNodes: firstNodes(init.bootstrap),
       session: sessionService(init.session),
       data: dataService(init.data),
       offer: offerService(init.offer),
