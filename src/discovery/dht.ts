@@ -14,8 +14,11 @@ const NEIGHBOURS_SPREAD_MS = 8 * SECOND_MS
 const RECORD_LIFE_MS = 3 * HOUR_MS
 
 export interface DhtInit {
-  /** answers others, and is asked by them; false = only asks */
-  readonly serves: boolean
+  /**
+   * `serves`: answers others, and is in their tables. `asks`: only asks. `serves-when-public`: only asks until others have found that
+   * it can be dialled, for a table full of peers that nobody can dial slows every search down.
+   */
+  readonly role: 'serves' | 'asks' | 'serves-when-public'
 }
 
 /**
@@ -25,10 +28,10 @@ export interface DhtInit {
  * is alive: what a lookup costs grows with the square of it. The keys of our peers are secp256k1, and to check one takes twenty times as
  * long as for the usual Ed25519. Ten copies of a record, announced again every hour, are enough (Mainline has eight).
  */
-export function dhtInit({ serves }: DhtInit): KadDHTInit {
+export function dhtInit({ role }: DhtInit): KadDHTInit {
   return {
     protocol: DHT_PROTOCOL,
-    clientMode: !serves,
+    ...(role !== 'serves-when-public' && { clientMode: role === 'asks' }),
     // our peers are wherever they say they are, private addresses included
     peerInfoMapper: passthroughMapper,
     kBucketSize: 10,

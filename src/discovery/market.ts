@@ -79,6 +79,9 @@ export class Market {
   /** what is announced, by service */
   readonly #announced = new Map<string, readonly Topic[]>()
   readonly #loops = new Map<string, AbortController>()
+  /** aborted when the addresses change */
+  #moved = new AbortController()
+  #addresses = ''
   readonly #madeMs: number
 
   constructor(components: MarketComponents, init: MarketInit) {
@@ -100,6 +103,14 @@ export class Market {
   withdraw(service: string): void {
     this.#announced.delete(service)
     this.#follow()
+  }
+
+  /** This node is reached elsewhere now: what was announced is announced again, when its addresses are others than at the last time. */
+  readdress(addresses: string): void {
+    if (this.#addresses === addresses) return
+    this.#addresses = addresses
+    this.#moved.abort()
+    this.#moved = new AbortController()
   }
 
   stop(): void {
@@ -248,6 +259,7 @@ export class Market {
     const cid = await discoveryCid(what, name)
     for (let round = 0; !signal.aborted; ) {
       let wait: number = RETRY_MS
+      const again = AbortSignal.any([signal, this.#moved.signal])
       const heard = dht.count > 0
       try {
         // without anybody to tell, it is at least known to whoever asks this node
@@ -257,7 +269,7 @@ export class Market {
       } catch (thrown) {
         if (!signal.aborted) log.debug({ [what]: name, err: String(thrown) }, 'not announced yet')
       }
-      if (heard) await pause(wait, signal)
+      if (heard) await pause(wait, again)
       else await dht.some(signal)
     }
   }

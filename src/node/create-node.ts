@@ -134,7 +134,10 @@ async function assemble(options: NodeOptions, begun: (end: () => Promise<void>) 
   const network: Network = await createNetwork({
     privateKey: options.privateKey,
     listen: options.listen ?? [],
+    announce: options.announce ?? [],
     bootstrap: options.bootstrap ?? [],
+    // a library does not speak to the local network unasked
+    reach: { mdns: 'off', ...options.reach },
     session: {
       onLink: (link) =>
         void payee
@@ -157,6 +160,7 @@ async function assemble(options: NodeOptions, begun: (end: () => Promise<void>) 
     },
     { domain, tokens: [token.address], joins: (options.bootstrap ?? []).length > 0 },
   )
+  network.addEventListener('self:peer:update', () => market.readdress(network.getMultiaddrs().join()))
   const lines = new Lines(network, payer, log)
   const money = new Money({ chain, clock, payer, payee, settler, self: self.address, token })
   const listings = listingsOf(options)

@@ -29,7 +29,7 @@ async function member(bootstrap: readonly string[], looks = true): Promise<Membe
   const services = {
     identify: identify(),
     ping: ping(PING_STREAMS),
-    dht: kadDHT({ ...dhtInit({ serves: true }), ...(!looks && { initialQuerySelfInterval: 600_000 }) }),
+    dht: kadDHT({ ...dhtInit({ role: 'serves' }), ...(!looks && { initialQuerySelfInterval: 600_000 }) }),
     firstNodes: firstNodes(bootstrap),
   }
   return (await testNode({ services })) as unknown as Member
