@@ -19,11 +19,12 @@ import { libp2pKey } from '../../protocols/peer-identity.ts'
 import { type SessionService, type SessionServiceInit, sessionService } from '../../protocols/session/service.ts'
 import { firstNodes } from '../discovery/bootstrap.ts'
 import { dhtInit } from '../discovery/dht.ts'
-import { relays } from '../discovery/relays.ts'
+import { ownAddresses } from '../discovery/own-addresses.ts'
+import { dialOrder, type Interface, type Situation, situationOf } from '../discovery/reach.ts'
+import { NO_RELAY_SEARCH, relays } from '../discovery/relays.ts'
 import { DEFAULTS } from './config-schema.ts'
 import { noiseCrypto } from './noise-crypto.ts'
 import type { ReachOptions } from './options.ts'
-import { dialOrder, type Interface, type Situation, situationOf } from './reach.ts'
 
 /**
  * The connection monitor and the DHT both ping, on the same protocol. By default there may be one ping at a time, and the second one,
@@ -69,7 +70,7 @@ export async function createNetwork(init: NetworkInit): Promise<Network> {
   return await createLibp2p({
     privateKey: libp2pKey(init.privateKey),
     addresses: { listen: [...listen], appendAnnounce: [...announce] },
-    transports: [tcp(), webSockets(), circuitRelayTransport()],
+    transports: [tcp(), webSockets(), circuitRelayTransport({ discoveryFilter: NO_RELAY_SEARCH })],
     connectionEncrypters: [noise({ crypto: noiseCrypto })],
     streamMuxers: [yamux({ streamOptions: { maxStreamWindowSize: MAX_STREAM_WINDOW_BYTES } })],
     connectionManager: {
@@ -93,8 +94,13 @@ export async function createNetwork(init: NetworkInit): Promise<Network> {
       session: sessionService(init.session),
       data: dataService(init.data),
       offer: offerService(init.offer),
-      ...(situation !== 'buys' && { identifyPush: identifyPush(), autoNat: autoNAT(), dcutr: dcutr() }),
-      ...(situation === 'behind-nat' && { relays: relays() }),
+      ...(situation !== 'buys' && {
+        identifyPush: identifyPush(),
+        autoNat: autoNAT(),
+        dcutr: dcutr(),
+        ownAddresses: ownAddresses(),
+      }),
+      ...((situation === 'behind-nat' || situation === 'public') && { relays: relays() }),
       ...(isRelay(reach, situation) && { relay: relayServer(reach) }),
       ...(reach.upnp && situation === 'behind-nat' && { upnp: await portForwarding() }),
     },

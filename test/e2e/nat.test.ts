@@ -49,12 +49,14 @@ describe('two homes behind routers, and a relay between them', { skip: missing ?
     )
     const at = { home: buyer, env, netns: buyersHome }
     const { offers } = await world.json<{ offers: { addresses: string[] }[] }>(['find', 'films', '--timeout', '20s'], at)
-    assert.ok(offers[0]?.addresses.some((address) => address.includes('/p2p-circuit')), JSON.stringify(offers))
+    assert.ok(
+      offers[0]?.addresses.some((address) => address.includes('/p2p-circuit')),
+      JSON.stringify(offers),
+    )
     const got = world.path('got.bin')
-    const result = await world.run(['get', 'films/film.bin', '-o', got, '--budget', '1 tUSDC', '--yes', '--json'], at)
-    assert.equal(result.code, 0, result.stderr)
+    const { paid } = await world.json<{ paid: string }>(['get', 'films/film.bin', '-o', got, '--budget', '1 tUSDC', '--yes'], at)
     assert.equal(hash(readFileSync(got)), hash(film))
-    assert.equal(JSON.parse(result.stdout.trim().split('\n').at(-1) ?? '').signed, '0.028611 tUSDC')
+    assert.equal(paid, '0.028611 tUSDC')
   })
 })
 

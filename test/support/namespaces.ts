@@ -27,7 +27,9 @@ export function namespacesMissing(): string | undefined {
   const name = `tally-try-${process.pid}`
   if (fails('ip', ['netns', 'add', name])) return 'the kernel makes no network namespaces here'
   try {
-    if (fails('ip', ['netns', 'exec', name, 'nft', 'add table ip t; add chain ip t c { type nat hook postrouting priority 100; }']))
+    if (
+      fails('ip', ['netns', 'exec', name, 'nft', 'add table ip t; add chain ip t c { type nat hook postrouting priority 100; }'])
+    )
       return 'nftables cannot translate addresses here'
   } finally {
     run('ip', 'netns', 'del', name)

@@ -65,7 +65,7 @@ export function isRelayed(address: Multiaddr): boolean {
 const isWebsocket = (address: Multiaddr): boolean => address.getComponents().some(({ name }) => name === 'ws' || name === 'wss')
 
 /** A name counts as public: who gives one means it for others. */
-function isPublic(address: Multiaddr): boolean {
+export function isPublic(address: Multiaddr): boolean {
   const [first] = address.getComponents()
   if (first?.name.startsWith('dns')) return first.value !== 'localhost'
   const ip = ipOf(address)

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import type { Address } from '@libp2p/interface'
 import { multiaddr } from '@multiformats/multiaddr'
-import { dialOrder, situationOf } from '../../src/node/reach.ts'
+import { dialOrder, situationOf } from '../../src/discovery/reach.ts'
 
 const HOME = [
   { address: '127.0.0.1', cidr: '127.0.0.1/8' },
