@@ -5,7 +5,7 @@ import { type Multiaddr, multiaddr } from '@multiformats/multiaddr'
 import { pause } from './pause.ts'
 
 /** with so many peers a node needs no first nodes any more */
-const ENOUGH_PEERS = 5
+export const ENOUGH_PEERS = 5
 /** how long one attempt may take, ms */
 const ATTEMPT_MS = 10_000
 /** the pause after a failure; it doubles up to the most, ms */

@@ -79,6 +79,8 @@ export class Market {
   /** what is announced, by service */
   readonly #announced = new Map<string, readonly Topic[]>()
   readonly #loops = new Map<string, AbortController>()
+  /** some search has found somebody: the DHT answers, and a no of it is one */
+  #settled = false
   /** aborted when the addresses change */
   #moved = new AbortController()
   #addresses = ''
@@ -177,13 +179,12 @@ export class Market {
   ): Promise<void> {
     if (this.#init.joins) await this.#components.dht.some(signal)
     if (signal.aborted) return
-    let heard = false
     const note = (found: readonly Found[]): void => {
-      heard ||= found.length > 0
+      this.#settled ||= found.length > 0
       tell(found)
     }
     await this.#search(what, name, signal, note)
-    while (!heard && !signal.aborted && this.#components.clock.nowMs() - this.#madeMs < SETTLING_MS) {
+    while (!this.#settled && !signal.aborted && this.#components.clock.nowMs() - this.#madeMs < SETTLING_MS) {
       await pause(SETTLING_PAUSE_MS, signal)
       if (!signal.aborted) await this.#search(what, name, signal, note)
     }

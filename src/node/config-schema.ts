@@ -30,7 +30,7 @@ export const DEFAULTS = {
     maxSessions: 256,
   },
   consumer: { limitAtRisk: '0.05 token', reservationDays: 30, autoReserve: false },
-  reach: { relay: 'auto', relayMiB: 64, mdns: 'auto', upnp: false },
+  reach: { relay: 'auto', relayMib: 64, mdns: 'auto', upnp: false },
   log: { level: 'info' },
 } as const
 
@@ -99,8 +99,8 @@ const reach = z.object({
     .enum(['auto', 'on', 'off'])
     .default(DEFAULTS.reach.relay)
     .describe('pass connections on to nodes behind NATs; auto = when this node has a public address'),
-  relayMiB: whole(1, 65_536)
-    .default(DEFAULTS.reach.relayMiB)
+  relayMib: whole(1, 65_536)
+    .default(DEFAULTS.reach.relayMib)
     .describe('what is passed on over one connection at most, in MiB; then the two have to connect again'),
   mdns: z
     .enum(['auto', 'on', 'off'])

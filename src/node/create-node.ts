@@ -136,8 +136,7 @@ async function assemble(options: NodeOptions, begun: (end: () => Promise<void>) 
     listen: options.listen ?? [],
     announce: options.announce ?? [],
     bootstrap: options.bootstrap ?? [],
-    // a library does not speak to the local network unasked
-    reach: { mdns: 'off', ...options.reach },
+    reach: options.reach ?? {},
     session: {
       onLink: (link) =>
         void payee

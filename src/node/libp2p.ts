@@ -37,7 +37,6 @@ const MAX_RELAYED_PEERS = 128
 /** How long a connection through a relay may last, ms; sessions go on over the next one. */
 const RELAYED_MS = 3_600_000
 const MIB = 1n << 20n
-const MDNS_TAG = '_tallystick._udp.local'
 
 export interface NetworkInit {
   readonly privateKey: Uint8Array
@@ -46,7 +45,7 @@ export interface NetworkInit {
   /** further addresses that others are told, for ports that are forwarded to this node. @default [] */
   readonly announce?: readonly string[]
   readonly bootstrap: readonly string[]
-  /** @default DEFAULTS.reach */
+  /** @default DEFAULTS.reach without mDNS */
   readonly reach?: ReachOptions
   readonly session: SessionServiceInit
   readonly data: DataServiceInit
@@ -65,7 +64,8 @@ export type Network = Libp2p<{
 /** Starts listening at once. @throws what libp2p throws when an address cannot be listened on */
 export async function createNetwork(init: NetworkInit): Promise<Network> {
   const { listen, announce = [], bootstrap } = init
-  const reach = { ...DEFAULTS.reach, ...init.reach }
+  // a library does not speak to the local network unasked
+  const reach = { ...DEFAULTS.reach, mdns: 'off' as const, ...init.reach }
   const situation = situationOf({ listen, announce, bootstrap }, interfaces())
   return await createLibp2p({
     privateKey: libp2pKey(init.privateKey),
@@ -113,10 +113,10 @@ function isRelay({ relay }: Required<ReachOptions>, situation: Situation): boole
   return relay === 'on' ? situation !== 'buys' : relay === 'auto' && situation === 'public'
 }
 
-function relayServer({ relayMiB }: Required<ReachOptions>) {
+function relayServer({ relayMib }: Required<ReachOptions>) {
   const reservations = {
     maxReservations: MAX_RELAYED_PEERS,
-    defaultDataLimit: BigInt(relayMiB) * MIB,
+    defaultDataLimit: BigInt(relayMib) * MIB,
     defaultDurationLimit: RELAYED_MS,
   }
   return circuitRelayServer({ reservations, maxInboundHopStreams: 256, maxOutboundStopStreams: 1024 })
@@ -124,8 +124,8 @@ function relayServer({ relayMiB }: Required<ReachOptions>) {
 
 async function localDiscovery({ mdns: wanted }: Required<ReachOptions>, knowsFirstNodes: boolean) {
   if (wanted === 'off' || (wanted === 'auto' && knowsFirstNodes)) return []
-  const { mdns } = await import('@libp2p/mdns')
-  return [mdns({ serviceTag: MDNS_TAG })]
+  const { localNetwork } = await import('../discovery/local-network.ts')
+  return [localNetwork()]
 }
 
 async function portForwarding() {

@@ -43,7 +43,7 @@ export interface ReachOptions {
   /** pass connections on to nodes behind NATs; auto = when this node has a public address. @default 'auto' */
   readonly relay?: 'auto' | 'on' | 'off'
   /** what is passed on over one connection, both ways together, in MiB. @default 64 */
-  readonly relayMiB?: number
+  readonly relayMib?: number
   /** look for peers in the local network; auto = when no first node is known. @default 'off' for a library, 'auto' for the command line */
   readonly mdns?: 'auto' | 'on' | 'off'
   /** ask the router to let others in. @default false */

@@ -1,10 +1,32 @@
 import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
+import { createSocket } from 'node:dgram'
+import { once } from 'node:events'
 import { after, before, describe, type TestContext, test } from 'node:test'
 import type { TallyNode } from '../../src/node/node.ts'
 import type { NodeOptions } from '../../src/node/options.ts'
 import { addressOf, bytesService, readBytes, type TestNetwork, testNetwork } from '../support/network.ts'
 
 const LIMIT_MS = 15_000
+const MULTICAST_MS = 1_000
+
+/** Whether this computer hears what it says to its network, as mDNS needs it. */
+async function multicastWorks(): Promise<boolean> {
+  const group = '239.255.7.1'
+  const socket = createSocket({ type: 'udp4', reuseAddr: true })
+  try {
+    socket.bind(0)
+    await once(socket, 'listening')
+    socket.addMembership(group)
+    socket.send('hello', socket.address().port, group)
+    await once(socket, 'message', { signal: AbortSignal.timeout(MULTICAST_MS) })
+    return true
+  } catch {
+    return false
+  } finally {
+    socket.close()
+  }
+}
 
 describe('a provider that nobody can dial', () => {
   let net: TestNetwork
@@ -42,7 +64,7 @@ describe('a provider that nobody can dial', () => {
   })
 
   test('goes on with a session where the limit of the relay cut it', async (t) => {
-    const hub = await relay(t, { relayMiB: 1 })
+    const hub = await relay(t, { relayMib: 1 })
     const provider = await hidden(t, hub, 1_500_000)
     const consumer = await net.consumer(t, [provider], { bootstrap: hub.addresses })
     const offer = await found(consumer, 'hidden')
@@ -84,6 +106,20 @@ describe('ways to a provider', () => {
     const session = await consumer.open({ service: 'web', provider: addressOf(provider), budget: '1 token' })
     assert.equal(await readBytes(session), 300_000)
     await session.close()
+  })
+
+  test('two nodes in one local network meet by mDNS, without any address', async (t) => {
+    if (!(await multicastWorks())) return t.skip('multicast does not come back here')
+    const name = `mdns-${randomBytes(4).toString('hex')}`
+    const reach = { mdns: 'on' } as const
+    const provider = await net.provider(t, { reach })
+    await provider.serve({ name, service: bytesService({ total: 1 }), price: '0.01/MiB' })
+    const consumer = await net.node(t, { reach })
+    const signal = AbortSignal.timeout(LIMIT_MS)
+    let seller: string | undefined
+    while (seller === undefined && !signal.aborted)
+      for await (const { provider: one } of consumer.find(name, { signal })) seller = one
+    assert.equal(seller, provider.address)
   })
 
   test('what is announced is told to others, beside what is listened on', async (t) => {
