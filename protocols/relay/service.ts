@@ -2,7 +2,7 @@ import type { Connection, DialTarget, PeerId, Startable, Stream } from '@libp2p/
 import { asTallyError, TallyError } from '../../src/core/errors.ts'
 import type { Hash32 } from '../../src/core/ids.ts'
 import { within } from '../deadline.ts'
-import { openStream, type ProtocolComponents } from '../dial.ts'
+import { HANDLE, openStream, type ProtocolComponents } from '../dial.ts'
 import { encodeFrame } from '../framing/frame-codec.ts'
 import { type RawStream, rawStream } from '../framing/raw-stream.ts'
 import { PeerGate } from '../peer-gate.ts'
@@ -79,7 +79,8 @@ class Relays implements RelayService {
     this.#started = true
     const { handler } = this.#init
     if (handler === undefined) return
-    await this.#components.registrar.handle(RELAY_PROTOCOL, (stream, connection) => this.#serve(stream, connection, handler))
+    const serve = (stream: Stream, connection: Connection) => this.#serve(stream, connection, handler)
+    await this.#components.registrar.handle(RELAY_PROTOCOL, serve, HANDLE)
   }
 
   async stop(): Promise<void> {

@@ -5,6 +5,7 @@ import { formatCount, formatPrice } from '../core/price-text.ts'
 import { dueOf, writtenMeter } from '../core/session/payee.ts'
 import { formatAmount, type TokenInfo } from '../core/token.ts'
 import type { ServeOptions } from '../node/call-options.ts'
+import type { FlatSettings } from '../node/config.ts'
 import type { TallyNode } from '../node/node.ts'
 import type { Cli } from './context.ts'
 import type { OpenedNode } from './open-node.ts'
@@ -14,6 +15,8 @@ import { untilStopped } from './stop.ts'
 export interface DaemonInit {
   /** multiaddrs joined by commas. @default those of the settings */
   readonly listen?: string
+  /** further settings, by name */
+  readonly flags?: FlatSettings
   /** what is sold; where its price needs the token, a function of it */
   readonly services: readonly (ServeOptions | ((token: TokenInfo) => ServeOptions))[]
   /** for the line that buyers can copy: what follows the name of the service */
@@ -21,9 +24,7 @@ export interface DaemonInit {
   /** the command that buys it. @default 'get' */
   readonly verb?: string
   /** whether it hands in what others sign */
-  readonly relay?: boolean
-  /** settings of this start alone, by dotted name */
-  readonly flags?: Readonly<Record<string, unknown>>
+  readonly gasRelay?: boolean
 }
 
 /** how long sessions may take to be closed and paid when the node is stopped, ms */
@@ -32,7 +33,7 @@ const DRAIN_MS = 30_000
 /** Resolves when it was stopped, in order: sessions closed and countersigned, settlements waited for. */
 export async function runDaemon(cli: Cli, init: DaemonInit): Promise<void> {
   const listen = init.listen === undefined ? (true as const) : init.listen.split(',').map((part) => part.trim())
-  const opened = await cli.openNode({ listen, logLevel: 'info', relay: init.relay === true, flags: init.flags ?? {} })
+  const opened = await cli.openNode({ listen, logLevel: 'info', gasRelay: init.gasRelay === true }, init.flags)
   const { node, home, control } = opened
   const [{ startApi }, { lender }] = await Promise.all([import('../api/server.ts'), import('./lend.ts')])
   try {

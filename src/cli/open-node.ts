@@ -22,9 +22,7 @@ export interface OpenNodeOptions {
   /** whether other peers are wanted at all. @default true */
   readonly peers?: boolean
   /** whether it hands in what others sign. @default false */
-  readonly relay?: boolean
-  /** settings of this start alone, by dotted name */
-  readonly flags?: Readonly<Record<string, unknown>>
+  readonly gasRelay?: boolean
   /** what is logged unless told otherwise. @default 'error' */
   readonly logLevel?: LogLevel
 }
@@ -34,7 +32,7 @@ function relaySettings({ relay: { coinPrice, ...others } }: Config): RelayOption
   if (coinPrice !== undefined) return { coinPrice, ...others }
   throw new TallyError('CONFIG_INVALID', {
     message: "a relay has to know what one of the chain's coin is worth in tokens",
-    hint: "set relay.coinPrice, or: tallystick up --relay --coin-price '3000 USDC'",
+    hint: "set relay.coinPrice, or: tallystick up --gas-relay --coin-price '3000 USDC'",
     fields: { key: 'relay.coinPrice' },
   })
 }
@@ -61,10 +59,12 @@ export async function openNode(
     chain: { ...chain, confirmations: confirmationsBlocks },
     token,
     listen: options.listen === true ? config.listen : (options.listen ?? []),
+    announce: config.announce,
+    reach: options.peers === false ? { ...config.reach, mdns: 'off' } : config.reach,
     bootstrap: options.peers === false ? [] : config.bootstrap,
     provider: config.provider,
     relays: { peers: config.relays, maxFee: config.maxRelayFee },
-    ...(options.relay === true && { relay: relaySettings(config) }),
+    ...(options.gasRelay === true && { relay: relaySettings(config) }),
     log: openLog(isSet ? config.log.level : (options.logLevel ?? 'error'), out),
     signal,
   })

@@ -15,6 +15,7 @@ export const ANY_TOKEN = 'token'
 export const DEFAULTS = {
   chain: { confirmationsBlocks: 3 },
   listen: ['/ip4/0.0.0.0/tcp/0'],
+  announce: [] as string[],
   bootstrap: [] as string[],
   provider: {
     poolPerHour: '1 token',
@@ -32,6 +33,7 @@ export const DEFAULTS = {
   relays: [] as string[],
   maxRelayFee: '0.5 token',
   relay: { marginPercent: 30, minFee: '0.01 token', maxGas: 8_000_000, lostGasPerHour: 2_000_000 },
+  reach: { relay: 'auto', relayMib: 64, mdns: 'auto', upnp: false },
   log: { level: 'info' },
 } as const
 
@@ -96,7 +98,7 @@ const consumer = z.object({
 })
 
 const relay = z.object({
-  coinPrice: amountText.optional().describe("what one of the chain's coin is worth in tokens, for `up --relay`"),
+  coinPrice: amountText.optional().describe("what one of the chain's coin is worth in tokens, for `up --gas-relay`"),
   marginPercent: whole(0, 1_000)
     .default(DEFAULTS.relay.marginPercent)
     .describe('what a relay asks for on top of the gas, in percent of it'),
@@ -105,6 +107,21 @@ const relay = z.object({
   lostGasPerHour: whole(0, 1_000_000_000)
     .default(DEFAULTS.relay.lostGasPerHour)
     .describe('the most gas that failed transactions of unknown signers may cost in an hour'),
+})
+
+const reach = z.object({
+  relay: z
+    .enum(['auto', 'on', 'off'])
+    .default(DEFAULTS.reach.relay)
+    .describe('pass connections on to nodes behind NATs; auto = when this node has a public address'),
+  relayMib: whole(1, 65_536)
+    .default(DEFAULTS.reach.relayMib)
+    .describe('what is passed on over one connection at most, in MiB; then the two have to connect again'),
+  mdns: z
+    .enum(['auto', 'on', 'off'])
+    .default(DEFAULTS.reach.mdns)
+    .describe('look for peers in the local network; auto = when no first node is known'),
+  upnp: z.boolean().default(DEFAULTS.reach.upnp).describe('ask the router to let others in'),
 })
 
 const log = z.object({
@@ -116,7 +133,11 @@ export const configSchema = z.object({
   network: z.string().min(1).max(4_096).optional().describe('name or file of a network, which gives chain.* and bootstrap'),
   chain: chain.prefault({}),
   listen: addresses.default([...DEFAULTS.listen]).describe('where this node can be reached'),
+  announce: addresses
+    .default([...DEFAULTS.announce])
+    .describe('where others are told to dial this node besides, such as the address of a router that forwards a port'),
   bootstrap: addresses.default([...DEFAULTS.bootstrap]).describe('the first nodes to ask'),
+  reach: reach.prefault({}),
   provider: provider.prefault({}),
   consumer: consumer.prefault({}),
   relays: z

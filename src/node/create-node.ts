@@ -10,6 +10,7 @@ import type { Domain } from '../core/eip712.ts'
 import { asTallyError, TallyError } from '../core/errors.ts'
 import type { Address, ChannelId, Seconds } from '../core/ids.ts'
 import { type TokenInfo, tokenInfo } from '../core/token.ts'
+import { DhtPeers } from '../discovery/dht.ts'
 import { Market } from '../discovery/market.ts'
 import type { Chain } from '../ports/chain.ts'
 import type { Clock } from '../ports/clock.ts'
@@ -86,7 +87,7 @@ async function assemble(options: NodeOptions, begun: (end: () => Promise<void>) 
   begun(() => store.close())
   const relays = new RelayPeers(
     {
-      service: () => network.services.relay,
+      service: () => network.services.gasRelay,
       resolve: parsePeer,
       find: (signal) => market.peersOf('relay', { signal }),
       self: self.address,
@@ -156,7 +157,9 @@ async function assemble(options: NodeOptions, begun: (end: () => Promise<void>) 
   const network: Network = await createNetwork({
     privateKey: options.privateKey,
     listen: options.listen ?? [],
+    announce: options.announce ?? [],
     bootstrap: options.bootstrap ?? [],
+    reach: options.reach ?? {},
     session: {
       onLink: (link) =>
         void payee
@@ -165,7 +168,7 @@ async function assemble(options: NodeOptions, begun: (end: () => Promise<void>) 
     },
     data: { onStream: (incoming) => payee.serve(incoming) },
     offer: { offersFor: (service) => shelf.offersFor(service) },
-    relay: relay === undefined ? {} : { handler: relay },
+    gasRelay: relay === undefined ? {} : { handler: relay },
   })
   begun(async () => await network.stop())
   const market = new Market(
@@ -174,12 +177,13 @@ async function assemble(options: NodeOptions, begun: (end: () => Promise<void>) 
       peers: network.peerStore,
       self: network.peerId,
       offers: network.services.offer,
-      connected: () => network.getPeers().length,
+      dht: new DhtPeers(network.services.dht),
       clock,
       log,
     },
-    { domain, tokens: [token.address] },
+    { domain, tokens: [token.address], joins: (options.bootstrap ?? []).length > 0 },
   )
+  network.addEventListener('self:peer:update', () => market.readdress(network.getMultiaddrs().join()))
   const lines = new Lines(network, payer, log)
   const money = new Money({ chain, clock, payer, payee, settler, self: self.address, token })
   const listings = listingsOf(options)

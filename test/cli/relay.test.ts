@@ -34,7 +34,7 @@ describe('commands without gas', () => {
     seller = await world.home('relay')
     home = await world.home('gasless')
     await world.json(['dev', 'fund'], { home: seller })
-    const up = ['up', '--relay', '--coin-price', '20 tUSDC', '--listen', '/ip4/127.0.0.1/tcp/0', '--json']
+    const up = ['up', '--gas-relay', '--coin-price', '20 tUSDC', '--listen', '/ip4/127.0.0.1/tcp/0', '--json']
     const { first } = await world.start(up, /"event":"ready"/, { home: seller })
     relay = JSON.parse(first) as Ready
   })
@@ -46,7 +46,7 @@ describe('commands without gas', () => {
   const peer = (): string => relay.addresses[0] ?? ''
 
   test('a relay has to know what the coin is worth', async () => {
-    const { code, stderr } = await world.run(['up', '--relay'], { home })
+    const { code, stderr } = await world.run(['up', '--gas-relay'], { home })
     assert.equal(code, 2)
     assert.match(stderr, /relay\.coinPrice/)
   })
