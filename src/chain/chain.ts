@@ -79,6 +79,7 @@ export function createChain(init: ChainInit): Chain {
       confirmations === 0 || deep < 0 ? undefined : reader.channel(id, deep, options),
     ])
     const counted = confirmations === 0 ? latest : confirmed
+    if (counted !== undefined) watcher.wasRead(id, counted.block)
     return { id, ...(counted === undefined ? {} : { confirmed: counted }), ...(latest === undefined ? {} : { latest }) }
   }
 

@@ -45,6 +45,11 @@ export interface Watcher {
   status(): ChainStatus
   follow(listener: ChainListener): Unfollow
   watch(channels: readonly ChannelId[]): void
+  /**
+   * The channel was read directly and is used as it was at that block. If it is watched, the slot is read again and told once that block was
+   * followed: a reorganisation in between takes back what nothing here has seen.
+   */
+  wasRead(id: ChannelId, block: number): void
   /** Looks at once instead of after the pause. */
   nudge(): void
   close(): Promise<void>
@@ -70,6 +75,9 @@ export function createWatcher(init: WatcherInit): Watcher {
   const { signal } = closing
   const told = new LRUCache<string, Told>({ max: MAX_TOLD })
 
+  /** channels that were read directly, with the block of that answer */
+  const readAhead = new LRUCache<ChannelId, number>({ max: MAX_TOLD })
+
   let trail: Trail | undefined
   let head: Header | undefined
   let toldHead: string | undefined
@@ -93,6 +101,13 @@ export function createWatcher(init: WatcherInit): Watcher {
       (await trails.load(limits)) ??
       // what is known without a trail was read when logs could not be: nobody has followed it since
       newTrail({ start: init.startBlock ?? Math.max(0, (await readHead()).number - confirmations), ...limits, lost: true })
+    for (const [id, block] of readAhead.entries()) {
+      if (block > cursorOf(trail)) continue
+      readAhead.delete(id)
+      // whatever it is now is news to whoever has the answer of then
+      told.delete(id)
+      newlyWatched.push(`watched channel ${id}`)
+    }
     if (newlyWatched.length > 0) {
       trail = withWatched(trail, newlyWatched)
       newlyWatched = []
@@ -266,6 +281,9 @@ export function createWatcher(init: WatcherInit): Watcher {
         watched.add(id)
         if (started) newlyWatched.push(`watched channel ${id}`)
       }
+    },
+    wasRead(id, block) {
+      if (watched.has(id) && block > (trail === undefined ? -1 : cursorOf(trail))) readAhead.set(id, block)
     },
     nudge,
     async close() {
