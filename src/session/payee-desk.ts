@@ -192,17 +192,14 @@ export class PayeeDesk {
     link.send({ type: 'fault', session, code: error.wire })
   }
 
+  /** Made once for a session: a step is made for every piece, and only these three figures differ from step to step. */
   #context(live: Live): PayeeContext {
     const { clock } = this.#components
-    const { policy } = this.#init
-    return {
-      nowMs: clock.nowMs(),
-      nowS: clock.nowS(),
-      policy,
-      otherExposure: this.#book.otherExposure(live),
-      isAnchorUsed: this.#isAnchorUsed,
-      ...live.crypto,
-    }
+    const nowMs = clock.nowMs()
+    const nowS = clock.nowS()
+    const otherExposure = this.#book.otherExposure(live)
+    live.context ??= { ...live.crypto, policy: this.#init.policy, isAnchorUsed: this.#isAnchorUsed, nowMs, nowS, otherExposure }
+    return Object.assign(live.context, { nowMs, nowS, otherExposure })
   }
 
   /** One input of one session. An error in the rules costs this session, never the process or another session. */
