@@ -62,11 +62,12 @@ export class DhtPeers {
     return this.#table.size
   }
 
-  /** Resolves when there is one, at once if there is; or when the signal says so. */
-  async some(signal: AbortSignal): Promise<void> {
-    if (this.count > 0 || signal.aborted) return
+  /** Resolves when there is one, or as many as that, at once if there are; or when the signal says so. */
+  async some(signal: AbortSignal, least = 1): Promise<void> {
+    if (this.count >= least || signal.aborted) return
     await new Promise<void>((resolve) => {
       const done = (): void => {
+        if (this.count < least && !signal.aborted) return
         this.#table.removeEventListener('peer:add', done)
         signal.removeEventListener('abort', done)
         resolve()

@@ -23,6 +23,10 @@ const LOOKING = process.env.TALLYSTICK_TEST_CROWD === 'whole' ? 1 : 4
 const LIMIT_MS = LOOKING === 1 ? 5_000 : 30_000
 /** what nobody offers is not waited for any longer */
 const GONE_MS = 5_000
+/** peers in the table of a node that has found its neighbours */
+const SETTLED = 8
+/** who has not found them by then looks again later */
+const SETTLE_MS = 30_000
 const JOIN_MS = 60_000
 
 type Member = Libp2p<{ dht: KadDHT }>
@@ -51,6 +55,8 @@ async function crowd(size: number): Promise<Member[]> {
     members.push(...more)
   }
   assert.ok(!signal.aborted, 'the crowd did not come together')
+  const settled = AbortSignal.timeout(SETTLE_MS)
+  if (LOOKING === 1) await Promise.all(members.map((one) => new DhtPeers(one.services.dht).some(settled, SETTLED)))
   return members
 }
 
@@ -61,7 +67,7 @@ async function firstFound(node: TallyNode, name: string, limitMs = LIMIT_MS): Pr
 
 describe('a DHT of 50 nodes', () => {
   let net: TestNetwork
-  let members: Member[]
+  let members: Member[] = []
   let bootstrap: string[]
   before(async () => {
     net = await testNetwork()

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
+import { EventEmitter, once } from 'node:events'
 import { describe, test } from 'node:test'
 import type { PeerId } from '@libp2p/interface'
 import { multiaddr } from '@multiformats/multiaddr'
@@ -13,6 +14,7 @@ import type { Address, Seconds } from '../../src/core/ids.ts'
 import { type Offer, type SignedOffer, signOffer } from '../../src/core/offer.ts'
 import { FREE } from '../../src/core/price.ts'
 import { Market } from '../../src/discovery/market.ts'
+import { discoveryCid } from '../../src/discovery/service-cid.ts'
 
 const domain: Domain = { chainId: 31337n, ledger: `0x${'11'.repeat(20)}` as Address }
 const token = `0x${'22'.repeat(20)}` as Address
@@ -35,12 +37,21 @@ function stranger(service: string): Stranger {
 /** A DHT that names whom the test wants, as anybody can make the real one do. */
 function marketOf(named: readonly Stranger[], ask: (one: Stranger, signal: AbortSignal | undefined) => Promise<SignedOffer[]>) {
   const believed: number[] = []
+  const provided: string[] = []
+  const forgotten: string[] = []
+  const told = new EventEmitter()
   const addresses = Array.from({ length: 40 }, (_, port) => multiaddr(`/ip4/127.0.0.1/tcp/${port + 1}`))
   const market = new Market(
     {
       routing: {
-        provide: async () => undefined,
-        cancelReprovide: async () => undefined,
+        provide: async (cid) => {
+          provided.push(cid.toString())
+          told.emit('call')
+        },
+        cancelReprovide: async (cid) => {
+          forgotten.push(cid.toString())
+          told.emit('call')
+        },
         async *findProviders() {
           for (const { peer: id } of named) yield { id, multiaddrs: addresses, routing: 'test' }
         },
@@ -62,7 +73,7 @@ function marketOf(named: readonly Stranger[], ask: (one: Stranger, signal: Abort
     },
     { domain, tokens: [token], joins: true },
   )
-  return { market, believed }
+  return { market, believed, provided, forgotten, told }
 }
 
 const strangers = (count: number): Stranger[] => Array.from({ length: count }, () => stranger('films'))
@@ -115,5 +126,43 @@ describe('finding providers', () => {
       break
     }
     assert.ok(asked.length <= 21)
+  })
+})
+
+describe('being found', () => {
+  const silent = async (): Promise<SignedOffer[]> => []
+  const cid = async (what: 'service' | 'kind', name: string): Promise<string> => (await discoveryCid(what, name)).toString()
+
+  async function until(told: EventEmitter, holds: () => boolean): Promise<void> {
+    while (!holds()) await once(told, 'call')
+  }
+
+  test('each name and each kind is announced once, however many services have it, and again when the node is reached elsewhere', async (t) => {
+    const { market, provided, told } = marketOf([], silent)
+    t.after(() => market.stop())
+    market.readdress('/ip4/127.0.0.1/tcp/1')
+    market.announce({ service: 'films', kind: 'files' })
+    market.announce({ service: 'songs', kind: 'files' })
+    await until(told, () => provided.length === 3)
+    const all = [await cid('service', 'films'), await cid('service', 'songs'), await cid('kind', 'files')].toSorted()
+    assert.deepEqual(provided.toSorted(), all)
+    market.readdress('/ip4/127.0.0.1/tcp/1')
+    market.readdress('/ip4/127.0.0.1/tcp/2')
+    await until(told, () => provided.length === 6)
+    assert.deepEqual(provided.slice(3).toSorted(), all)
+  })
+
+  test('what is withdrawn is forgotten; a kind only with the last service of it', async (t) => {
+    const { market, provided, forgotten, told } = marketOf([], silent)
+    t.after(() => market.stop())
+    market.announce({ service: 'films', kind: 'files' })
+    market.announce({ service: 'songs', kind: 'files' })
+    await until(told, () => provided.length === 3)
+    market.withdraw('films')
+    await until(told, () => forgotten.length === 1)
+    assert.deepEqual(forgotten, [await cid('service', 'films')])
+    market.withdraw('songs')
+    await until(told, () => forgotten.length === 3)
+    assert.deepEqual(forgotten.slice(1).toSorted(), [await cid('service', 'songs'), await cid('kind', 'files')].toSorted())
   })
 })
