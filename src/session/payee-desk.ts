@@ -7,6 +7,7 @@
 import { creditLimit } from '../core/credit.ts'
 import { asTallyError, type ErrorCode, TallyError } from '../core/errors.ts'
 import type { Address, Hash32, SessionId } from '../core/ids.ts'
+import { isOpen } from '../core/session/flow.ts'
 import type { FromPayer } from '../core/session/messages.ts'
 import {
   dueOf,
@@ -166,8 +167,7 @@ export class PayeeDesk {
   #onSessionMessage(live: Live, message: FromPayer): void {
     const input = inputOf(message)
     // nobody reads this stream any more; the last word on a free one is only that it is not metered
-    const left =
-      message.type === 'ack' && message.final && live.session.flow.open.has(message.stream) ? message.stream : undefined
+    const left = message.type === 'ack' && message.final && isOpen(live.session.flow, message.stream) ? message.stream : undefined
     if (input !== undefined) this.#run(live, input)
     if (left !== undefined) live.deliveries.get(left)?.cut()
   }
