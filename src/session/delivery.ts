@@ -16,8 +16,6 @@ export interface DeliveryRules extends ChargeRules {
   wrote(bytes: number): void
   /** the service takes bytes of the consumer */
   took(bytes: number): void
-  /** the service is done with the stream: nothing more will be charged on it */
-  served(): void
   /** takes so many bytes out of what the session may have for nothing; false when that is used up */
   isFree(bytes: number): boolean
 }
@@ -55,6 +53,11 @@ export class Delivery {
     const wakes = this.#wakes
     this.#wakes = new Set()
     for (const wake of wakes) wake()
+  }
+
+  /** What the service has charged is told: somebody is about to wait for the payer. */
+  tell(): void {
+    this.#charges.flush()
   }
 
   /** Ends the stream now, in the middle of whatever it does (D5). */
@@ -98,7 +101,7 @@ export class Delivery {
       signal.throwIfAborted()
       await (answer.free ? this.#give(this.#bytes, body) : this.#deliver(this.#bytes, body))
       charges.end()
-      if (this.#opened) this.#rules.served()
+      if (this.#opened) charges.flush(true)
       await this.#bytes.closeWrite({ signal, timeoutMs: SLOW_READER_MS })
     } catch (thrown) {
       const error = asTallyError(thrown)

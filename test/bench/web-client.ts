@@ -48,10 +48,10 @@ class Connection {
     this.#got = this.#got.length === 0 ? bytes : Buffer.concat([this.#got, bytes])
     const at = this.#got.indexOf(END)
     if (at < 0) return
-    const head = this.#got.latin1Slice(0, at)
+    const head = this.#got.toString('latin1', 0, at)
     const length = Number(/\r\ncontent-length: (\d+)/i.exec(head)?.[1])
     if (!head.startsWith('HTTP/1.1 200 ') || Number.isNaN(length))
-      return this.#answered?.reject(new Error(`an answer was ${this.#got.latin1Slice(0, 600)}`))
+      return this.#answered?.reject(new Error(`an answer was ${this.#got.toString('latin1', 0, 600)}`))
     if (this.#got.length < at + END.length + length) return
     this.#got = Buffer.alloc(0)
     this.#answered?.resolve()
@@ -89,7 +89,7 @@ const answers = {
     let next = 0
     for await (const bytes of socket) {
       const now = process.hrtime.bigint()
-      text += (bytes as Buffer).latin1Slice()
+      text += (bytes as Buffer).toString('latin1')
       for (let end = text.indexOf('\n\n'); end >= 0; end = text.indexOf('\n\n')) {
         const event = /data: (\d+) (\d+)/.exec(text.slice(0, end))
         text = text.slice(end + 2)

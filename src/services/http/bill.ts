@@ -47,8 +47,12 @@ export class Bill {
     this.settle()
   }
 
-  /** Agrees to what is right so far, and never to more than was charged. */
+  /** Agrees to what is right so far, and never to more than was charged. Each word costs a step of the session: none is said twice. */
   settle(): void {
-    if (this.#calls > 0 || this.#units > 0n) this.stream?.agree({ calls: this.#calls, units: this.#units })
+    if (this.stream === undefined) return
+    const { charged, agreed } = this.stream
+    const isNew = (kind: 'calls' | 'units', right: bigint): boolean => right > agreed[kind] && charged[kind] > agreed[kind]
+    if (isNew('calls', BigInt(this.#calls)) || isNew('units', this.#units))
+      this.stream.agree({ calls: this.#calls, units: this.#units })
   }
 }
