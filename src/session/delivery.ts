@@ -110,7 +110,7 @@ export class Delivery {
       else this.#bytes.abort(error)
       throw thrown
     } finally {
-      this.#abort.abort()
+      this.#abort.abort(OVER)
       this.#accepted.reject(this.#abort.signal.reason)
       try {
         await body.return?.(undefined)
@@ -214,6 +214,9 @@ export class Delivery {
     }
   }
 }
+
+/** why the signal of a delivery that is over was aborted: one for all of them, for its trace costs more than it tells */
+const OVER = new TallyError('ABORTED', { message: 'the stream is over' })
 
 const UP_BYTE: Want = { up: 1n }
 

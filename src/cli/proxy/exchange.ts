@@ -29,7 +29,9 @@ export async function answerRequest(
   response: ServerResponse,
 ): Promise<void> {
   const gone = new AbortController()
-  response.once('close', () => gone.abort(new TallyError('ABORTED', { message: 'the client has gone' })))
+  response.once('close', () => {
+    if (!response.writableFinished) gone.abort(new TallyError('ABORTED', { message: 'the client has gone' }))
+  })
   const body = bodyOf(request)
   try {
     const answer = await init.http.call(wanted.service, {

@@ -23,6 +23,9 @@ export type HttpInit = HttpTarget & {
   readonly tariff?: Tariff
 }
 
+const NO_INFO = new Uint8Array(0)
+/** why the signal of a call that is over was aborted: one for all of them, for its trace costs more than it tells */
+const OVER = new TallyError('ABORTED', { message: 'the call is over' })
 const TIMEOUT_MS = 120_000
 const MAX_CALLS = 256
 
@@ -52,8 +55,9 @@ class HttpService implements ServiceAdapter {
   readonly #content: Uint8Array
   readonly #timeoutMs: number
   readonly #maxCalls: number
-  readonly #closing = new AbortController()
-  #calls = 0
+  /** one for each call that is running */
+  readonly #running = new Set<AbortController>()
+  #closed = false
 
   constructor(backend: Backend, tariff: Tariff, timeoutMs: number, maxCalls: number) {
     this.#backend = backend
@@ -71,27 +75,32 @@ class HttpService implements ServiceAdapter {
 
   async open(call: ServiceCall): Promise<ServiceAnswer> {
     const head = decodeRequest(call.request)
-    const signal = AbortSignal.any([call.signal, this.#closing.signal])
-    refuseAborted(signal)
-    if (this.#calls >= this.#maxCalls)
+    refuseAborted(call.signal)
+    if (this.#closed) throw new TallyError('SHUTTING_DOWN')
+    if (this.#running.size >= this.#maxCalls)
       throw new TallyError('BUSY', { message: `${this.#maxCalls} calls of this service are running already` })
-    return { info: new Uint8Array(), free: false, body: this.#answer(head, call, signal) }
+    return { info: NO_INFO, free: false, body: this.#answer(head, call) }
   }
 
   async close(): Promise<void> {
-    this.#closing.abort(new TallyError('SHUTTING_DOWN'))
+    this.#closed = true
+    for (const running of this.#running) running.abort(new TallyError('SHUTTING_DOWN'))
     await this.#backend.close()
   }
 
   /** The head, then the body. It begins when the first byte is asked for: not before it may be written (W2). */
-  async *#answer(head: RequestHead, call: ServiceCall, ended: AbortSignal): AsyncGenerator<Uint8Array> {
+  async *#answer(head: RequestHead, call: ServiceCall): AsyncGenerator<Uint8Array> {
     const gone = new AbortController()
-    const signal = AbortSignal.any([ended, gone.signal])
-    this.#calls += 1
+    const { signal } = gone
+    const cut = (): void => gone.abort(call.signal.reason)
+    call.signal.addEventListener('abort', cut, { once: true })
+    if (call.signal.aborted) cut()
+    if (this.#closed) gone.abort(new TallyError('SHUTTING_DOWN'))
+    this.#running.add(gone)
     try {
       const cost = costOf(this.#tariff, head)
       const bill = await call.reserve({ calls: cost.calls, units: cost.usage?.most ?? 0 })
-      const upload = new Upload(call.input, head, (error) => gone.abort(error))
+      const upload = new Upload(call.input, head, gone)
       const answer = await this.#ask({ head: cost.usage === undefined ? head : unpacked(head), body: upload.body, signal })
       const first = headOf(answer)
       if (answer instanceof TallyError || first === undefined) {
@@ -106,8 +115,9 @@ class HttpService implements ServiceAdapter {
       refuseAborted(signal)
       throw thrown instanceof TallyError ? thrown : serviceFailed(502, thrown)
     } finally {
-      this.#calls -= 1
-      gone.abort(new TallyError('ABORTED'))
+      this.#running.delete(gone)
+      call.signal.removeEventListener('abort', cut)
+      gone.abort(OVER)
     }
   }
 
