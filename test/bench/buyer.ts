@@ -99,7 +99,12 @@ const answers = {
   async proxy(): Promise<number> {
     const { node, provider } = ready()
     const http = node.http({ budget: BUDGET, provider: provider.address })
-    const server = new ProxyServer({ http, timeoutMs: 30_000, advise: (_, error) => error, broke: ({ path }, { code }) => note(`${path}: ${code}`) })
+    const server = new ProxyServer({
+      http,
+      timeoutMs: 30_000,
+      advise: (_, error) => error,
+      broke: ({ path }, { code }) => note(`${path}: ${code}`),
+    })
     return (await server.listen('127.0.0.1', 0)).port
   },
 

@@ -113,7 +113,13 @@ export type PayeeInput =
   /** the service may charge so much for what it does now; `covers` said so */
   | { readonly type: 'hold'; readonly counts: Counts }
   /** of `held` so much is charged, the rest is released; `final`: and the service is done with the stream */
-  | { readonly type: 'settle'; readonly stream: number; readonly held: Counts; readonly charged: Counts; readonly final?: boolean }
+  | {
+      readonly type: 'settle'
+      readonly stream: number
+      readonly held: Counts
+      readonly charged: Counts
+      readonly final?: boolean
+    }
   /** what was held is given away: it will never be charged */
   | { readonly type: 'forfeit'; readonly held: Counts }
   /** the service is done with a stream */
