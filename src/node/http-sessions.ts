@@ -208,7 +208,8 @@ export class HttpSessions {
     const resumed = await this.#init.resume(id, found, AbortSignal.timeout(LAST_WORD_MS)).catch(() => undefined)
     if (resumed !== undefined) return await this.#close(resumed, budget)
     await this.#close(session, budget)
-    await this.#init.forget(id)
+    // a node that is stopped by now keeps it as it is
+    await this.#init.forget(id).catch(() => undefined)
   }
 
   async #close(session: NodeSession, budget: Amount): Promise<void> {

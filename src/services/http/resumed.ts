@@ -62,7 +62,7 @@ function spanOf(call: HttpCall, { status, headers, body }: HttpAnswer): Span | u
   const tag = tagOf(headers)
   if (call.method !== 'GET' || !isRepeatable(call) || typeof body !== 'bigint' || body === 0n || tag === undefined)
     return undefined
-  if (status === 200) return valueOf(headers, 'accept-ranges') === 'bytes' ? { from: 0n, to: body - 1n, tag } : undefined
+  if (status === 200) return headerOf(headers, 'accept-ranges') === 'bytes' ? { from: 0n, to: body - 1n, tag } : undefined
   const range = status === 206 ? rangeOf(headers) : undefined
   return range !== undefined && range.to - range.from + 1n === body ? { ...range, tag } : undefined
 }
@@ -82,14 +82,14 @@ async function refuseOther({ status, headers, bytes }: HttpAnswer, { from, to, t
 
 /** A weak tag is not enough, nor is a date: they may stay when the bytes change. */
 function tagOf(headers: readonly Header[]): string | undefined {
-  const tag = valueOf(headers, 'etag')
+  const tag = headerOf(headers, 'etag')
   return tag?.startsWith('"') ? tag : undefined
 }
 
 function rangeOf(headers: readonly Header[]): { readonly from: bigint; readonly to: bigint } | undefined {
-  const found = RANGE.exec(valueOf(headers, 'content-range') ?? '')
+  const found = RANGE.exec(headerOf(headers, 'content-range') ?? '')
   return found === null ? undefined : { from: BigInt(found[1] as string), to: BigInt(found[2] as string) }
 }
 
-const valueOf = (headers: readonly Header[], name: string): string | undefined =>
+const headerOf = (headers: readonly Header[], name: string): string | undefined =>
   headers.find((header) => header[0] === name)?.[1]
