@@ -54,7 +54,8 @@ export async function startNginx(dir: string): Promise<Nginx> {
   return nginx
 }
 
-async function freePort(): Promise<number> {
+/** A port of the loopback that nobody uses just now. */
+export async function freePort(): Promise<number> {
   const server = net.createServer().listen(0, '127.0.0.1')
   await once(server, 'listening')
   const { port } = server.address() as AddressInfo

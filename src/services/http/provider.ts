@@ -1,12 +1,12 @@
 import type { RequestListener } from 'node:http'
 import { asTallyError, TallyError } from '../../core/errors.ts'
-import type { Reservation, ServiceAdapter, ServiceAnswer, ServiceCall } from '../../ports/service.ts'
+import type { ServiceAdapter, ServiceAnswer, ServiceCall } from '../../ports/service.ts'
 import { refuseAborted } from '../abort.ts'
 import { type Backend, type BackendAnswer, type BackendCall, failureStatus, serviceFailed } from './backend.ts'
 import { decodeRequest, encodeAnswer, isAnswer } from './codec.ts'
 import { type FetchHandler, handlerBackend } from './handler.ts'
 import { type AnswerHead, carried, type FailureHead, type RequestHead } from './head.ts'
-import { costOf, encodeTariff, ONE_CALL_EACH, type RouteCost, type Tariff } from './tariff.ts'
+import { costOf, encodeTariff, ONE_CALL_EACH, type Tariff } from './tariff.ts'
 import { Upload } from './upload.ts'
 import { listenerBackend, upstreamBackend } from './upstream.ts'
 import { UsageReader } from './usage.ts'
@@ -107,8 +107,12 @@ class HttpService implements ServiceAdapter {
         bill.release()
         return yield framed({ type: 'failure', status: failureStatus(answer) })
       }
-      const usage = this.#settleHead(bill, cost, first)
+      const isCharged = first.status < 400 || this.#tariff.chargeFailures
+      if (!isCharged) bill.release()
       yield framed(first)
+      // not before the head could be written: nobody agrees to a charge for an answer that is not seen, and what is not agreed to is not paid
+      const usage = isCharged && cost.usage !== undefined ? new UsageReader(cost.usage, first) : undefined
+      if (isCharged && usage === undefined) bill.debit()
       yield* this.#pieces(answer, usage)
       if (usage !== undefined) bill.debit({ calls: cost.calls, units: usage.end() })
     } catch (thrown) {
@@ -130,14 +134,6 @@ class HttpService implements ServiceAdapter {
       refuseAborted(call.signal)
       return asTallyError(thrown)
     }
-  }
-
-  /** Charges what is known with the head; what is still to be counted is returned. */
-  #settleHead(bill: Reservation, cost: RouteCost, head: AnswerHead): UsageReader | undefined {
-    if (head.status >= 400 && !this.#tariff.chargeFailures) bill.release()
-    else if (cost.usage !== undefined) return new UsageReader(cost.usage, head)
-    else bill.debit()
-    return undefined
   }
 
   /** Each piece as it comes. A service that falls silent in the middle is given up, unless both ends may be silent for as long as they like. */
