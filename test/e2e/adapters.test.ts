@@ -28,8 +28,6 @@ describe('what is there already, sold and bought by processes of their own', () 
   async function sell(home: string, args: readonly string[]): Promise<void> {
     const dir = await world.home(home)
     sellers.set(home, await world.start(['serve', ...args, '--listen', '/ip4/127.0.0.1/tcp/0'], /try:/, { home: dir }))
-    const account = JSON.parse(readFileSync(`${dir}/keystore.json`, 'utf8')).address
-    await world.json(['dev', 'fund', `0x${account}`, '1 tUSDC'])
   }
   const reach = (home: string): string => /reach +(\S+)/.exec(sellers.get(home)?.first ?? '')?.[1] ?? ''
 
