@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { createHash, randomBytes } from 'node:crypto'
 import { closeSync, createReadStream, linkSync, mkdirSync, openSync, readFileSync, statSync, writeSync } from 'node:fs'
 import { after, before, describe, test } from 'node:test'
-import { type Running, until, World } from '../cli/harness.ts'
+import { type Running, World } from '../cli/harness.ts'
 
 const MIB = 1 << 20
 const SIZE = Number(process.env.LONG_MIB ?? 1_024) * MIB
