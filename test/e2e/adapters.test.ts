@@ -100,6 +100,13 @@ describe('what is there already, sold and bought by processes of their own', () 
     const curl = async (...args: string[]): Promise<string> => (await run('curl', ['-s', '-S', '-i', '-x', url, ...args])).stdout
     assert.match(await curl('http://web.tally/small'), /^HTTP\/1\.1 200 [\s\S]*server: nginx[\s\S]*a small answer\n$/i)
     assert.match(await curl('http://web.tally/nothing'), /^HTTP\/1\.1 404 /)
+    // as the README shows it
+    const [code, other] = [
+      await run('curl', ['-s', '-r', '0-9', '-o', '/dev/null', '-w', '%{http_code} %{size_download}\\n', '-x', url, 'http://web.tally/film.bin']),
+      await run('curl', ['-s', '-D', '-', '-o', '/dev/null', '-x', url, 'http://example.org/']),
+    ] // biome-ignore format: two commands
+    assert.equal(code.stdout, '206 10\n')
+    assert.match(other.stdout, /^tallystick-error: USAGE\r$/m)
     const part = await run('curl', ['-s', '-x', url, '-r', '1000-1999', 'http://web.tally/film.bin'], { encoding: 'buffer' })
     assert.ok(part.stdout.equals(film.subarray(1000, 2000)))
     assert.equal(await running.stop(), 0, running.stderr())
