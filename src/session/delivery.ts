@@ -50,6 +50,7 @@ export class Delivery {
   }
 
   wake(): void {
+    if (this.#wakes.size === 0) return
     const wakes = this.#wakes
     this.#wakes = new Set()
     for (const wake of wakes) wake()

@@ -79,7 +79,20 @@ describe(`a file of ${SIZE / MIB} MiB from two providers`, () => {
     const begun = performance.now()
     // a third of the price at a time: what is reserved with the one that dies is not free for the other one
     const reserve = `${Math.ceil((3 * SIZE) / (1_024 * MIB))} tUSDC`
-    const args = ['get', 'films/film.bin', '--budget', '20 tUSDC', '--reserve', reserve, '--providers', '2', '--yes', '--json', '-o', out]
+    const args = [
+      'get',
+      'films/film.bin',
+      '--budget',
+      '20 tUSDC',
+      '--reserve',
+      reserve,
+      '--providers',
+      '2',
+      '--yes',
+      '--json',
+      '-o',
+      out,
+    ]
     const child = world.spawn(args, { home: buyer })
     const texts = { stdout: '', stderr: '' }
     child.stdout?.setEncoding('utf8').on('data', (text: string) => (texts.stdout += text))
