@@ -50,6 +50,10 @@ const steps: readonly (readonly [string, () => boolean])[] = [
         DIFFERENTIAL_SEED: String(Date.now() % 2 ** 31),
       }),
   ],
+  [
+    'a DHT of 50 nodes that all look for their neighbours',
+    () => run(['test/run.ts', 'test/discovery/crowd.test.ts'], { TALLYSTICK_TEST_CROWD: 'whole' }),
+  ],
   ['campaign of a million calls', campaign],
   ['a stream for five payers', longTest('fan-out')],
   ['a gigabyte from two providers', longTest('gigabyte')],

@@ -171,6 +171,17 @@ export class ByteWriter {
     return done
   }
 
+  /** What was written so far, as a view: it changes with what is written after `restart`. */
+  written(): Uint8Array {
+    return this.#buffer.subarray(0, this.#at)
+  }
+
+  /** Begins anew in the same memory. */
+  restart(): this {
+    this.#at = 0
+    return this
+  }
+
   #append(value: Uint8Array): this {
     const at = this.#claim(value.length)
     this.#buffer.set(value, at)

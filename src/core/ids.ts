@@ -1,4 +1,4 @@
-import { type ByteReader, type ByteWriter, equalBytes, fromHex, toHex } from './bytes.ts'
+import { type ByteReader, type ByteWriter, fromHex, toHex } from './bytes.ts'
 import { keccak256, keccakText } from './crypto/keccak.ts'
 import { TallyError } from './errors.ts'
 
@@ -192,12 +192,12 @@ const lastIds = new Array<{ readonly bytes: Uint8Array; readonly id: SessionId }
 
 /** The next 16 bytes. @throws TallyError MALFORMED when there are fewer */
 export function readSessionId(reader: ByteReader): SessionId {
-  const bytes = reader.view(SESSION_ID_BYTES)
-  const place = bytes[SESSION_ID_BYTES - 1] as number
+  const place = reader.peek(SESSION_ID_BYTES - 1) ?? 0
   const last = lastIds[place]
-  if (last !== undefined && equalBytes(last.bytes, bytes)) return last.id
+  if (last !== undefined && reader.skipSame(last.bytes)) return last.id
+  const bytes = reader.bytes(SESSION_ID_BYTES)
   const id = toHex(bytes) as SessionId
-  lastIds[place] = { bytes: bytes.slice(), id }
+  lastIds[place] = { bytes, id }
   return id
 }
 

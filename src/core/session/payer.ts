@@ -204,11 +204,10 @@ function onOpened(state: PayerState, { stream, most }: PayerInput & { type: 'ope
 }
 
 function onUsed(state: PayerState, stream: number, bytes: number, context: PayerContext): PayerStep {
-  return settleUp(
-    change(state, { flow: use(state.session.flow, stream, BigInt(bytes)), stirred: context.nowMs }),
-    context,
-    'flow',
-  )
+  const flow = use(state.session.flow, stream, BigInt(bytes))
+  // not by `change`: nothing else is done as often
+  const next = { channel: state.channel, session: { ...state.session, flow, stirred: context.nowMs } }
+  return settleUp(next, context, 'flow')
 }
 
 /** how far ahead a buyer of time looks for the end of its budget, ms */
