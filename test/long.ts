@@ -36,6 +36,9 @@ function campaign(): boolean {
   return calls >= 1_000_000 && results.every(({ passed }) => passed)
 }
 
+const longTest = (file: string) => (): boolean =>
+  run(['--test', '--disable-warning=ExperimentalWarning', `test/long/${file}.test.ts`])
+
 const steps: readonly (readonly [string, () => boolean])[] = [
   ['coverage of the contracts', () => run([`${forgeFolder}/coverage.ts`])],
   ['mutants of the contracts', () => run([`${forgeFolder}/mutants.ts`])],
@@ -52,6 +55,8 @@ const steps: readonly (readonly [string, () => boolean])[] = [
     () => run(['test/run.ts', 'test/discovery/crowd.test.ts'], { TALLYSTICK_TEST_CROWD: 'whole' }),
   ],
   ['campaign of a million calls', campaign],
+  ['a stream for five payers', longTest('fan-out')],
+  ['a gigabyte from two providers', longTest('gigabyte')],
 ]
 
 const word = process.argv[2] ?? ''

@@ -9,7 +9,7 @@ export const MAX_REQUEST_BYTES = 4096
 export const MAX_INFO_BYTES = 4096
 
 /** Data streams that one peer may open, per second. */
-export const OPEN_RATE = { perSecond: 500, burst: 500 } as const
+export const OPEN_RATE = { perSecond: 2_000, burst: 2_000 } as const
 
 /** The header must be there within this time, in milliseconds. */
 export const HEADER_TIMEOUT_MS = 10_000

@@ -2,6 +2,7 @@ import type { Connection, DialTarget, Startable, Stream } from '@libp2p/interfac
 import { TallyError } from '../../src/core/errors.ts'
 import { within } from '../deadline.ts'
 import { HANDLE, openStream, type ProtocolComponents } from '../dial.ts'
+import type { RateLimit } from '../framing/rate-limiter.ts'
 import { type RawStream, rawStream } from '../framing/raw-stream.ts'
 import { PeerGate } from '../peer-gate.ts'
 import { type DataHeader, decodeAnswer, encodeHeader, isAccepted, refusalError } from './codec.ts'
@@ -24,6 +25,8 @@ export interface DataServiceInit {
   readonly headerTimeoutMs?: number
   /** @default 30,000 */
   readonly answerTimeoutMs?: number
+  /** Streams that one peer may open. @default OPEN_RATE */
+  readonly openRate?: RateLimit
   /** Milliseconds of a monotonic clock, for the rate. @default performance.now */
   readonly nowMs?: () => number
 }
@@ -61,13 +64,14 @@ export function dataService(init: DataServiceInit = {}): (components: ProtocolCo
 class DataStreams implements DataService {
   readonly #components: ProtocolComponents
   readonly #init: DataServiceInit
-  readonly #gate = new PeerGate(OPEN_RATE)
+  readonly #gate: PeerGate
   readonly #nowMs: () => number
   #started = false
 
   constructor(components: ProtocolComponents, init: DataServiceInit) {
     this.#components = components
     this.#init = init
+    this.#gate = new PeerGate(init.openRate ?? OPEN_RATE)
     this.#nowMs = init.nowMs ?? (() => performance.now())
   }
 

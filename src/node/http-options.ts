@@ -1,9 +1,11 @@
 /** How HTTP is bought with a node. */
 import type { Amount } from '../core/amount.ts'
+import type { Address, SessionId } from '../core/ids.ts'
 import type { Price } from '../core/price.ts'
-import { parsePrice } from '../core/price-text.ts'
+import type { PayerSession } from '../core/session/payer.ts'
 import type { TokenInfo } from '../core/token.ts'
 import type { Found } from '../discovery/market.ts'
+import type { ResumeOptions } from './call-options.ts'
 import type { ClosedSession, NodeSession } from './node-session.ts'
 import { type AmountLike, type PayMode, toAmount } from './options.ts'
 import { PaidHttp } from './paid-http.ts'
@@ -22,8 +24,8 @@ export interface HttpOptions {
   readonly pay?: PayMode
   /** how long a session that nobody uses is kept, ms. @default 60,000 */
   readonly idleMs?: number
-  /** who is to sell a service. @default as `open` of a node chooses */
-  readonly find?: (service: string) => Promise<Found>
+  /** who is to sell a service, of those that are not named: they are away just now. @default as `open` of a node chooses */
+  readonly find?: (service: string, without: readonly Address[]) => Promise<Found>
   /** called when a session is over, with its receipt */
   readonly onClosed?: (closed: ClosedSession, session: NodeSession) => void | Promise<void>
 }
@@ -35,8 +37,12 @@ type OneService<Service> = Pick<HttpOptions, 'provider' | 'budget' | 'maxPrice' 
 /** What is needed of the node. */
 export interface HttpMarket {
   readonly token: TokenInfo
-  choose(options: OneService<string>): Promise<Found>
+  choose(options: OneService<string>, without: readonly Address[]): Promise<Found>
   open(options: OneService<Found>): Promise<NodeSession>
+  resume(id: SessionId, found: Found, options: ResumeOptions): Promise<NodeSession>
+  /** sessions that were cut and may be gone on with */
+  cuts(): Iterable<PayerSession>
+  forget(id: SessionId): Promise<void>
 }
 
 const IDLE_MS = 60_000
@@ -51,9 +57,12 @@ export function openHttp(options: HttpOptions, market: HttpMarket): PaidHttp {
   const budget: Amount = toAmount('budget', options.budget, '', token)
   return new PaidHttp({
     budget,
-    maxPrice: typeof maxPrice === 'string' ? parsePrice(maxPrice, token) : maxPrice,
-    find: find ?? (async (service) => await market.choose({ ...rules, budget, service })),
+    find: find ?? (async (service, without) => await market.choose({ ...rules, budget, service }, without)),
     open: async (service, most) => await market.open({ ...rules, service, budget: most }),
+    resume: async (id, found, signal) =>
+      await market.resume(id, found, { ...(pay !== undefined && { pay }), ...(signal !== undefined && { signal }) }),
+    cut: (id) => [...market.cuts()].find((session) => session.id === id),
+    forget: async (id) => await market.forget(id),
     idleMs,
     onClosed,
   })

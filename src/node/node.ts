@@ -156,7 +156,14 @@ export class TallyNode {
 
   /** HTTP over paid sessions, one for each service, under one budget. Close it: that closes the sessions. */
   http(options: HttpOptions): PaidHttp {
-    return openHttp(options, { token: this.token, choose: (one) => this.#choose(one), open: (one) => this.open(one) })
+    return openHttp(options, {
+      token: this.token,
+      choose: (one, without) => this.#choose(one, without),
+      open: (one) => this.open(one),
+      resume: (id, found, how) => this.resume(id, found, how),
+      cuts: () => this.resumable,
+      forget: (id) => this.forget(id),
+    })
   }
 
   /** One request to a service, as the web's fetch: `tally://name/path`. Its session ends with its body. @throws as `open` and `PaidHttp.call` */
@@ -261,14 +268,19 @@ export class TallyNode {
     return { order: { found, upTo: free, allowance: most, forS, tell, relay }, free }
   }
 
-  async #choose({ service, provider, maxPrice, signal }: OpenOptions): Promise<Found> {
+  async #choose({ service, provider, maxPrice, signal }: OpenOptions, without: readonly Address[] = []): Promise<Found> {
     refuseAborted(signal)
     if (typeof service !== 'string') return service
     const options = signal === undefined ? {} : { signal }
-    if (provider !== undefined) return await this.offerOf(provider, service, options)
+    if (provider !== undefined) {
+      // it was named: no other one takes its place
+      if (without.length > 0) throw noOffer(service)
+      return await this.offerOf(provider, service, options)
+    }
     const limit = this.#maxPrice(maxPrice)
     let dearer = false
     for await (const found of this.find(service, options)) {
+      if (without.includes(found.provider)) continue
       if (limit === undefined || isAtMost(found.offer.price, limit)) return found
       dearer = true
     }

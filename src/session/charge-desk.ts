@@ -4,7 +4,7 @@
  */
 import { TallyError } from '../core/errors.ts'
 import { MAX_COUNT } from '../core/meter.ts'
-import { type Counts, isWithin, NO_COUNTS, someCount } from '../core/session/counts.ts'
+import { addCounts, type Counts, isWithin, NO_COUNTS, someCount } from '../core/session/counts.ts'
 import type { Want } from '../core/session/payee.ts'
 import type { Charge, Reservation } from '../ports/service.ts'
 
@@ -14,7 +14,10 @@ export interface ChargeRules {
   sold(counts: Counts): Counts
   covers(want: Want): boolean
   hold(counts: Counts): void
-  settle(held: Counts, charged: Counts): void
+  /** `final`: nothing more will be charged on the stream */
+  settle(held: Counts, charged: Counts, final: boolean): void
+  /** the service is done with the stream: nothing more will be charged on it */
+  served(): void
   forfeit(held: Counts): void
   /** this is wanted, and is not allowed now */
   blocked(want: Want): void
@@ -33,6 +36,8 @@ export class ChargeDesk {
   readonly #open = new Set<Held>()
   /** the stream is free, or over: nothing is counted any more */
   #stopped = false
+  /** settled in this turn of the loop: what ends with its stream is told with the last word of it, in one message */
+  #settled: { readonly held: Counts; readonly charged: Counts } | undefined
 
   constructor(init: ChargeDeskInit) {
     this.#init = init
@@ -54,9 +59,29 @@ export class ChargeDesk {
   }
 
   #hold(counts: Counts): Held {
-    const held: Held = new Held(counts, this.#init, () => this.#open.delete(held))
+    const held: Held = new Held(counts, this.#init, (charged) => {
+      this.#open.delete(held)
+      if (charged !== undefined) this.#settle(counts, charged)
+    })
     this.#open.add(held)
     return held
+  }
+
+  #settle(held: Counts, charged: Counts): void {
+    const before = this.#settled
+    if (before === undefined) setImmediate(() => this.flush())
+    this.#settled =
+      before === undefined
+        ? { held, charged }
+        : { held: addCounts(before.held, held), charged: addCounts(before.charged, charged) }
+  }
+
+  /** Books what was settled now. */
+  flush(final = false): void {
+    const settled = this.#settled
+    this.#settled = undefined
+    if (settled !== undefined) this.#init.settle(settled.held, settled.charged, final)
+    else if (final) this.#init.served()
   }
 
   /** Nothing is charged on a free stream. */
@@ -75,10 +100,11 @@ export class ChargeDesk {
 class Held implements Reservation {
   readonly #counts: Counts
   readonly #init: ChargeDeskInit
-  readonly #done: () => void
+  readonly #done: (charged: Counts | undefined) => void
   #settled = false
 
-  constructor(counts: Counts, init: ChargeDeskInit, done: () => void) {
+  /** `done` is told what is charged; undefined = nothing is to be booked */
+  constructor(counts: Counts, init: ChargeDeskInit, done: (charged: Counts | undefined) => void) {
     this.#counts = counts
     this.#init = init
     this.#done = done
@@ -99,7 +125,7 @@ class Held implements Reservation {
 
   forfeit(): void {
     this.#settled = true
-    this.#done()
+    this.#done(undefined)
     if (someCount(this.#counts)) this.#init.forfeit(this.#counts)
   }
 
@@ -109,8 +135,7 @@ class Held implements Reservation {
       throw new TallyError('USAGE', { message: 'a reservation is settled once: debited, or released' })
     if (this.#settled) return
     this.#settled = true
-    this.#done()
-    if (someCount(this.#counts)) this.#init.settle(this.#counts, charged)
+    this.#done(someCount(this.#counts) ? charged : undefined)
   }
 }
 

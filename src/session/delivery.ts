@@ -16,8 +16,6 @@ export interface DeliveryRules extends ChargeRules {
   wrote(bytes: number): void
   /** the service takes bytes of the consumer */
   took(bytes: number): void
-  /** the service is done with the stream: nothing more will be charged on it */
-  served(): void
   /** takes so many bytes out of what the session may have for nothing; false when that is used up */
   isFree(bytes: number): boolean
 }
@@ -52,9 +50,15 @@ export class Delivery {
   }
 
   wake(): void {
+    if (this.#wakes.size === 0) return
     const wakes = this.#wakes
     this.#wakes = new Set()
     for (const wake of wakes) wake()
+  }
+
+  /** What the service has charged is told: somebody is about to wait for the payer. */
+  tell(): void {
+    this.#charges.flush()
   }
 
   /** Ends the stream now, in the middle of whatever it does (D5). */
@@ -98,7 +102,7 @@ export class Delivery {
       signal.throwIfAborted()
       await (answer.free ? this.#give(this.#bytes, body) : this.#deliver(this.#bytes, body))
       charges.end()
-      if (this.#opened) this.#rules.served()
+      if (this.#opened) charges.flush(true)
       await this.#bytes.closeWrite({ signal, timeoutMs: SLOW_READER_MS })
     } catch (thrown) {
       const error = asTallyError(thrown)
@@ -107,7 +111,7 @@ export class Delivery {
       else this.#bytes.abort(error)
       throw thrown
     } finally {
-      this.#abort.abort()
+      this.#abort.abort(OVER)
       this.#accepted.reject(this.#abort.signal.reason)
       try {
         await body.return?.(undefined)
@@ -211,6 +215,9 @@ export class Delivery {
     }
   }
 }
+
+/** why the signal of a delivery that is over was aborted: one for all of them, for its trace costs more than it tells */
+const OVER = new TallyError('ABORTED', { message: 'the stream is over' })
 
 const UP_BYTE: Want = { up: 1n }
 

@@ -91,6 +91,7 @@ export class PayeeDeliveries {
       wrote: (bytes) => run(live, { type: 'wrote', stream, bytes }),
       blocked: (want) => {
         book.flush()
+        for (const delivery of live.deliveries.values()) delivery.tell()
         run(live, { type: 'blocked', want: sellsUp || want.up === undefined ? want : BYTE })
       },
       took: (bytes) => {
@@ -99,7 +100,7 @@ export class PayeeDeliveries {
       sold: (counts) => soldOf(price, counts),
       covers: (want) => covers(book.state(live), context(live), want),
       hold: (counts) => run(live, { type: 'hold', counts }),
-      settle: (held, charged) => run(live, { type: 'settle', stream, held, charged }),
+      settle: (held, charged, final) => run(live, { type: 'settle', stream, held, charged, final }),
       forfeit: (held) => run(live, { type: 'forfeit', held }),
       served: () => {
         if (sellsCounts(price)) run(live, { type: 'served', stream })

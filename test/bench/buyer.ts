@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import { addressOfPeer } from '../../protocols/peer-identity.ts'
 import { fundOnDevnet } from '../../src/chain/devnet.ts'
+import { ProxyServer } from '../../src/cli/proxy/server.ts'
 import type { Amount } from '../../src/core/amount.ts'
 import type { Seconds } from '../../src/core/ids.ts'
 import { createNode } from '../../src/node/create-node.ts'
@@ -11,7 +12,7 @@ import { parsePeer } from '../../src/node/lines.ts'
 import type { TallyNode } from '../../src/node/node.ts'
 import { busySince } from './busy.ts'
 import { answer } from './child.ts'
-import type { Place } from './place.ts'
+import { note, type Place } from './place.ts'
 import { fetchPlain, plainNode } from './plain.ts'
 import type { Provider } from './provider.ts'
 import { zerosRequest } from './zeros.ts'
@@ -52,7 +53,7 @@ const answers = {
     place: Place
     provider: Provider
     payEach: boolean
-    pay: 'promise' | 'tick'
+    pay: 'promise' | 'tick' | 'auto'
   }): Promise<void> {
     const { rpcUrl, chainId, ledger, token, dir } = place
     const chain = { rpcUrl, chainId, ledger, confirmations: 0 }
@@ -92,6 +93,26 @@ const answers = {
     await answers.paid({ service, total: MORE_CHUNKS * piece, piece })
     const after = await creditOf(service, node, provider)
     if (after !== before) throw new Error(`the credit still grew after ${chunks} chunks: ${before}, ${after}`)
+  },
+
+  /** Opens the proxy of `tallystick proxy` in this process. Returns its port. */
+  async proxy(): Promise<number> {
+    const { node, provider } = ready()
+    const http = node.http({ budget: BUDGET, provider: provider.address })
+    const server = new ProxyServer({
+      http,
+      timeoutMs: 30_000,
+      advise: (_, error) => error,
+      broke: ({ path }, { code }) => note(`${path}: ${code}`),
+    })
+    return (await server.listen('127.0.0.1', 0)).port
+  },
+
+  /** Payments since the last call. */
+  payments: (): number => {
+    const made = payments
+    payments = 0
+    return made
   },
 
   async unpaid({ total, piece }: Load): Promise<number> {

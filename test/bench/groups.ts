@@ -3,6 +3,7 @@ import type { Measure } from './bench.ts'
 import { acceptRows, acceptTickRows } from './rows-accept.ts'
 import { channelRows } from './rows-channels.ts'
 import { goodputRows } from './rows-goodput.ts'
+import { httpRows } from './rows-http.ts'
 import { paymentRows, rttRows, tickRows } from './rows-pay.ts'
 import { verifyRows } from './rows-verify.ts'
 
@@ -18,6 +19,7 @@ export const GROUPS = {
   goodput_tick_64k_rtt50: (bench) => goodputRows(bench, 'goodput_tick_64k_rtt50'),
   goodput_1m: (bench) => goodputRows(bench, 'goodput_1m'),
   goodput_1m_each: (bench) => goodputRows(bench, 'goodput_1m_each'),
+  http: httpRows,
   verify: verifyRows,
   channels: channelRows,
 } as const satisfies Readonly<Record<string, Measure>>

@@ -7,6 +7,8 @@ import type { SessionId } from '../../src/core/ids.ts'
 import type { Offer } from '../../src/core/offer.ts'
 import { createNode } from '../../src/node/create-node.ts'
 import type { TallyNode } from '../../src/node/node.ts'
+import { routePrices } from '../../src/node/route-prices.ts'
+import { httpService } from '../../src/services/http/index.ts'
 import { type LevelStore, openLevelStore } from '../../src/store/level-store.ts'
 import { busySince } from './busy.ts'
 import { answer } from './child.ts'
@@ -56,6 +58,13 @@ const answers = {
     if (node === undefined) throw new Error('begin first')
     const signed = await node.serve({ name, service: zerosService, price, chunk: { kind: 'down', size: BigInt(chunk) } })
     return signed.offer
+  },
+
+  /** Sells a web server, as `serve http` does. */
+  async sellWeb({ name, target, price }: { name: string; target: string; price: string }): Promise<void> {
+    if (node === undefined) throw new Error('begin first')
+    const { price: sum, tariff, chunk } = routePrices(price, [], false, node.token)
+    await node.serve({ name, service: httpService({ target, tariff }), price: sum, ...(chunk !== undefined && { chunk }) })
   },
 
   /** What its database holds of every session, base units. */

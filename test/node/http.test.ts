@@ -300,6 +300,15 @@ describe('HTTP over paid sessions', () => {
     assert.equal((await Array.fromAsync(provider.money.channels()))[0]?.signed, 4_000n)
   })
 
+  test('a first call, and many at once, paid by the call and by the byte: none waits for a charge that nobody can agree to yet', async (t) => {
+    const { http: paid, closed } = await shop(t, { price: '0.0001/call+0.001/MiB' })
+    const ask = async (): Promise<string> => await (await paid.fetch('tally://web/small')).text()
+    assert.equal(await ask(), 'small')
+    assert.deepEqual(await Promise.all(Array.from({ length: 20 }, ask)), Array(20).fill('small'))
+    await paid.close()
+    assert.deepEqual([closed[0]?.code, closed[0]?.figures.delivered.calls], [undefined, 21n])
+  })
+
   test('units are read out of the answer by both ends: JSON, and the last event that names them; an answer that names none costs the most', async (t) => {
     const route = 'POST /chat=0.0001/unit:token usage:$.usage.total_tokens most:200'
     const { http: paid, closed } = await shop(t, { price: 'free', routes: [route] })

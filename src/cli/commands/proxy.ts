@@ -1,6 +1,6 @@
 import { Command, Option } from 'commander'
 import type { Cli } from '../context.ts'
-import { examples } from '../options.ts'
+import { examples, whole } from '../options.ts'
 import type { ProxyFlags } from '../proxy/run.ts'
 
 export function proxyCommand(cli: Cli): Command {
@@ -10,6 +10,7 @@ export function proxyCommand(cli: Cli): Command {
     .option('--budget <amount>', 'the most to spend, over all services; always needed')
     .option('--max-price <price>', 'such as 0.02/MiB or 0.001/call')
     .option('--provider <peer>', 'buy from this one: a peer id or a multiaddr')
+    .option('--providers <n>', 'of each service: when one is away, go on with the next, up to so many (default 3)', whole(1, 16))
     .option('--limit-at-risk <amount>', 'the most to be ahead of the delivery, and so to lose, with each service')
     .addOption(
       new Option('--pay <how>', 'with a signature for each chunk, with ticks of a hash chain, or as it costs least').choices([
@@ -27,7 +28,9 @@ export function proxyCommand(cli: Cli): Command {
 Then, in any program:
   $ curl -x http://127.0.0.1:8402 http://quotes.tally/v1/today
   $ curl -x socks5h://127.0.0.1:8402 http://quotes.tally/v1/today
-What the proxy says itself has the header tallystick-error and is JSON: 402 = the budget, the price or the reservation; 502 = the provider; 504 = too late.`,
+What the proxy says itself has the header tallystick-error and is JSON: 402 = the budget, the price or the reservation; 502 = the provider; 504 = too late.
+After a cut the next request goes on with the same session, or with the next provider. A GET that nobody has answered yet is asked again, and a file goes on
+at its byte; a POST is never made twice.`,
     )
     .action(async (where: string, flags: ProxyFlags) => {
       const { borrow } = await import('../borrow.ts')

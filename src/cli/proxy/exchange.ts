@@ -29,7 +29,9 @@ export async function answerRequest(
   response: ServerResponse,
 ): Promise<void> {
   const gone = new AbortController()
-  response.once('close', () => gone.abort(new TallyError('ABORTED', { message: 'the client has gone' })))
+  response.once('close', () => {
+    if (!response.writableFinished) gone.abort(new TallyError('ABORTED', { message: 'the client has gone' }))
+  })
   const body = bodyOf(request)
   try {
     const answer = await init.http.call(wanted.service, {
@@ -39,11 +41,18 @@ export async function answerRequest(
     response.sendDate = false
     response.writeHead(answer.status, flat(answer))
     response.flushHeaders()
-    for await (const piece of answer.bytes) if (!(await written(response, piece))) return
-    response.end()
+    // a client that has all of it is done: only we wait for the last charge, while it asks for more
+    let left = lengthOf(answer, request.method)
+    if (left === 0n) response.end()
+    for await (const piece of answer.bytes) {
+      if (!(await written(response, piece))) return
+      if (left !== undefined) left -= BigInt(piece.length)
+      if (left === 0n) response.end()
+    }
+    if (!response.writableEnded) response.end()
   } catch (thrown) {
     const error = asTallyError(thrown)
-    if (gone.signal.aborted) return
+    if (gone.signal.aborted || response.writableEnded) return
     if (response.headersSent) {
       init.broke(wanted, error)
       response.destroy()
@@ -90,6 +99,12 @@ function bodyOf({ headers }: IncomingMessage): bigint | 'unknown' | undefined {
   if (headers['transfer-encoding'] !== undefined) return 'unknown'
   const length = headers['content-length']
   return length === undefined ? undefined : BigInt(length)
+}
+
+/** How many bytes of a body come; undefined = that is not known. */
+function lengthOf({ status, body }: HttpAnswer, method = 'GET'): bigint | undefined {
+  if (method === 'HEAD' || status === 204 || status === 304) return 0n
+  return typeof body === 'bigint' ? body : undefined
 }
 
 function flat({ headers, body, status }: HttpAnswer): string[] {

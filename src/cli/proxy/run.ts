@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { PeerBook } from '../../api/peer-book.ts'
 import type { Amount } from '../../core/amount.ts'
 import { asTallyError, TallyError } from '../../core/errors.ts'
+import type { Address } from '../../core/ids.ts'
 import { parsePrice } from '../../core/price-text.ts'
 import { formatSize } from '../../core/size.ts'
 import { formatAmount, parseAmount } from '../../core/token.ts'
@@ -24,6 +25,7 @@ export interface ProxyFlags {
   readonly budget?: string
   readonly maxPrice?: string
   readonly provider?: string
+  readonly providers?: number
   readonly limitAtRisk?: string
   readonly pay?: 'promise' | 'tick' | 'auto'
 }
@@ -31,6 +33,8 @@ export interface ProxyFlags {
 const FIND_MS = 15_000
 const ANSWER_MS = 300_000
 const DRY_RUN = 10
+/** of a service, how many may be bought from, one after the other */
+const PROVIDERS = 3
 
 export async function runProxy(cli: Cli, where: string, flags: ProxyFlags): Promise<void> {
   const { host, port } = parseWhere(where)
@@ -86,6 +90,22 @@ function buyer(cli: Cli, opened: OpenedNode, budget: Amount, flags: ProxyFlags, 
   const most = flags.maxPrice ?? maxPrice
   const book = new PeerBook(join(home.paths.dir, 'peers.json'))
   const price = most === undefined ? undefined : parsePrice(most, token)
+  const known = new Map<string, readonly Found[]>()
+  /** The best one that is not away; they are looked for once more where none is known. */
+  const nextSeller = async (service: string, without: readonly Address[]): Promise<Found> => {
+    const untried = (): Found | undefined => known.get(service)?.find((found) => !without.includes(found.provider))
+    const mayGoOn = without.length < (flags.providers ?? PROVIDERS) && (without.length === 0 || flags.provider === undefined)
+    const next = without.length === 0 ? undefined : untried()
+    if (next === undefined && mayGoOn) known.set(service, await lookFor(service))
+    const found = mayGoOn ? (next ?? untried()) : undefined
+    if (found === undefined) throw new TallyError('OFFER_NOT_FOUND')
+    return found
+  }
+  const lookFor = async (service: string): Promise<readonly Found[]> => {
+    const target = { provider: flags.provider, service, path: '' }
+    const tell = (line: string): void => cli.out.note(line)
+    return await chooseSeveral(node, target, { book, maxPrice: price, timeoutMs: FIND_MS, signal: cli.stop.signal, tell })
+  }
   return node.http({
     budget,
     limitAtRisk:
@@ -94,16 +114,9 @@ function buyer(cli: Cli, opened: OpenedNode, budget: Amount, flags: ProxyFlags, 
         : parseAmount(flags.limitAtRisk, token),
     ...(price !== undefined && { maxPrice: price }),
     ...(flags.pay !== undefined && { pay: flags.pay }),
-    find: async (service) => {
-      const target = { provider: flags.provider, service, path: '' }
-      const tell = (line: string): void => cli.out.note(line)
-      const [found] = await chooseSeveral(node, target, {
-        book,
-        maxPrice: price,
-        timeoutMs: FIND_MS,
-        signal: cli.stop.signal,
-        tell,
-      })
+    find: async (service, without) => {
+      const found = await nextSeller(service, without)
+      if (without.length > 0) cli.out.note(`${plain(service)}: going on with ${found.peer.toString()}`)
       sellers.set(service, found)
       return found
     },

@@ -128,7 +128,8 @@ export class PaidPort implements Delivery {
         this.#next()
       }
     } catch (thrown) {
-      if (this.#session !== undefined) this.#init.tell(`a connection was not carried: ${asTallyError(thrown).message}`)
+      const why = thrown instanceof TallyError ? thrown.message : 'the program here broke it off'
+      if (this.#session !== undefined) this.#init.tell(`a connection was not carried: ${why}`)
     } finally {
       // after a good end it is closed already
       socket.resetAndDestroy()

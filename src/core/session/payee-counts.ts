@@ -39,17 +39,15 @@ export function onHold(state: PayeeState, counts: Counts, context: PayeeContext)
 /** The work is done: it is charged, and what was kept for it is free again. */
 export function onSettle(state: PayeeState, input: PayeeInput & { type: 'settle' }, context: PayeeContext): PayeeStep {
   const { session } = state
-  const { stream, held, charged } = input
+  const { stream, held, charged, final = false } = input
   const counts = someCount(charged) ? chargeCounts(session.counts, stream, charged) : session.counts
   const next = change(state, { counts, held: lessCounts(session.held, held) })
   // what is free again is free for all that the owner has here
   const freed = settleWaiting(next, context, false)
   const step = going(state, freed, context)
-  const isTold = someCount(charged) && isOpen(session.flow, stream)
-  const unsaid = new Map(session.unsaid)
-  unsaid.delete(stream)
+  const isTold = (someCount(charged) || (final && session.status === 'live')) && isOpen(session.flow, stream)
   if (!isTold) return keep(step.state, ...step.effects, { type: 'serve' })
-  return keep(change(step.state, { unsaid }), tell(step.state.session, stream), ...step.effects, { type: 'serve' })
+  return keep(hasSaid(step.state, stream), tell(step.state.session, stream, final), ...step.effects, { type: 'serve' })
 }
 
 /** What was kept for work that never came to its end is lost: exposed, and never due (M2, S8). */
@@ -65,9 +63,16 @@ export function onForfeit(state: PayeeState, held: Counts, context: PayeeContext
 export function onServed(state: PayeeState, stream: number): PayeeStep {
   const { session } = state
   if (session.status !== 'live' || !isOpen(session.counts.calls, stream)) return keep(state)
-  const unsaid = new Map(session.unsaid)
-  unsaid.delete(stream)
-  return keep(change(state, { unsaid }), tell(session, stream, true))
+  return keep(hasSaid(state, stream), tell(session, stream, true))
+}
+
+/** All that was taken of a stream has been told. */
+function hasSaid(state: PayeeState, stream: number): PayeeState {
+  const { unsaid } = state.session
+  if (!unsaid.has(stream)) return state
+  const left = new Map(unsaid)
+  left.delete(stream)
+  return change(state, { unsaid: left })
 }
 
 /** The payer's word on what was charged (M6). */

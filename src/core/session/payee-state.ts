@@ -112,8 +112,14 @@ export type PayeeInput =
   | { readonly type: 'took'; readonly stream: number; readonly bytes: number }
   /** the service may charge so much for what it does now; `covers` said so */
   | { readonly type: 'hold'; readonly counts: Counts }
-  /** of `held` so much is charged, the rest is released */
-  | { readonly type: 'settle'; readonly stream: number; readonly held: Counts; readonly charged: Counts }
+  /** of `held` so much is charged, the rest is released; `final`: and the service is done with the stream */
+  | {
+      readonly type: 'settle'
+      readonly stream: number
+      readonly held: Counts
+      readonly charged: Counts
+      readonly final?: boolean
+    }
   /** what was held is given away: it will never be charged */
   | { readonly type: 'forfeit'; readonly held: Counts }
   /** the service is done with a stream */

@@ -2,12 +2,21 @@
 import { TallyError } from '../../core/errors.ts'
 import type { PaidSession, PaidStream } from '../../ports/service.ts'
 import type { AnswerHead } from './head.ts'
-import { costOf, decodeTariff, type RouteCost } from './tariff.ts'
+import { costOf, decodeTariff, type RouteCost, type Tariff } from './tariff.ts'
 import { UsageReader } from './usage.ts'
 
 interface Asked {
   readonly method: string
   readonly path: string
+}
+
+// The terms of a session never change, and every request asks what it costs.
+const tariffs = new WeakMap<Uint8Array, Tariff>()
+
+function tariffOf(content: Uint8Array): Tariff {
+  const tariff = tariffs.get(content) ?? decodeTariff(content)
+  tariffs.set(content, tariff)
+  return tariff
 }
 
 export class Bill {
@@ -20,7 +29,7 @@ export class Bill {
 
   /** @throws TallyError PRICE_TOO_HIGH when the route counts as more than the call allows, CONTENT_WRONG when the terms are not those of this service */
   constructor({ content, callLimits: limits }: PaidSession, { method, path }: Asked) {
-    const tariff = decodeTariff(content)
+    const tariff = tariffOf(content)
     this.#cost = costOf(tariff, { method, path })
     this.#chargeFailures = tariff.chargeFailures
     const { calls, usage } = this.#cost
@@ -47,8 +56,12 @@ export class Bill {
     this.settle()
   }
 
-  /** Agrees to what is right so far, and never to more than was charged. */
+  /** Agrees to what is right so far, and never to more than was charged. Each word costs a step of the session: none is said twice. */
   settle(): void {
-    if (this.#calls > 0 || this.#units > 0n) this.stream?.agree({ calls: this.#calls, units: this.#units })
+    if (this.stream === undefined) return
+    const { charged, agreed } = this.stream
+    const isNew = (kind: 'calls' | 'units', right: bigint): boolean => right > agreed[kind] && charged[kind] > agreed[kind]
+    if (isNew('calls', BigInt(this.#calls)) || isNew('units', this.#units))
+      this.stream.agree({ calls: this.#calls, units: this.#units })
   }
 }

@@ -33,7 +33,6 @@ const TIMEOUT_MS = 300_000
 export async function httpExchange(session: PaidSession, call: HttpCall): Promise<HttpAnswer> {
   const { signal, send, timeoutMs = TIMEOUT_MS } = call
   const request = encodeRequest({ ...call, headers: carried(call.headers, 'request') })
-  const late = AbortSignal.timeout(timeoutMs)
   const bill = new Bill(session, call)
   const stream = await session.open(request, {
     onCharge: () => bill.settle(),
@@ -41,9 +40,8 @@ export async function httpExchange(session: PaidSession, call: HttpCall): Promis
     ...(signal !== undefined && { signal }),
   })
   bill.stream = stream
-  const tooLate = (): void => stream.abort(serviceFailed(504))
+  const late = setTimeout(() => stream.abort(serviceFailed(504)), timeoutMs)
   const stop = (): void => stream.abort(signal === undefined ? new TallyError('ABORTED') : abortError(signal))
-  late.addEventListener('abort', tooLate, { once: true })
   signal?.addEventListener('abort', stop, { once: true })
   if (signal?.aborted === true) stop()
   const over = (): void => signal?.removeEventListener('abort', stop)
@@ -65,7 +63,7 @@ export async function httpExchange(session: PaidSession, call: HttpCall): Promis
       ? new TallyError('ABORTED', { message: 'the body of the request broke off', cause: failed.cause })
       : thrown
   } finally {
-    late.removeEventListener('abort', tooLate)
+    clearTimeout(late)
   }
 }
 

@@ -1,12 +1,12 @@
 import type { RequestListener } from 'node:http'
 import { asTallyError, TallyError } from '../../core/errors.ts'
-import type { Reservation, ServiceAdapter, ServiceAnswer, ServiceCall } from '../../ports/service.ts'
+import type { ServiceAdapter, ServiceAnswer, ServiceCall } from '../../ports/service.ts'
 import { refuseAborted } from '../abort.ts'
 import { type Backend, type BackendAnswer, type BackendCall, failureStatus, serviceFailed } from './backend.ts'
 import { decodeRequest, encodeAnswer, isAnswer } from './codec.ts'
 import { type FetchHandler, handlerBackend } from './handler.ts'
 import { type AnswerHead, carried, type FailureHead, type RequestHead } from './head.ts'
-import { costOf, encodeTariff, ONE_CALL_EACH, type RouteCost, type Tariff } from './tariff.ts'
+import { costOf, encodeTariff, ONE_CALL_EACH, type Tariff } from './tariff.ts'
 import { Upload } from './upload.ts'
 import { listenerBackend, upstreamBackend } from './upstream.ts'
 import { UsageReader } from './usage.ts'
@@ -23,6 +23,9 @@ export type HttpInit = HttpTarget & {
   readonly tariff?: Tariff
 }
 
+const NO_INFO = new Uint8Array(0)
+/** why the signal of a call that is over was aborted: one for all of them, for its trace costs more than it tells */
+const OVER = new TallyError('ABORTED', { message: 'the call is over' })
 const TIMEOUT_MS = 120_000
 const MAX_CALLS = 256
 
@@ -52,8 +55,9 @@ class HttpService implements ServiceAdapter {
   readonly #content: Uint8Array
   readonly #timeoutMs: number
   readonly #maxCalls: number
-  readonly #closing = new AbortController()
-  #calls = 0
+  /** one for each call that is running */
+  readonly #running = new Set<AbortController>()
+  #closed = false
 
   constructor(backend: Backend, tariff: Tariff, timeoutMs: number, maxCalls: number) {
     this.#backend = backend
@@ -71,43 +75,53 @@ class HttpService implements ServiceAdapter {
 
   async open(call: ServiceCall): Promise<ServiceAnswer> {
     const head = decodeRequest(call.request)
-    const signal = AbortSignal.any([call.signal, this.#closing.signal])
-    refuseAborted(signal)
-    if (this.#calls >= this.#maxCalls)
+    refuseAborted(call.signal)
+    if (this.#closed) throw new TallyError('SHUTTING_DOWN')
+    if (this.#running.size >= this.#maxCalls)
       throw new TallyError('BUSY', { message: `${this.#maxCalls} calls of this service are running already` })
-    return { info: new Uint8Array(), free: false, body: this.#answer(head, call, signal) }
+    return { info: NO_INFO, free: false, body: this.#answer(head, call) }
   }
 
   async close(): Promise<void> {
-    this.#closing.abort(new TallyError('SHUTTING_DOWN'))
+    this.#closed = true
+    for (const running of this.#running) running.abort(new TallyError('SHUTTING_DOWN'))
     await this.#backend.close()
   }
 
   /** The head, then the body. It begins when the first byte is asked for: not before it may be written (W2). */
-  async *#answer(head: RequestHead, call: ServiceCall, ended: AbortSignal): AsyncGenerator<Uint8Array> {
+  async *#answer(head: RequestHead, call: ServiceCall): AsyncGenerator<Uint8Array> {
     const gone = new AbortController()
-    const signal = AbortSignal.any([ended, gone.signal])
-    this.#calls += 1
+    const { signal } = gone
+    const cut = (): void => gone.abort(call.signal.reason)
+    call.signal.addEventListener('abort', cut, { once: true })
+    if (call.signal.aborted) cut()
+    if (this.#closed) gone.abort(new TallyError('SHUTTING_DOWN'))
+    this.#running.add(gone)
     try {
       const cost = costOf(this.#tariff, head)
       const bill = await call.reserve({ calls: cost.calls, units: cost.usage?.most ?? 0 })
-      const upload = new Upload(call.input, head, (error) => gone.abort(error))
+      const upload = new Upload(call.input, head, gone)
       const answer = await this.#ask({ head: cost.usage === undefined ? head : unpacked(head), body: upload.body, signal })
       const first = headOf(answer)
       if (answer instanceof TallyError || first === undefined) {
         bill.release()
         return yield framed({ type: 'failure', status: failureStatus(answer) })
       }
-      const usage = this.#settleHead(bill, cost, first)
+      const isCharged = first.status < 400 || this.#tariff.chargeFailures
+      if (!isCharged) bill.release()
       yield framed(first)
+      // not before the head could be written: nobody agrees to a charge for an answer that is not seen, and what is not agreed to is not paid
+      const usage = isCharged && cost.usage !== undefined ? new UsageReader(cost.usage, first) : undefined
+      if (isCharged && usage === undefined) bill.debit()
       yield* this.#pieces(answer, usage)
       if (usage !== undefined) bill.debit({ calls: cost.calls, units: usage.end() })
     } catch (thrown) {
       refuseAborted(signal)
       throw thrown instanceof TallyError ? thrown : serviceFailed(502, thrown)
     } finally {
-      this.#calls -= 1
-      gone.abort(new TallyError('ABORTED'))
+      this.#running.delete(gone)
+      call.signal.removeEventListener('abort', cut)
+      gone.abort(OVER)
     }
   }
 
@@ -120,14 +134,6 @@ class HttpService implements ServiceAdapter {
       refuseAborted(call.signal)
       return asTallyError(thrown)
     }
-  }
-
-  /** Charges what is known with the head; what is still to be counted is returned. */
-  #settleHead(bill: Reservation, cost: RouteCost, head: AnswerHead): UsageReader | undefined {
-    if (head.status >= 400 && !this.#tariff.chargeFailures) bill.release()
-    else if (cost.usage !== undefined) return new UsageReader(cost.usage, head)
-    else bill.debit()
-    return undefined
   }
 
   /** Each piece as it comes. A service that falls silent in the middle is given up, unless both ends may be silent for as long as they like. */

@@ -7,10 +7,10 @@ export class Upload {
   /** Exactly the body; all that comes, for an upgrade; undefined = there is none. Read it once. */
   readonly body: AsyncIterable<Uint8Array> | undefined
   readonly #input: AsyncIterator<Uint8Array>
-  readonly #gone: (error: TallyError) => void
+  readonly #gone: AbortController
 
-  /** `gone` is called when the consumer resets the stream, or sends what it must not send, while nobody reads. */
-  constructor(input: AsyncIterable<Uint8Array>, head: RequestHead, gone: (error: TallyError) => void) {
+  /** `gone` is aborted when the consumer resets the stream, or sends what it must not send, while nobody reads. */
+  constructor(input: AsyncIterable<Uint8Array>, head: RequestHead, gone: AbortController) {
     this.#input = input[Symbol.asyncIterator]()
     this.#gone = gone
     const { body, upgrade } = head
@@ -44,7 +44,8 @@ export class Upload {
       const next = await this.#input.next()
       return next.done === true ? undefined : next.value
     } catch (thrown) {
-      this.#gone(new TallyError('STREAM_CUT', { cause: thrown }))
+      // every call ends so: its trace would cost more than all of this
+      if (!this.#gone.signal.aborted) this.#gone.abort(new TallyError('STREAM_CUT', { cause: thrown }))
       throw thrown
     }
   }
@@ -57,7 +58,7 @@ export class Upload {
 
   #broken(): TallyError {
     const error = new TallyError('REQUEST_INVALID', { message: 'the body is not as long as the request says' })
-    this.#gone(error)
+    this.#gone.abort(error)
     return error
   }
 }

@@ -77,18 +77,27 @@ class Upstream implements Backend {
   }
 
   async answer(call: BackendCall): Promise<BackendAnswer> {
-    const late = AbortSignal.timeout(this.#server.headTimeoutMs)
-    for (let first = true; ; first = false) {
-      const request = this.#request(call)
-      try {
-        return await answered(request, call, late)
-      } catch (thrown) {
-        request.destroy()
-        if (late.aborted) throw serviceFailed(504, thrown)
-        // a connection that was kept may have been closed at the other end just now
-        const stale = request.reusedSocket && IDEMPOTENT.includes(call.head.method) && call.body === undefined
-        if (!(first && stale) || call.signal.aborted) throw serviceFailed(502, thrown)
+    let isLate = false
+    let request: ClientRequest | undefined
+    const late = setTimeout(() => {
+      isLate = true
+      request?.destroy(new Error('no answer in time'))
+    }, this.#server.headTimeoutMs)
+    try {
+      for (let first = true; ; first = false) {
+        request = this.#request(call)
+        try {
+          return await answered(request, call)
+        } catch (thrown) {
+          request.destroy()
+          if (isLate) throw serviceFailed(504, thrown)
+          // a connection that was kept may have been closed at the other end just now
+          const stale = request.reusedSocket && IDEMPOTENT.includes(call.head.method) && call.body === undefined
+          if (!(first && stale) || call.signal.aborted) throw serviceFailed(502, thrown)
+        }
       }
+    } finally {
+      clearTimeout(late)
     }
   }
 
@@ -124,11 +133,11 @@ function headersOf(head: BackendCall['head'], host: string): Record<string, stri
 }
 
 /** Sends the body and waits for the head of the answer. */
-async function answered(request: ClientRequest, { head, body, signal }: BackendCall, late: AbortSignal): Promise<BackendAnswer> {
+async function answered(request: ClientRequest, { head, body, signal }: BackendCall): Promise<BackendAnswer> {
   const got = Promise.withResolvers<BackendAnswer>()
   const stop = (): void => void request.destroy(new Error('nobody waits for the answer'))
-  const tooLate = (): void => void request.destroy(new Error('no answer in time'))
   request.once('error', got.reject)
+  request.once('close', () => signal.removeEventListener('abort', stop))
   request.once('response', (response) => got.resolve(answerOf(response, head.method)))
   request.once('upgrade', (response, socket: Duplex, first: Buffer) => {
     if (!head.upgrade) return got.reject(new Error('the server upgrades what was not to be upgraded'))
@@ -139,7 +148,6 @@ async function answered(request: ClientRequest, { head, body, signal }: BackendC
     got.resolve({ status: 101, headers: pairs(response.rawHeaders), body: 'unknown', bytes: socket })
   })
   signal.addEventListener('abort', stop, { once: true })
-  late.addEventListener('abort', tooLate, { once: true })
   if (signal.aborted) stop()
   if (head.upgrade || body === undefined) request.end()
   else void pour(body, request)
@@ -148,7 +156,6 @@ async function answered(request: ClientRequest, { head, body, signal }: BackendC
   } finally {
     // from here on an error of the request is one of the answer's body
     request.on('error', () => undefined)
-    late.removeEventListener('abort', tooLate)
   }
 }
 

@@ -3,7 +3,7 @@ import { after, before, describe, test } from 'node:test'
 import type { Libp2p } from '@libp2p/interface'
 import { type DataHeader, encodeHeader } from '../../../protocols/data/codec.ts'
 import type { IncomingData } from '../../../protocols/data/incoming.ts'
-import { DATA_PROTOCOL, MAX_HEADER_BYTES, OPEN_RATE } from '../../../protocols/data/protocol.ts'
+import { DATA_PROTOCOL, MAX_HEADER_BYTES } from '../../../protocols/data/protocol.ts'
 import { type DataService, type DataServiceInit, dataService } from '../../../protocols/data/service.ts'
 import { type RawStream, rawStream } from '../../../protocols/framing/raw-stream.ts'
 import { libp2pKey } from '../../../protocols/peer-identity.ts'
@@ -228,10 +228,12 @@ describe('limits of data streams', () => {
     }
   })
 
-  test(`a peer opens ${OPEN_RATE.perSecond} streams a second, over all its sessions; the next one is refused with RATE_EXCEEDED`, async () => {
-    const pair = await dataPair({ nowMs: () => 0, onStream: (incoming) => incoming.refuse(new TallyError('NOT_FOUND')) })
+  test('a peer opens so many streams a second, over all its sessions; the next one is refused with RATE_EXCEEDED', async () => {
+    const openRate = { perSecond: 50, burst: 50 }
+    const onStream = (incoming: IncomingData): void => incoming.refuse(new TallyError('NOT_FOUND'))
+    const pair = await dataPair({ nowMs: () => 0, openRate, onStream })
     try {
-      for (let i = 1; i <= OPEN_RATE.burst; i++) await assert.rejects(pair.open({ stream: i }), { code: 'NOT_FOUND' })
+      for (let i = 1; i <= openRate.burst; i++) await assert.rejects(pair.open({ stream: i }), { code: 'NOT_FOUND' })
       await assert.rejects(pair.open({ stream: 99 }), { code: 'RATE_EXCEEDED' })
     } finally {
       await pair.stop()
