@@ -35,6 +35,12 @@ export const SPACES = {
   owedOut: 22,
   /** expiry (5), channel id (32) -> nothing: a settlement of that channel would pay something */
   dueIn: 23,
+  /** owner (20), provider (20), token (20), session id (16) -> nothing: in `sessionOut` that session is not over */
+  openOut: 40,
+  /** owner (20), provider (20), token (20), channel id (32) -> how the sessions ended that the channel paid for, and what they came to */
+  tradeOut: 41,
+  /** expiry (5), channel id (32) -> nothing: of what was reserved in that channel something can be taken back then */
+  freeOut: 42,
 } as const
 export type Space = keyof typeof SPACES
 
