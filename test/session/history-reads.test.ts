@@ -34,6 +34,10 @@ class CountedStore implements Store {
     this.#records += 1
     return await this.#store.get(...args)
   }
+  has(...args: Parameters<Store['has']>): boolean {
+    this.#records += 1
+    return this.#store.has(...args)
+  }
   async *list(...args: Parameters<Store['list']>): AsyncGenerator<readonly [Uint8Array, Uint8Array]> {
     for await (const entry of this.#store.list(...args)) {
       this.#records += 1
