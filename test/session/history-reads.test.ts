@@ -101,7 +101,11 @@ async function soldBefore(count: number): Promise<Store> {
       ...newPayeeSession(terms, session.termsDigest, session.termsSignature, 0), status: 'closed', payerSignature: session.payerSignature,
       total: A(700), paid: A(700), flow: { ...NO_FLOW, done: 700n },
     } // biome-ignore format: a record
-    await store.commit([...shelf.ops([file]), records.putOwner({ ...newOwner(owner, TOKEN), paid: 700n }), ...records.putSession(ended)])
+    await store.commit([
+      ...shelf.ops([file]),
+      records.putOwner({ ...newOwner(owner, TOKEN), paid: 700n }),
+      ...records.putSession(ended),
+    ])
   }
   return store
 }

@@ -5,7 +5,14 @@ import { channelBooks, sumBooks } from '../../src/core/books.ts'
 import { type ChannelOut, newChannelOut, signedOf } from '../../src/core/channel.ts'
 import type { Pool } from '../../src/core/credit.ts'
 import { asTallyError } from '../../src/core/errors.ts'
-import { type Address, addressFromBytes, type ChannelParties, channelId, type Seconds, type SessionId } from '../../src/core/ids.ts'
+import {
+  type Address,
+  addressFromBytes,
+  type ChannelParties,
+  channelId,
+  type Seconds,
+  type SessionId,
+} from '../../src/core/ids.ts'
 import { NO_RECORD, type TradeRecord } from '../../src/core/ranking.ts'
 import type { PayerSession } from '../../src/core/session/payer.ts'
 import { withSession } from '../../src/core/trade-record.ts'
