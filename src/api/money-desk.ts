@@ -64,7 +64,7 @@ export class MoneyDesk {
     const jobs: Job[] = []
     if (intent.run !== undefined) jobs.push(...(await intent.run(call)))
     else for (const action of intent.actions) jobs.push(await money.send(action, { ...call, ...(provider && { provider }) }))
-    const entry = provider === undefined ? undefined : money.payingTo(provider)
+    const entry = provider === undefined ? undefined : await money.payingTo(provider)
     return {
       summary: intent.summary,
       jobs: jobs.map((job) => jobView(job, token)),
@@ -126,7 +126,7 @@ export class MoneyDesk {
     if (provider === this.#node.address)
       throw new TallyError('USAGE', { message: 'a node cannot reserve for itself', hint: 'name the provider that is to be paid' })
     const { wallet, ledger } = await this.#balances(options)
-    const known = money.payingTo(provider)
+    const known = await money.payingTo(provider)
     // the clock of the chain decides when a reservation is over; ours may be behind
     const wanted = Math.max(nowS(), await this.#node.chain.time(options)) + days * DAY_S
     // the ledger only ever extends a reservation
@@ -267,9 +267,10 @@ export class MoneyDesk {
 
   async #with(role: 'payer' | 'payee', peer: Address): Promise<ChannelEntry[]> {
     const { money } = this.#node
-    if (role === 'payer') return money.paying().filter(({ parties }) => parties.target === peer)
     const found = []
-    for await (const channel of money.earning()) if (channel.parties.owner === peer) found.push(channel)
+    const channels = role === 'payer' ? money.paying() : money.earning()
+    for await (const channel of channels)
+      if ((role === 'payer' ? channel.parties.target : channel.parties.owner) === peer) found.push(channel)
     return found
   }
 

@@ -212,10 +212,11 @@ export function sellingView(session: PayeeSession, token: TokenInfo): SessionVie
   } // biome-ignore format: a record
 }
 
-export function sessionViews(node: TallyNode): SessionView[] {
+async function sessionViews(node: TallyNode): Promise<SessionView[]> {
   const { token } = node
   const selling = [...node.selling].map((session) => sellingView(session, token))
-  return [...selling, ...[...node.buying, ...node.resumable].map((session) => buyingView(session, token))]
+  const cut = await Array.fromAsync(node.resumable)
+  return [...selling, ...[...node.buying, ...cut].map((session) => buyingView(session, token))]
 }
 
 export interface StatusInit {
@@ -249,7 +250,7 @@ export async function statusView(node: TallyNode, init: StatusInit, options: { s
     selling: node.offers.map(({ offer: { service, kind, price, chunk } }) => {
       return { service, kind, price: formatPrice(price, token), chunk: formatCount(chunk.kind, chunk.size, price.unitName) }
     }),
-    sessions: sessionViews(node),
+    sessions: await sessionViews(node),
     earned: { signed: show(earned.signed), settled: show(earned.settled), unsettled: show(earned.unsettled) },
     spent: { deposit: show(spent.deposit), signed: show(spent.signed), settled: show(spent.settled), free: show(spent.free) },
     unfinished: chain.transactions.list().filter(({ state }) => !['confirmed', 'failed', 'replaced'].includes(state)).map((job) => jobView(job, token)), // biome-ignore format: one thought
@@ -260,7 +261,11 @@ export async function statusView(node: TallyNode, init: StatusInit, options: { s
 
 /** What a person should do something about, not more than can be read. */
 async function warnings(node: TallyNode, show: (amount: Amount) => string, nowS: number): Promise<string[]> {
-  const found = node.money.paying().flatMap((channel) => warningsOf(channel, show, nowS))
+  const found: string[] = []
+  for await (const channel of node.money.unused()) {
+    if (found.length >= MAX_WARNINGS || channel.expiry > nowS) break
+    found.push(...warningsOf(channel, show, nowS))
+  }
   for await (const channel of node.money.due()) {
     if (found.length >= MAX_WARNINGS || channel.expiry - nowS >= SOON_S) break
     found.push(...warningsOf(channel, show, nowS))

@@ -37,3 +37,11 @@ export function sumBooks(books: Iterable<ChannelBooks>): ChannelBooks {
   for (const one of books) for (const key of Object.keys(sum) as (keyof ChannelBooks)[]) sum[key] += one[key]
   return sum as unknown as ChannelBooks
 }
+
+/** The sum once one of its channels is as `is` says, that was as `was` says; for a new one `NO_BOOKS`. */
+export function shiftBooks(sum: ChannelBooks, is: ChannelBooks, was: ChannelBooks): ChannelBooks {
+  const of = (name: keyof ChannelBooks): Amount => (sum[name] + is[name] - was[name]) as Amount
+  return {
+    deposit: of('deposit'), signed: of('signed'), settled: of('settled'), unsettled: of('unsettled'), free: of('free'),
+  } // biome-ignore format: a record
+}

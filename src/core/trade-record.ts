@@ -1,7 +1,7 @@
 /** What a payer's own sessions say of the providers it bought from. */
 import type { Amount } from './amount.ts'
 import type { ErrorCode } from './errors.ts'
-import type { TradeRecord } from './ranking.ts'
+import { NO_RECORD, type TradeRecord } from './ranking.ts'
 import type { PayerSession } from './session/payer-state.ts'
 
 /** Ends for which the provider answers: what it sent, said or signed was wrong, or it forgot the session. */
@@ -29,5 +29,21 @@ export function withSession(record: TradeRecord, { status, total, receipt, failu
     completed: record.completed + Number(completed),
     failed: record.failed + Number(failed),
     paid: (record.paid + total) as Amount,
+  }
+}
+
+/** What several say together. */
+export function sumRecords(records: Iterable<TradeRecord>): TradeRecord {
+  let sum = NO_RECORD
+  for (const { completed, failed, paid } of records) sum = shiftRecord(sum, { completed, failed, paid }, NO_RECORD)
+  return sum
+}
+
+/** The sum once one of the sessions in it is as `is` says, that was as `was` says. */
+export function shiftRecord(sum: TradeRecord, is: TradeRecord, was: TradeRecord): TradeRecord {
+  return {
+    completed: sum.completed + is.completed - was.completed,
+    failed: sum.failed + is.failed - was.failed,
+    paid: (sum.paid + is.paid - was.paid) as Amount,
   }
 }

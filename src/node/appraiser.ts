@@ -5,11 +5,9 @@
 import { addressOfPeer } from '../../protocols/peer-identity.ts'
 import type { Amount } from '../core/amount.ts'
 import { asTallyError } from '../core/errors.ts'
-import type { Address } from '../core/ids.ts'
+import type { Address, ChannelParties } from '../core/ids.ts'
 import { type Candidate, NO_RECORD, type Ranked, rankOffers, type Stake, type TradeRecord } from '../core/ranking.ts'
 import { disagreements } from '../core/registered-service.ts'
-import type { PayerSession } from '../core/session/payer.ts'
-import { withSession } from '../core/trade-record.ts'
 import type { Found, Market } from '../discovery/market.ts'
 import type { Listing, Listings } from '../ports/listings.ts'
 import type { Log } from '../session/components.ts'
@@ -30,8 +28,8 @@ export interface AppraiserComponents {
   readonly money: Money
   /** undefined: this network has no registry */
   readonly listings: Listings | undefined
-  /** every session in which this node paid */
-  readonly sessions: () => AsyncIterable<PayerSession>
+  /** what the sessions with a provider say of it */
+  readonly tradeWith: (parties: ChannelParties) => Promise<TradeRecord>
   readonly log: Log
 }
 
@@ -73,15 +71,13 @@ export class Appraiser {
 
   /** Ranks what was found. */
   async rank(found: readonly Found[], listed: readonly Listing[]): Promise<readonly Ranked<Appraised>[]> {
-    const { money, sessions } = this.#of
-    const providers = new Set(found.map(({ provider }) => provider))
+    const { money, tradeWith } = this.#of
     const records = new Map<Address, TradeRecord>()
-    for await (const session of providers.size === 0 ? [] : sessions()) {
-      const { provider } = session.wish
-      if (providers.has(provider)) records.set(provider, withSession(records.get(provider) ?? NO_RECORD, session))
-    }
     const free = new Map<Address, Amount>()
-    for (const channel of money.paying()) free.set(channel.parties.target, channel.free)
+    for (const provider of new Set(found.map((one) => one.provider))) {
+      records.set(provider, await tradeWith(money.parties(provider)))
+      free.set(provider, (await money.payingTo(provider))?.free ?? (0n as Amount))
+    }
     return rankOffers(
       found.map((one) => ({
         found: one,

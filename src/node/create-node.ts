@@ -21,12 +21,11 @@ import { RelayPeers } from '../relay/peers.ts'
 import type { Self, SessionEvents } from '../session/components.ts'
 import { PayeeDesk } from '../session/payee-desk.ts'
 import { PayerDesk } from '../session/payer-desk.ts'
-import { PayerRecords } from '../session/records.ts'
 import { wordChainsOf } from '../session/word-chain.ts'
 import { Settler } from '../settlement/settler.ts'
 import { openLevelStore } from '../store/level-store.ts'
 import { openMemoryStore } from '../store/memory-store.ts'
-import { Appraiser } from './appraiser.ts'
+import { Appraiser, type AppraiserComponents } from './appraiser.ts'
 import { DEFAULTS } from './config-schema.ts'
 import { createNetwork, type Network } from './libp2p.ts'
 import { Lines, parsePeer } from './lines.ts'
@@ -187,8 +186,8 @@ async function assemble(options: NodeOptions, begun: (end: () => Promise<void>) 
   const lines = new Lines(network, payer, log)
   const money = new Money({ chain, clock, payer, payee, settler, self: self.address, token })
   const listings = listingsOf(options)
-  const records = new PayerRecords(store)
-  const appraiser = new Appraiser({ market, lines, money, listings, sessions: () => records.sessions(), log })
+  const tradeWith: AppraiserComponents['tradeWith'] = (parties) => payer.book.tradeWith(parties)
+  const appraiser = new Appraiser({ market, lines, money, listings, tradeWith, log })
   begun(async () => appraiser.close())
   const reservations = new Reservations({ chain, clock, payer, money })
   const unfollow = chain.follow(async (facts) => {

@@ -34,9 +34,13 @@ export class History {
   }
 
   /** Sessions in which this node pays. @throws STORE_* */
-  bought(): AsyncGenerator<PayerSession> {
+  async *bought(): AsyncGenerator<PayerSession> {
     const { store, payer } = this.#of
-    return merged(new PayerRecords(store).sessions(), [...payer.liveSessions(), ...payer.cutSessions()])
+    const live = new Map([...payer.liveSessions()].map((session) => [session.id, session]))
+    for await (const session of merged(new PayerRecords(store).sessions(), live.values()))
+      yield session.terms === undefined || session.status === 'closed' || live.has(session.id)
+        ? session
+        : { ...session, status: 'cut' }
   }
 }
 

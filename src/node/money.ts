@@ -1,6 +1,6 @@
 /** What a node does with money on the ledger, and the one view of it to which every screen sums. */
 import type { Amount } from '../core/amount.ts'
-import { type ChannelBooks, channelBooks, sumBooks } from '../core/books.ts'
+import { type ChannelBooks, channelBooks } from '../core/books.ts'
 import { fromHex } from '../core/bytes.ts'
 import { bestAmount, type ChannelIn, type ChannelOut, signedOf } from '../core/channel.ts'
 import { TallyError } from '../core/errors.ts'
@@ -81,15 +81,19 @@ export class Money {
     yield* this.earning()
   }
 
-  /** The channels in which this node pays. */
-  paying(): ChannelEntry[] {
-    return [...this.#of.payer.channels()].map(payerEntry)
+  /** The channels in which this node pays, in the order of their ids, from the first bytes of an id on. @throws STORE_* */
+  async *paying(from?: Uint8Array): AsyncGenerator<ChannelEntry> {
+    for await (const channel of this.#of.payer.book.shelf.channels(from)) yield payerEntry(channel)
   }
 
-  /** The channel in which this node pays that provider, if there is one. */
-  payingTo(provider: Address): ChannelEntry | undefined {
-    const id = this.idOf(provider)
-    return this.paying().find((one) => one.id === id)
+  /** The channel in which this node pays that provider, if there is one. @throws STORE_* */
+  async payingTo(provider: Address): Promise<ChannelEntry | undefined> {
+    return await this.#payingIn(this.idOf(provider))
+  }
+
+  async #payingIn(id: ChannelId): Promise<ChannelEntry | undefined> {
+    const { channel } = await this.#of.payer.book.shelf.file(id)
+    return channel === undefined ? undefined : payerEntry(channel)
   }
 
   /** The channels in which this node is paid, in the order of their ids, from the first bytes of an id on. @throws STORE_* */
@@ -106,10 +110,19 @@ export class Money {
     }
   }
 
+  /** The channels in which this node pays of which something was not used, soonest expiry first. @throws STORE_* */
+  async *unused(): AsyncGenerator<ChannelEntry> {
+    const { shelf } = this.#of.payer.book
+    for await (const { id } of shelf.free()) {
+      const { channel } = await shelf.file(id)
+      if (channel !== undefined) yield payerEntry(channel)
+    }
+  }
+
   /** The channel with that id, in which this node pays or is paid. @throws CHANNEL_UNKNOWN, STORE_* */
   async channel(id: ChannelId): Promise<ChannelEntry> {
     const { channel } = await this.#of.payee.shelf.channel(id)
-    const found = channel === undefined ? this.paying().find((one) => one.id === id) : payeeEntry(channel)
+    const found = channel === undefined ? await this.#payingIn(id) : payeeEntry(channel)
     if (found !== undefined) return found
     throw new TallyError('CHANNEL_UNKNOWN', {
       message: `this node has no channel ${id}`,
@@ -119,17 +132,21 @@ export class Money {
 
   /** The channels whose id begins with that text of hex digits, not more than a few. @throws STORE_* */
   async fitting(text: string): Promise<ChannelEntry[]> {
-    const found = this.paying().filter(({ id }) => id.startsWith(text))
-    for await (const one of this.earning(fromHex(text.padEnd(2 + 64, '0')))) {
-      if (!one.id.startsWith(text) || found.length >= MAX_FITTING) break
-      found.push(one)
-    }
+    const from = fromHex(text.padEnd(2 + 64, '0'))
+    const found = []
+    for (const list of [this.paying(from), this.earning(from)])
+      for await (const one of list) {
+        if (!one.id.startsWith(text) || found.length >= MAX_FITTING) break
+        found.push(one)
+      }
     return found
   }
 
   /** The sums over all channels of this node's token: in which it is paid, and in which it pays. */
   get sums(): { readonly earned: ChannelBooks; readonly spent: ChannelBooks } {
-    return { earned: this.#of.payee.shelf.books(this.token.address), spent: sumBooks(this.paying()) }
+    const { payer, payee } = this.#of
+    const { address } = this.token
+    return { earned: payee.shelf.books(address), spent: payer.book.shelf.books(address) }
   }
 
   /** @throws CHAIN_UNREACHABLE */

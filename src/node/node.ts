@@ -88,8 +88,16 @@ export class TallyNode {
     return this.#parts.payer.liveSessions()
   }
   /** sessions in which this node pays that were cut and may be resumed */
-  get resumable(): Iterable<PayerSession> {
-    return this.#parts.payer.cutSessions()
+  get resumable(): AsyncIterable<PayerSession> {
+    return this.#parts.payer.book.cutSessions()
+  }
+  /** those with one provider */
+  resumableWith(provider: Address): AsyncIterable<PayerSession> {
+    const { payer, money } = this.#parts
+    return payer.book.cutSessions(money.parties(provider))
+  }
+  async isResumable(session: SessionId): Promise<boolean> {
+    return (await this.#parts.payer.book.cutSession(session)) !== undefined
   }
 
   /** what being a relay has brought, if it is one */
@@ -176,7 +184,7 @@ export class TallyNode {
     this.#refuseStopped()
     const { payer, lines, domain, self } = this.#parts
     if (options.reserve !== undefined) await lines.to(found.peer, options)
-    const cut = [...this.resumable].find((session) => session.id === id)
+    const cut = await payer.book.cutSession(id)
     const keeper = cut === undefined ? {} : await this.#reserve(found, (cut.wish.budget - cut.total) as Amount, options)
     const line = await lines.to(found.peer, options)
     const live = await payer.resume(line, id, options.usedBytes ?? 0n, { ...deskOptions(options), ...keeper })

@@ -156,12 +156,14 @@ export class Reservations {
 
   /** Looks after the reservation of a session: call it after each payment. Failures are told, never thrown: what is there lasts while it lasts. */
   keeper(order: ReserveOrder, options: Options): (session: PayerSession) => void {
+    const { payer, money } = this.#of
     let busy = false
     let failed = false
     return (session) => {
       if (busy || failed || options.signal?.aborted === true) return
       const free = minAmount(order.upTo, (session.wish.budget - session.total) as Amount)
-      const channel = this.#record(order.found.provider)
+      // its session is live: it is in memory
+      const channel = payer.book.shelf.known(money.idOf(order.found.provider))
       if (free <= 0n || channel === undefined) return
       if (this.#judge(channel, order, free) === undefined) return
       busy = true
@@ -178,7 +180,7 @@ export class Reservations {
     const { provider, offer } = order.found
     const facts = await this.#latest(provider, options)
     const id = money.idOf(provider)
-    const known = this.#record(provider) ?? newChannelOut(id, money.parties(provider), NO_CHANNEL)
+    const known = (await this.#of.payer.book.shelf.file(id)).channel ?? newChannelOut(id, money.parties(provider), NO_CHANNEL)
     // the clock of the chain decides when a reservation is over
     const nowS = Math.max(this.#of.clock.nowS(), await this.#of.chain.time(options))
     const step = this.#judge({ ...known, facts: facts ?? NO_CHANNEL }, order, free, nowS)
@@ -199,12 +201,6 @@ export class Reservations {
       forS: order.forS,
     }
     return reserveStep(channel, wanted, nowS)
-  }
-
-  #record(provider: Address): ChannelOut | undefined {
-    const id = this.#of.money.idOf(provider)
-    for (const channel of this.#of.payer.channels()) if (channel.id === id) return channel
-    return undefined
   }
 
   async #latest(provider: Address, options: Options): Promise<ChannelFacts | undefined> {

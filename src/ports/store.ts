@@ -39,6 +39,12 @@ export const SPACES = {
   relayIn: 40,
   /** signer (20) -> how its requests went at this relay */
   relaySigner: 41,
+  /** owner (20), provider (20), token (20), session id (16) -> nothing: in `sessionOut` that session is not over */
+  openOut: 60,
+  /** owner (20), provider (20), token (20), channel id (32) -> how the sessions ended that the channel paid for, and what they came to */
+  tradeOut: 61,
+  /** expiry (5), channel id (32) -> nothing: of what was reserved in that channel something can be taken back then */
+  freeOut: 62,
 } as const
 export type Space = keyof typeof SPACES
 

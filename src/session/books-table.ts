@@ -1,4 +1,4 @@
-/** The sums over all channels in which this node is paid, a record for each token. */
+/** The sums over all channels in which this node is paid, or over all in which it pays: a record for each token. */
 import type { ChannelBooks } from '../core/books.ts'
 import { type ByteReader, ByteWriter } from '../core/bytes.ts'
 import { type Address, addressFromBytes, addressToBytes } from '../core/ids.ts'
@@ -16,8 +16,7 @@ interface Sum {
   readonly books: ChannelBooks
 }
 
-const PREFIX = new TextEncoder().encode('books-in:')
-const COMPLETE = new TextEncoder().encode('books-in')
+const nameBytes = (name: string): Uint8Array => new TextEncoder().encode(name)
 
 const codec: RecordCodec<Sum> = {
   write(writer, { token, books }) {
@@ -33,10 +32,14 @@ const codec: RecordCodec<Sum> = {
 
 export class BooksTable {
   readonly #table: Table<Address | undefined, Sum>
+  readonly #prefix: Uint8Array
 
-  constructor(store: Store) {
+  /** @param name in which of the two this node's channels are summed up */
+  constructor(store: Store, name: 'books-in' | 'books-out') {
+    const prefix = nameBytes(`${name}:`)
+    this.#prefix = prefix
     const key = (token: Address | undefined): Uint8Array =>
-      token === undefined ? COMPLETE : Buffer.concat([PREFIX, addressToBytes(token)])
+      token === undefined ? nameBytes(name) : Buffer.concat([prefix, addressToBytes(token)])
     this.#table = table(store, { space: 'counter', version: 1, key, ...codec })
   }
 
@@ -44,8 +47,8 @@ export class BooksTable {
   async load(): Promise<Map<Address, ChannelBooks> | undefined> {
     if ((await this.#table.get(undefined)) === undefined) return undefined
     const books = new Map<Address, ChannelBooks>()
-    const end = Buffer.concat([PREFIX, new Uint8Array(21).fill(0xff)])
-    for await (const { token, books: sums } of this.#table.list({ gte: PREFIX, lt: end }))
+    const end = Buffer.concat([this.#prefix, new Uint8Array(21).fill(0xff)])
+    for await (const { token, books: sums } of this.#table.list({ gte: this.#prefix, lt: end }))
       if (token !== undefined) books.set(token, sums)
     return books
   }

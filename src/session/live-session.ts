@@ -5,7 +5,6 @@
 import type { Amount } from '../core/amount.ts'
 import type { ChannelOut } from '../core/channel.ts'
 import { type ErrorCode, TallyError } from '../core/errors.ts'
-import type { ChannelId } from '../core/ids.ts'
 import type { Charge as ChargeMessage } from '../core/session/messages.ts'
 import { atRiskOf, JOIN_MS, owedOf, type PayerContext, type PayerInput, type PayerSession } from '../core/session/payer.ts'
 import type { Charge, OpenOptions, PaidSession, PaidStream } from '../ports/service.ts'
@@ -13,6 +12,7 @@ import { countsOfCharge } from './charge-desk.ts'
 import { Coverage } from './coverage.ts'
 import type { ProviderLine } from './payer-line.ts'
 import type { PayerRules } from './payer-rules.ts'
+import type { PayerFile } from './payer-shelf.ts'
 import { PayerStream } from './payer-stream.ts'
 import { endUnlessAborted, type SessionEnd } from './session-end.ts'
 import { type StreamTab, StreamTabs } from './stream-tab.ts'
@@ -31,7 +31,7 @@ const SILENCE_MS: Partial<Record<PayerSession['status'], number>> = { asked: 90_
 const IDLE_MS = 2_000
 
 interface LiveInit {
-  readonly channel: ChannelId
+  readonly file: PayerFile
   readonly line: ProviderLine
   readonly desk: Desk
   readonly ticks: PayerContext['ticks']
@@ -39,7 +39,8 @@ interface LiveInit {
 }
 
 export class LiveSession implements PaidSession {
-  readonly channel: ChannelId
+  /** its channel: in memory as long as the session is */
+  readonly file: PayerFile
   readonly line: ProviderLine
   /** whether it pays with ticks */
   readonly ticks: PayerContext['ticks']
@@ -66,9 +67,9 @@ export class LiveSession implements PaidSession {
   /** which limit was reached, and since when the clock knows of it, ms */
   #short: { readonly code: ErrorCode; since: number | undefined } | undefined
 
-  constructor(session: PayerSession, { channel, line, desk, ticks, onPaid }: LiveInit) {
+  constructor(session: PayerSession, { file, line, desk, ticks, onPaid }: LiveInit) {
     this.#session = session
-    this.channel = channel
+    this.file = file
     this.line = line
     this.ticks = ticks
     this.onPaid = onPaid

@@ -2,7 +2,7 @@
  * The provider's channels and owners: on the disk all of them, in memory those that somebody uses. What must be settled and what the screens
  * sum up is kept with each write, so that nobody has to go through all that ever was.
  */
-import { type ChannelBooks, channelBooks, NO_BOOKS } from '../core/books.ts'
+import { type ChannelBooks, channelBooks, NO_BOOKS, shiftBooks } from '../core/books.ts'
 import { bestAmount, type ChannelIn } from '../core/channel.ts'
 import { newOwner, type OwnerAccount } from '../core/credit.ts'
 import type { Address, ChannelId } from '../core/ids.ts'
@@ -53,7 +53,7 @@ export class PayeeShelf {
     this.#owners = new Shelf(maxIdle)
     this.#store = store
     this.#records = records
-    this.#table = new BooksTable(store)
+    this.#table = new BooksTable(store, 'books-in')
   }
 
   /** Reads the sums; the database of an older program is gone through once. @throws STORE_* */
@@ -138,7 +138,7 @@ export class PayeeShelf {
     const was = before === undefined ? NO_BOOKS : booksOf(before)
     const is = booksOf({ facts, best })
     const sum = this.#books.get(parties.token) ?? NO_BOOKS
-    this.#books.set(parties.token, plus(sum, is, was))
+    this.#books.set(parties.token, shiftBooks(sum, is, was))
   }
 
   /** The sum over all channels of one token, as it was given to the store. */
@@ -172,10 +172,3 @@ export class PayeeShelf {
 
 const booksOf = ({ facts, best }: Pick<ChannelIn, 'facts' | 'best'>): ChannelBooks =>
   channelBooks(facts, bestAmount({ best } as ChannelIn))
-
-function plus(sum: ChannelBooks, is: ChannelBooks, was: ChannelBooks): ChannelBooks {
-  const of = (name: keyof ChannelBooks): ChannelBooks['free'] => (sum[name] + is[name] - was[name]) as ChannelBooks['free']
-  return {
-    deposit: of('deposit'), signed: of('signed'), settled: of('settled'), unsettled: of('unsettled'), free: of('free'),
-  } // biome-ignore format: a record
-}

@@ -6,183 +6,151 @@
  */
 import type { Amount } from '../core/amount.ts'
 import { type ChannelOut, NO_CHANNEL, newChannelOut } from '../core/channel.ts'
-import { TallyError } from '../core/errors.ts'
+import { asTallyError, TallyError } from '../core/errors.ts'
 import { type ChannelId, type ChannelParties, channelId, type SessionId } from '../core/ids.ts'
+import type { TradeRecord } from '../core/ranking.ts'
 import type { PayerSession } from '../core/session/payer.ts'
-import type { Wish } from '../core/session/payer-terms.ts'
 import type { ChainFact } from '../ports/chain.ts'
-import type { StoreOp } from '../ports/store.ts'
 import type { PayerDeskComponents } from './components.ts'
+import { type PayerFile, PayerShelf } from './payer-shelf.ts'
 import { PayerRecords } from './records.ts'
-
-/** The channel that pays for what is wished. */
-export const partiesOf = (wish: Wish): ChannelParties => ({
-  owner: wish.owner,
-  signer: wish.signer,
-  target: wish.provider,
-  token: wish.token,
-})
-
-const sameChannel = (a: Wish, b: Wish): boolean =>
-  a.owner === b.owner && a.signer === b.signer && a.provider === b.provider && a.token === b.token
+import type { TradePartners } from './trade-table.ts'
 
 export class PayerBook {
-  readonly #components: Pick<PayerDeskComponents, 'store' | 'clock' | 'chain'>
+  readonly #components: Pick<PayerDeskComponents, 'store' | 'clock' | 'chain' | 'log'>
   readonly #records: PayerRecords
+  readonly shelf: PayerShelf
   readonly #flush: () => void
-  readonly #channels = new Map<ChannelId, ChannelOut>()
-  /** sessions that were cut: their totals may account for a difference of the heads */
-  readonly #cut = new Map<SessionId, PayerSession>()
-  /** marks that are on their way to the disk; in memory they count once they are there */
-  readonly #marks = new Map<ChannelId, Amount>()
-  /** settles with the last write */
-  #written: Promise<void> = Promise.resolve()
 
   /** `flush` begins to write what waits elsewhere: a record that changes out of its turn is written after it. */
-  constructor(components: Pick<PayerDeskComponents, 'store' | 'clock' | 'chain'>, flush: () => void) {
+  constructor(components: Pick<PayerDeskComponents, 'store' | 'clock' | 'chain' | 'log'>, flush: () => void) {
+    const { store, clock } = components
     this.#components = components
     this.#flush = flush
-    this.#records = new PayerRecords(components.store)
+    this.#records = new PayerRecords(store)
+    this.shelf = new PayerShelf(store, clock, this.#records)
   }
 
-  /** Reads what is on the disk; sessions that were live are cut. @throws STORE_* */
+  /** Reads the sums; channels and sessions are read when somebody asks for them. @throws STORE_* */
   async load(): Promise<void> {
-    for await (const channel of this.#records.channels()) this.#channels.set(channel.id, channel)
-    for await (const session of this.#records.openSessions(this.#components.clock.nowMs())) this.#cut.set(session.id, session)
+    await this.shelf.load()
   }
 
-  channels(): Iterable<ChannelOut> {
-    return this.#channels.values()
-  }
-
-  /** The record of a channel that has one. @throws INTERNAL when it has none */
-  channelOf(id: ChannelId): ChannelOut {
-    const channel = this.#channels.get(id)
-    if (channel === undefined) throw new TallyError('INTERNAL', { message: `no record of channel ${id}` })
-    return channel
-  }
-
-  /** Takes the record over in memory; `write` makes it durable. */
-  setChannel(channel: ChannelOut): void {
-    this.#channels.set(channel.id, channel)
-  }
-
-  /** The record of a channel, with the ledger's facts of now. @throws CHANNEL_UNKNOWN, CHAIN_UNREACHABLE when nothing is known */
-  async channel(parties: ChannelParties, options: { signal?: AbortSignal; fresh?: boolean }): Promise<ChannelOut> {
+  /** The channel in memory, with the ledger's facts of now. @throws CHANNEL_UNKNOWN, CHAIN_UNREACHABLE when nothing is known; STORE_* */
+  async file(parties: ChannelParties, options: { signal?: AbortSignal; fresh?: boolean }): Promise<PayerFile> {
     const { chain, clock } = this.#components
     const id = channelId(parties)
-    const known = this.#channels.get(id)
+    const file = await this.shelf.file(id)
+    const known = file.channel
     const good = known !== undefined && known.facts.deposit > known.at && known.facts.expiry > clock.nowS()
-    if (good && options.fresh !== true) return known
+    if (good && options.fresh !== true) return file
     const view = await chain.channel(parties, options).catch((thrown: unknown) => {
       if (known === undefined) throw thrown
       return undefined
     })
     const facts = view === undefined ? known?.facts : (view.confirmed ?? view.latest)
     if (facts === undefined && known === undefined) throw new TallyError('CHANNEL_UNKNOWN')
-    const now = this.#channels.get(id)
-    const channel: ChannelOut = { ...(now ?? newChannelOut(id, parties, NO_CHANNEL)), facts: facts ?? NO_CHANNEL }
-    this.#channels.set(id, channel)
+    this.shelf.set(file, { ...(file.channel ?? newChannelOut(id, parties, NO_CHANNEL)), facts: facts ?? NO_CHANNEL })
     chain.watch([id])
-    await this.write([this.#put(channel)])
-    return channel
+    await this.#write([file])
+    return file
   }
 
   /** Confirmed facts of the ledger about channels that are on record. */
   async onFacts(facts: readonly ChainFact[]): Promise<void> {
-    const ops = []
+    const files = []
     for (const fact of facts) {
       if (fact.type !== 'channel') continue
-      const known = this.#channels.get(fact.id)
-      if (known === undefined) continue
+      const file = await this.#fileOf(fact.id)
+      if (file?.channel === undefined) continue
       // an opening that was taken back covers nothing
-      const channel = { ...known, facts: fact.facts ?? NO_CHANNEL }
-      this.#channels.set(fact.id, channel)
-      ops.push(this.#put(channel))
+      this.shelf.set(file, { ...file.channel, facts: fact.facts ?? NO_CHANNEL })
+      files.push(file)
     }
-    if (ops.length > 0) await this.write(ops)
+    if (files.length > 0) await this.#write(files)
+  }
+
+  /** One record that cannot be read must not keep the others from what the ledger says. */
+  async #fileOf(id: ChannelId): Promise<PayerFile | undefined> {
+    return await this.shelf.file(id).catch((thrown: unknown) => {
+      const error = asTallyError(thrown)
+      if (error.code !== 'STORE_CORRUPT') throw error
+      this.#components.log.error({ channel: id, err: error.code }, 'the record of a channel cannot be read')
+      return undefined
+    })
   }
 
   /** What this owner still owes the provider from sessions that ended short, base units. One that `isLive` is not among them. */
   async owedTo(parties: ChannelParties, isLive: (id: SessionId) => boolean): Promise<Amount> {
-    // read after all that was given to the disk
-    this.#flush()
-    await this.#written
+    await this.#given()
     return await this.#records.owedTo(parties, isLive)
   }
 
-  /** Sessions that were cut and may be resumed. */
-  cutSessions(): Iterable<PayerSession> {
-    return this.#cut.values()
+  /** What the sessions with a provider say of it. @throws STORE_* */
+  async tradeWith(partners: TradePartners): Promise<TradeRecord> {
+    await this.#given()
+    return await this.shelf.tradeWith(partners)
   }
 
-  /** @throws SESSION_UNKNOWN when the session was not cut, is live again or was given up */
-  cutSession(id: SessionId): PayerSession {
-    const session = this.#cut.get(id)
-    if (session === undefined) throw new TallyError('SESSION_UNKNOWN')
-    return session
+  /** What is read next is not older than what anybody had in memory. */
+  async #given(): Promise<void> {
+    this.#flush()
+    await this.shelf.given()
   }
 
-  /** Cut sessions that the channel of this wish paid for. */
-  cutBeside(wish: Wish): PayerSession[] {
-    return [...this.#cut.values()].filter((cut) => sameChannel(cut.wish, wish))
+  /** Sessions that were cut and may be resumed, with everybody or between two. @throws STORE_* */
+  async *cutSessions(partners?: TradePartners): AsyncGenerator<PayerSession> {
+    this.#flush()
+    yield* this.shelf.cut(partners)
   }
 
-  /** The session was cut, and may be resumed. */
-  lay(session: PayerSession): void {
-    this.#cut.set(session.id, session)
+  /** The channel of a session that was cut, and may be resumed; undefined for any other session. @throws STORE_* */
+  async cutFile(id: SessionId): Promise<PayerFile | undefined> {
+    this.#flush()
+    return await this.shelf.cutFile(id)
   }
 
-  /** The session goes on: it is no longer among those that were cut. */
-  pick(id: SessionId): void {
-    this.#cut.delete(id)
+  /** The session, if it was cut and may be resumed. @throws STORE_* */
+  async cutSession(id: SessionId): Promise<PayerSession | undefined> {
+    return (await this.cutFile(id))?.cut.get(id)
   }
 
   /** Gives a cut session up for good; one that was not cut is left alone. @throws STORE_* */
   async forget(id: SessionId): Promise<void> {
-    const session = this.#cut.get(id)
-    if (session !== undefined) await this.write(this.forgetting(session))
+    const file = await this.cutFile(id)
+    const session = file?.cut.get(id)
+    if (file !== undefined && session !== undefined) await this.giveUp(file, [session])
   }
 
-  /**
-   * Gives a cut session up; the result is to be written. A payment that this disk forgot belongs to it: nothing will explain that any more.
-   */
-  forgetting(session: PayerSession): StoreOp[] {
-    this.#cut.delete(session.id)
-    const ops = this.#records.putSession({ ...session, status: 'closed', failure: 'SESSION_UNKNOWN' })
-    const channel = this.#channels.get(channelId(partiesOf(session.wish)))
-    if (channel === undefined || !session.stale) return ops
-    const next = { ...channel, abandoned: true }
-    this.#channels.set(next.id, next)
-    return [...ops, this.#put(next)]
+  /** Gives these cut sessions of a channel up. A payment that this disk forgot belongs to one: nothing will explain that any more. @throws STORE_* */
+  async giveUp(file: PayerFile, sessions: readonly PayerSession[]): Promise<void> {
+    for (const { id } of sessions) this.shelf.pick(file, id)
+    const abandoned = sessions.some(({ stale }) => stale)
+    if (abandoned) this.shelf.set(file, { ...channelIn(file), abandoned })
+    this.#flush()
+    const over = sessions.map((one) => [{ ...one, status: 'closed', failure: 'SESSION_UNKNOWN' }, file] as const)
+    await this.commit(abandoned ? [file] : [], over)
   }
 
   /** Channels and sessions as they are now, in one write: a channel's figures are the sum of its sessions'. @throws STORE_* */
-  async commit(channels: Iterable<ChannelId>, sessions: Iterable<PayerSession>): Promise<void> {
-    const ops = [...channels].map((id) => this.#put(this.channelOf(id)))
-    await this.#commit([...ops, ...[...sessions].flatMap(this.#records.putSession)])
+  async commit(files: Iterable<PayerFile>, sessions: Iterable<readonly [PayerSession, PayerFile]> = []): Promise<void> {
+    await this.#components.store.commit(this.shelf.ops(files, sessions))
   }
 
   /** From now on every write of the channel carries at least this mark; it counts once such a write is durable. */
-  mark(id: ChannelId, mark: Amount): void {
-    if (mark > (this.#marks.get(id) ?? 0n)) this.#marks.set(id, mark)
+  mark(file: PayerFile, mark: Amount): void {
+    if (mark > file.mark) file.mark = mark
   }
 
   /** Resolves when all of it is durable, and all that waited before it. @throws STORE_* */
-  async write(ops: readonly StoreOp[]): Promise<void> {
+  async #write(files: readonly PayerFile[]): Promise<void> {
     this.#flush()
-    await this.#commit(ops)
+    await this.commit(files)
   }
+}
 
-  async #commit(ops: readonly StoreOp[]): Promise<void> {
-    const writing = this.#components.store.commit(ops)
-    this.#written = writing.catch(() => undefined)
-    await writing
-  }
-
-  /** Every write of a channel carries the highest mark that was asked for: a later write must not take back what an earlier one reserved. */
-  #put(channel: ChannelOut): StoreOp {
-    const mark = this.#marks.get(channel.id) ?? (0n as Amount)
-    return this.#records.putChannel(mark > channel.reserved ? { ...channel, reserved: mark } : channel)
-  }
+/** The record of a channel that has one. @throws INTERNAL when it has none */
+export function channelIn({ id, channel }: PayerFile): ChannelOut {
+  if (channel === undefined) throw new TallyError('INTERNAL', { message: `no record of channel ${id}` })
+  return channel
 }

@@ -23,10 +23,12 @@ import type { ChainFact } from '../ports/chain.ts'
 import type { PayerDeskComponents } from './components.ts'
 import { Journal } from './journal.ts'
 import { LiveSession } from './live-session.ts'
-import { PayerBook, partiesOf } from './payer-book.ts'
+import { channelIn, PayerBook } from './payer-book.ts'
 import { helloOf, inputOf, type ProviderLine, refusal } from './payer-line.ts'
+import { partiesOf } from './payer-parties.ts'
 import { PayerRoster } from './payer-roster.ts'
 import { RulesOfSessions } from './payer-rules.ts'
+import type { PayerFile } from './payer-shelf.ts'
 import { Releases } from './releases.ts'
 
 export type { ProviderLine } from './payer-line.ts'
@@ -71,15 +73,15 @@ export class PayerDesk {
     this.#journal = new Journal({
       write: (lives) => {
         // a channel's figures are the sum of its sessions': they are stored together
-        const { channels, sessions } = this.#roster.withBeside(lives)
-        return this.#book.commit(channels, sessions)
+        const { files, sessions } = this.#roster.withBeside(lives)
+        return this.#book.commit(files, sessions)
       },
       done: (live, inputs) => {
         for (const input of inputs) this.run(live, input)
       },
       failed: (lives, thrown) => this.#unstored(lives, thrown),
     })
-    this.#rules = new RulesOfSessions({ components, book: this.#book, roster: this.#roster, joins: !this.#init.payEach })
+    this.#rules = new RulesOfSessions({ components, roster: this.#roster, joins: !this.#init.payEach })
     this.#releases = new Releases(components)
   }
 
@@ -95,13 +97,9 @@ export class PayerDesk {
     this.#journal.flush()
   }
 
-  channels(): Iterable<ChannelOut> {
-    return this.#book.channels()
-  }
-
-  /** Sessions that were cut and may be resumed, newest record of each. */
-  cutSessions(): Iterable<PayerSession> {
-    return this.#book.cutSessions()
+  /** What is on record: the channels with their sums, sessions that were cut, what a provider is known by. */
+  get book(): Pick<PayerBook, 'shelf' | 'cutSession' | 'cutSessions' | 'tradeWith'> {
+    return this.#book
   }
 
   liveSessions(): Iterable<PayerSession> {
@@ -132,23 +130,25 @@ export class PayerDesk {
 
   /** The record of a channel, with the ledger's facts of now. @throws CHANNEL_UNKNOWN, CHAIN_UNREACHABLE when nothing is known */
   async channel(parties: ChannelParties, options: Options & { fresh?: boolean } = {}): Promise<ChannelOut> {
-    return await this.#book.channel(parties, options)
+    return channelIn(await this.#book.file(parties, options))
   }
 
   /** Begins a session and waits until it is agreed on. @throws every code with which a provider may refuse, and the payer's own refusals */
   async open(line: ProviderLine, wish: Wish, id: SessionId, options: Options = {}): Promise<LiveSession> {
-    const channel = await this.channel(partiesOf(wish), options)
+    const file = await this.#book.file(partiesOf(wish), options)
     const session = newPayerSession(id, wish, this.#components.clock.nowMs())
-    return await this.#begin(line, session, channel, options)
+    return await this.#begin(line, session, file, options)
   }
 
   /** Goes on with a session that was cut: same session, same totals. `usedBytes` is what the caller durably kept of it. */
   async resume(line: ProviderLine, id: SessionId, usedBytes: bigint, options: Options = {}): Promise<LiveSession> {
-    const channel = await this.channel(partiesOf(this.#book.cutSession(id).wish), options)
-    const session = this.#book.cutSession(id)
+    const wish = (await this.#book.cutSession(id))?.wish
+    const file = wish === undefined ? undefined : await this.#book.file(partiesOf(wish), options)
+    const session = file?.cut.get(id)
+    if (file === undefined || session === undefined) throw new TallyError('SESSION_UNKNOWN')
     const done = session.flow.done > usedBytes ? session.flow.done : usedBytes
     const kept = { ...session, at: this.#components.clock.nowMs(), flow: { ...session.flow, done } }
-    return await this.#begin(line, kept, channel, options)
+    return await this.#begin(line, kept, file, options)
   }
 
   /** Gives a cut session up: it will not be resumed; what it owes stays known. */
@@ -160,8 +160,8 @@ export class PayerDesk {
   #takeOver(live: LiveSession): void {
     const arrears = live.session.terms?.arrears ?? 0n
     if (arrears === 0n) return
-    const ops = this.#book.cutBeside(live.session.wish).flatMap((cut) => this.#book.forgetting(cut))
-    if (ops.length > 0) this.#book.write(ops).catch((thrown: unknown) => this.#unstored(new Set([live]), thrown))
+    const cut = [...live.file.cut.values()]
+    if (cut.length > 0) this.#book.giveUp(live.file, cut).catch((thrown: unknown) => this.#unstored(new Set([live]), thrown))
     for (const one of this.#roster.beside(live)) {
       if (one.session.status === 'cut') this.run(one, { type: 'fault', code: new TallyError('SESSION_UNKNOWN').wire })
     }
@@ -180,14 +180,14 @@ export class PayerDesk {
     await this.#book.onFacts(facts)
   }
 
-  async #begin(line: ProviderLine, session: PayerSession, channel: ChannelOut, options: Options): Promise<LiveSession> {
+  async #begin(line: ProviderLine, session: PayerSession, file: PayerFile, options: Options): Promise<LiveSession> {
     const { signal, ticks, onPaid } = options
     if (signal?.aborted === true) throw new TallyError('ABORTED', { cause: signal.reason })
-    const live = new LiveSession(session, { channel: channel.id, line, desk: this, ticks: ticks ?? this.#init.ticks, onPaid })
+    const live = new LiveSession(session, { file, line, desk: this, ticks: ticks ?? this.#init.ticks, onPaid })
     live.note(this.#components.clock.nowMs())
     this.#roster.add(live)
-    this.#book.pick(session.id)
-    line.link.send(helloOf(session, channel))
+    this.#book.shelf.pick(file, session.id)
+    line.link.send(helloOf(session, channelIn(file)))
     // the stream ended while the chain was asked about the channel: nobody would tell this session
     if (!this.#read.has(line)) this.run(live, { type: 'cut' })
     return await live.agreed(signal)
@@ -232,10 +232,10 @@ export class PayerDesk {
   #step(live: LiveSession, input: PayerInput): void {
     const fresh = input.type === 'terms' && live.session.terms === undefined
     const context = this.#rules.of(live)
-    const { state, effects } = stepPayer({ session: live.session, channel: this.#book.channelOf(live.channel) }, input, context)
+    const { state, effects } = stepPayer({ session: live.session, channel: channelIn(live.file) }, input, context)
     live.session = state.session
     live.note(context.nowMs)
-    this.#book.setChannel(state.channel)
+    this.#book.shelf.set(live.file, state.channel)
     if (fresh && state.session.status === 'starting') this.#takeOver(live)
     for (const effect of effects) this.#perform(live, effect)
     // the figures cost more than a step: they are worked out for whoever listens
@@ -244,12 +244,12 @@ export class PayerDesk {
   }
 
   channelOf(live: LiveSession): ChannelOut {
-    return this.#book.channelOf(live.channel)
+    return channelIn(live.file)
   }
 
   /** Which limit it is that covers nothing more: the budget, or the deposit. */
   exhausted(live: LiveSession): ErrorCode {
-    return codeOfWire(shortReason(live.session, this.#book.channelOf(live.channel))) ?? 'BUDGET_REACHED'
+    return codeOfWire(shortReason(live.session, channelIn(live.file))) ?? 'BUDGET_REACHED'
   }
 
   #perform(live: LiveSession, effect: PayerEffect): void {
@@ -273,10 +273,10 @@ export class PayerDesk {
 
   #store(live: LiveSession, then: PayerInput | undefined): void {
     const { reserving, status } = live.session
-    if (reserving !== undefined) this.#book.mark(live.channel, reserving)
+    if (reserving !== undefined) this.#book.mark(live.file, reserving)
     if (status === 'cut') {
       this.#roster.drop(live)
-      this.#book.lay(live.session)
+      this.#book.shelf.lay(live.file, live.session)
       live.onCut()
     }
     this.#journal.add(live, then, true)

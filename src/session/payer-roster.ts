@@ -1,8 +1,9 @@
 /** The sessions of a consumer that somebody may still speak for: those that go on, and those whose receipt may come yet. */
-import type { ChannelId, SessionId } from '../core/ids.ts'
+import type { SessionId } from '../core/ids.ts'
 import type { PayerSession } from '../core/session/payer.ts'
 import type { LiveSession } from './live-session.ts'
 import type { ProviderLine } from './payer-line.ts'
+import type { PayerFile } from './payer-shelf.ts'
 
 export class PayerRoster {
   readonly #live = new Map<SessionId, LiveSession>()
@@ -55,7 +56,7 @@ export class PayerRoster {
 
   /** The other sessions of the same channel. */
   beside(live: LiveSession): LiveSession[] {
-    return this.all().filter((one) => one !== live && one.channel === live.channel)
+    return this.all().filter((one) => one !== live && one.file === live.file)
   }
 
   /** Nothing more comes on this line. */
@@ -64,14 +65,17 @@ export class PayerRoster {
   }
 
   /** These sessions and all that go on beside them; one that was resumed meanwhile is there as it is now. */
-  withBeside(lives: Iterable<LiveSession>): { channels: Set<ChannelId>; sessions: Iterable<PayerSession> } {
-    const sessions = new Map<SessionId, PayerSession>()
-    const channels = new Set<ChannelId>()
-    for (const live of lives) {
-      sessions.set(live.session.id, live.session)
-      channels.add(live.channel)
+  withBeside(lives: Iterable<LiveSession>): {
+    files: Set<PayerFile>
+    sessions: Iterable<readonly [PayerSession, PayerFile]>
+  } {
+    const sessions = new Map<SessionId, readonly [PayerSession, PayerFile]>()
+    const files = new Set<PayerFile>()
+    for (const { session, file } of lives) {
+      sessions.set(session.id, [session, file])
+      files.add(file)
     }
-    for (const { channel, session } of this.#live.values()) if (channels.has(channel)) sessions.set(session.id, session)
-    return { channels, sessions: sessions.values() }
+    for (const { file, session } of this.#live.values()) if (files.has(file)) sessions.set(session.id, [session, file])
+    return { files, sessions: sessions.values() }
   }
 }

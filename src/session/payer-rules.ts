@@ -3,7 +3,7 @@ import type { PayerContext, PayerSession } from '../core/session/payer.ts'
 import type { PayerDeskComponents } from './components.ts'
 import { type PayerCrypto, payerCrypto } from './crypto.ts'
 import type { LiveSession } from './live-session.ts'
-import type { PayerBook } from './payer-book.ts'
+import { channelIn } from './payer-book.ts'
 import type { PayerRoster } from './payer-roster.ts'
 
 type Time = 'nowMs' | 'nowS'
@@ -16,7 +16,6 @@ export interface PayerRules {
 
 interface RulesInit {
   readonly components: PayerDeskComponents
-  readonly book: PayerBook
   readonly roster: PayerRoster
   /** whether chunks that become due shortly after each other are paid by one promise */
   readonly joins: boolean
@@ -40,7 +39,7 @@ export class RulesOfSessions {
   }
 
   #make(live: LiveSession): PayerRules {
-    const { components, book, roster, joins } = this.#init
+    const { components, roster, joins } = this.#init
     const { clock } = components
     const crypto = this.#crypto(live)
     // as recorded: asking a session for its newest figures makes a step of its own, and this one has read the channel already
@@ -48,16 +47,16 @@ export class RulesOfSessions {
     const context = {
       ...crypto, nowMs: clock.nowMs(), nowS: clock.nowS(), joins, ticks: live.ticks,
       moving: () => beside().some(({ status }) => status === 'starting' || status === 'live' || status === 'closing'),
-      alone: () => !beside().some(({ terms }) => terms !== undefined) && book.cutBeside(live.recorded.wish).length === 0,
+      alone: () => !beside().some(({ terms }) => terms !== undefined) && live.file.cut.size === 0,
     } // biome-ignore format: a record
     return { crypto, context }
   }
 
   /** Sessions of one channel reveal the words of one chain in turn: they share it. */
   #crypto(live: LiveSession): PayerCrypto {
-    const { components, book, roster } = this.#init
+    const { components, roster } = this.#init
     const known = roster.beside(live).find((one) => one.line === live.line && one.rules !== undefined)
     const { domain, self } = components
-    return known?.rules?.crypto ?? payerCrypto(domain, self, book.channelOf(live.channel).parties, live.line.link.publicKey)
+    return known?.rules?.crypto ?? payerCrypto(domain, self, channelIn(live.file).parties, live.line.link.publicKey)
   }
 }

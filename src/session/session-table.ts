@@ -20,6 +20,8 @@ export interface SessionTableInit<S extends Session> {
   readonly isOver: (session: S) => boolean
   /** what is written with a session that is over */
   readonly beside?: (session: S) => StoreOp[]
+  /** what is written with one that is not */
+  readonly withOpen?: (session: S) => StoreOp[]
 }
 
 export interface SessionTable<S extends Session> {
@@ -43,7 +45,7 @@ export function sessionTable<S extends Session>(store: Store, init: SessionTable
   const put = (session: S): StoreOp[] =>
     init.isOver(session)
       ? [open.del(session.id), past.put(session.id, session), ...(init.beside?.(session) ?? [])]
-      : [open.put(session.id, session)]
+      : [open.put(session.id, session), ...(init.withOpen?.(session) ?? [])]
   return {
     get: async (id) => (await open.get(id)) ?? (await past.get(id)),
     put,

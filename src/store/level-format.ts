@@ -1,3 +1,5 @@
+import { crc32c } from './crc32c.ts'
+
 /** What the files of LevelDB are made of: checksums, varints, and the records of its logs. Reads only, and trusts nothing. */
 
 const BLOCK_BYTES = 32 * 1024
@@ -7,17 +9,9 @@ const HEADER_BYTES = 7
 /** Types of the pieces that a log is cut into: a whole record, or its first, a middle or its last piece. */
 export const PIECE = { full: 1, first: 2, middle: 3, last: 4 } as const
 
-const CRC32C = Uint32Array.from({ length: 256 }, (_, byte) => {
-  let crc = byte
-  for (let bit = 0; bit < 8; bit++) crc = crc & 1 ? (crc >>> 1) ^ 0x82f6_3b78 : crc >>> 1
-  return crc
-})
-
 /** CRC-32C as LevelDB stores it: rotated and shifted, so that a checksum over data that holds checksums stays useful. */
 export function maskedCrc32c(bytes: Uint8Array): number {
-  let crc = 0xffff_ffff
-  for (let i = 0; i < bytes.length; i++) crc = (CRC32C[(crc ^ (bytes[i] as number)) & 0xff] as number) ^ (crc >>> 8)
-  crc = ~crc
+  const crc = crc32c(bytes)
   return (((crc >>> 15) | (crc << 17)) + 0xa282_ead8) >>> 0
 }
 

@@ -40,7 +40,7 @@ describe('the life of a session', () => {
 
   /** Everything that was signed is what the other end holds. */
   async function sumsAgree(consumer: TallyNode, provider: TallyNode): Promise<void> {
-    const out = consumer.money.payingTo(provider.address)
+    const out = await consumer.money.payingTo(provider.address)
     assert.ok(out !== undefined)
     assert.equal((await provider.money.channel(out.id)).signed, out.signed)
   }
@@ -282,7 +282,7 @@ describe('the life of a session', () => {
     proxy.reset()
     assert.equal((await session.ended).code, 'STREAM_CUT')
     // what was cut may be resumed, should the provider come back
-    assert.equal([...consumer.resumable].length, 1)
+    assert.equal((await Array.fromAsync(consumer.resumable)).length, 1)
   })
 
   test('what is sold is closed with the node, and so is what was replaced', async (t) => {

@@ -74,7 +74,11 @@ describe('a node that reserves by itself', () => {
     await provider.serve({ name: 'bytes', service: bytesService(), price: '0.01/MiB', minReservation })
     return provider
   }
-  const depositOf = (node: TallyNode): bigint => node.money.paying().reduce((sum, { deposit }) => sum + deposit, 0n)
+  const depositOf = async ({ money }: TallyNode): Promise<bigint> => {
+    let sum = 0n
+    for await (const { deposit } of money.paying()) sum += deposit
+    return sum
+  }
   const opens = (node: TallyNode): number => node.chain.transactions.list().filter(({ kind }) => kind === 'open').length
 
   test('reserves the budget before the first session, and nothing for the second', async (t) => {
@@ -87,7 +91,7 @@ describe('a node that reserves by itself', () => {
     }
     await buy()
     await buy()
-    assert.deepEqual([depositOf(consumer), opens(consumer)], [1_000_000n, 1])
+    assert.deepEqual([await depositOf(consumer), opens(consumer)], [1_000_000n, 1])
   })
 
   test('two purchases at once make one reservation, by one transaction', async (t) => {
@@ -96,7 +100,7 @@ describe('a node that reserves by itself', () => {
     const open = () => consumer.open({ service: 'bytes', provider: addressOf(provider), budget: '1 token', reserve: 'auto' })
     const sessions = await Promise.all([open(), open()])
     for (const session of sessions) await session.close()
-    assert.deepEqual([depositOf(consumer), opens(consumer)], [1_000_000n, 1])
+    assert.deepEqual([await depositOf(consumer), opens(consumer)], [1_000_000n, 1])
   })
 
   test('what was sent has used its allowance, also where the chain falls silent before it can be seen', async (t) => {
@@ -127,7 +131,7 @@ describe('a node that reserves by itself', () => {
     const nowS = await consumer.chain.time()
     const session = await consumer.open({ service: 'bytes', provider: addressOf(provider), budget: '1 token', reserve: 'auto' })
     await session.close()
-    const [channel] = consumer.money.paying()
+    const [channel] = await Array.fromAsync(consumer.money.paying())
     assert.equal(channel?.deposit, 1_000_000n)
     assert.ok((channel?.expiry ?? 0) > nowS + 29 * DAY_S)
   })
@@ -140,12 +144,12 @@ describe('a node that reserves by itself', () => {
     assert.deepEqual([demand.code, demand.fields.demanded], ['RESERVATION_TOO_SMALL', 2_000_000n])
     const told = await consumer.open({ ...wish, reserve: { upTo: '2 token' } })
     await told.close()
-    assert.equal(depositOf(consumer), 2_000_000n)
+    assert.equal(await depositOf(consumer), 2_000_000n)
 
     const poor = await net.node(t)
     await net.dev.fund(poor.address, { wei: GAS })
     assert.equal((await failure(() => poor.open({ ...wish, budget: '3 token' }))).code, 'FUNDS_LOW')
-    assert.deepEqual([opens(poor), depositOf(poor)], [0, 0n])
+    assert.deepEqual([opens(poor), await depositOf(poor)], [0, 0n])
   })
 
   test('reserves nothing for a provider that does not answer', async (t) => {
@@ -167,7 +171,7 @@ describe('a node that reserves by itself', () => {
     await consumer.money.send(consumer.money.withdrawAction(provider.address, A(100_000)))
     await consumer.money.reserve(provider.address, (PURSE - 150_000n) as Amount)
     const { wallet, ledger } = await consumer.money.balances()
-    assert.deepEqual([wallet, ledger, depositOf(consumer)], [50_000n, 0n, PURSE - 150_000n])
+    assert.deepEqual([wallet, ledger, await depositOf(consumer)], [50_000n, 0n, PURSE - 150_000n])
     assert.equal(opens(consumer), 1)
   })
 })

@@ -66,7 +66,7 @@ describe('a signal that is aborted', () => {
       abort.abort()
       assert.equal(await resuming, 'ABORTED')
       assert.deepEqual(
-        [...provider.desk.cutSessions()].map(({ id }) => id),
+        (await Array.fromAsync(provider.desk.book.cutSessions())).map(({ id }) => id),
         [session.id],
       )
       provider.script = () => undefined

@@ -131,7 +131,7 @@ describe('a payer and its money', () => {
     await ScriptedProvider.meet({ credit: 0, beforeSync }, async (provider) => {
       const live = await provider.open()
       await provider.untilPaid(1_000n)
-      const [before] = [...provider.desk.channels()]
+      const [before] = await Array.fromAsync(provider.desk.book.shelf.channels())
       broken = true
       await deliver(provider, live, 50_000)
       assert.equal((await live.ended).code, 'STREAM_CUT')

@@ -64,7 +64,7 @@ describe('sessions on disk', () => {
       close: () => store.close(),
       async *list(space, range) {
         yield* store.list(space, range)
-        if (space === 'sessionOut') await store.commit(new PayerRecords(store).putSession({ ...cut, status: 'closed' }))
+        if (space === 'openOut') await store.commit(new PayerRecords(store).putSession({ ...cut, status: 'closed' }))
       },
     }
     const parties = { owner: PAYER, signer: PAYER, target: PAYEE, token: TOKEN }

@@ -149,3 +149,25 @@ test('notices a value that stands under the key of another, in get, list and ver
   await assert.rejects(store.verify(), error)
   assert.deepEqual(await store.get('channelIn', u32(0)), noise(0, 200))
 })
+
+test('a flipped byte anywhere in any of many tables is found before the database opens, and the table is named', async (t) => {
+  const home = await freshHome(t)
+  const large = await openLevelStore(initOf(home))
+  for (let n = 0; n < 30; n += 1)
+    await large.commit(Array.from({ length: 200 }, (_, i) => put('channelIn', u32(200 * n + i), noise(200 * n + i, 2_000))))
+  await large.close()
+  await (await openLevelStore(initOf(home))).close()
+  const tables = (await readdir(join(home, 'db'))).filter((name) => name.endsWith('.ldb'))
+  assert.ok(tables.length >= 3)
+  for (const [n, table] of tables.entries()) {
+    const { size } = await stat(join(home, 'db', table))
+    // in a record, in a key, in the index, in the footer
+    const place = [Math.floor(size / 2), 40, size - 400, size - 1][n % 4] as number
+    const copy = await flipped(t, home, join('db', table), place)
+    await assert.rejects(openLevelStore(initOf(copy)), (thrown: unknown) => {
+      assert.ok(thrown instanceof TallyError)
+      assert.deepEqual([thrown.code, thrown.fields.file], ['STORE_CORRUPT', table])
+      return true
+    })
+  }
+})

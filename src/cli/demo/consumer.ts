@@ -69,7 +69,7 @@ async function search(node: TallyNode): Promise<Found> {
 }
 
 async function reserve(node: TallyNode, setup: Setup, provider: Address): Promise<void> {
-  const known = node.money.payingTo(provider)
+  const known = await node.money.payingTo(provider)
   if (known !== undefined && known.deposit > 0n) return
   const amount = parseAmount(setup.budget, node.token)
   const expiry = (Math.floor(Date.now() / 1000) + 30 * DAY_S) as Seconds
@@ -81,7 +81,7 @@ async function reserve(node: TallyNode, setup: Setup, provider: Address): Promis
 async function begin(node: TallyNode, setup: Setup, found: Found): Promise<NodeSession> {
   const until = performance.now() + SEARCH_MS
   for (;;) {
-    const [cut] = [...node.resumable]
+    const [cut] = await Array.fromAsync(node.resumable)
     try {
       const session =
         cut === undefined

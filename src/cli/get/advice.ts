@@ -20,12 +20,12 @@ export interface Deal {
 type Reserved = Pick<Deal, 'opened' | 'found'> & { readonly init: Pick<PurchaseInit, 'budget'> }
 
 /** Why not everything was got, with the exit code that says so and the next step. */
-export function ending(deal: Deal, { paid, bytes, ms, resumable }: Outcome, failure: TallyError): Error {
+export async function ending(deal: Deal, { paid, bytes, ms, resumable }: Outcome, failure: TallyError): Promise<Error> {
   const { opened, found, init } = deal
   const { node } = opened
   const { token } = node
   if (failure.code === 'BUDGET_REACHED') {
-    const free = node.money.payingTo(found.provider)?.free ?? (0n as Amount)
+    const free = (await node.money.payingTo(found.provider))?.free ?? (0n as Amount)
     if (paid < init.budget && free < init.budget - paid) {
       return new TallyError('AMOUNT_OVER_DEPOSIT', {
         message: `the reservation is used up: ${formatAmount(free, token)} are free; ${formatSize(bytes)} were delivered`,

@@ -115,7 +115,7 @@ export class Purchase {
   /** The session of an earlier run or connection goes on, or a new one begins. */
   async #begin(): Promise<NodeSession> {
     const { node, inputs, budget, limitAtRisk, maxPrice, expectBytes, pay, reserve, signal } = this.#init
-    const cut = this.#cutSession()
+    const cut = await this.#cutSession()
     if (cut !== undefined) {
       const resumed = cut.wish.budget <= budget - this.#sums.paid ? await this.#resume(cut) : undefined
       if (resumed !== undefined) return resumed
@@ -165,12 +165,12 @@ export class Purchase {
     this.#sums.paid += cut.total
   }
 
-  #cutSession(): PayerSession | undefined {
+  async #cutSession(): Promise<PayerSession | undefined> {
     const { node, inputs } = this.#init
-    const found = this.#found
-    return [...node.resumable].find(
-      ({ wish }) => wish.provider === found.provider && wish.service === found.offer.service && equalBytes(wish.inputs, inputs),
-    )
+    const { provider, offer } = this.#found
+    for await (const session of node.resumableWith(provider))
+      if (session.wish.service === offer.service && equalBytes(session.wish.inputs, inputs)) return session
+    return undefined
   }
 
   /** Why it broke off: what the session says is nearer to the truth than what its stream says. */
@@ -179,8 +179,7 @@ export class Purchase {
     if (session === undefined || this.#init.signal.aborted) return thrown
     const ended = await Promise.race([session.ended, delay(ENDED_SOON_MS, undefined)])
     if (ended === undefined) return thrown
-    const resumable = [...this.#init.node.resumable].some(({ id }) => id === session.id)
-    if (!resumable) await this.#book(session)
+    if (!(await this.#init.node.isResumable(session.id))) await this.#book(session)
     this.#current = undefined
     if (ended.code === undefined || ended.code === thrown.code) return thrown
     return new TallyError(ended.code, { cause: thrown })
@@ -223,7 +222,7 @@ export class Purchase {
     const session = this.#current
     this.#current = undefined
     if (session !== undefined) await this.#book(session, failure.code)
-    const cut = this.#cutSession()
+    const cut = await this.#cutSession()
     if (cut !== undefined && this.#sessions.includes(cut.id)) {
       this.#left.push({ found: this.#found, cut })
       // what is owed there is paid when it gives its receipt: the next provider's budget is what is left beside it
@@ -245,7 +244,7 @@ export class Purchase {
   async #lastWords(): Promise<void> {
     const { node, signal, tell } = this.#init
     for (const { found, cut } of this.#left.splice(0)) {
-      if (![...node.resumable].some(({ id }) => id === cut.id)) continue
+      if (!(await node.isResumable(cut.id))) continue
       this.#sums.paid -= mostOf(cut)
       this.#sums.bytes -= usedMeter(cut).down
       this.#sums.ms -= usedMeter(cut).ms
@@ -273,7 +272,7 @@ export class Purchase {
     const session = this.#current
     this.#current = undefined
     if (session !== undefined) await this.#book(session, failure?.code)
-    const cut = this.#cutSession()
+    const cut = await this.#cutSession()
     if (cut !== undefined && this.#sessions.includes(cut.id)) this.#sums.paid += cut.total
     await this.#lastWords()
     const { paid, bytes, ms } = this.#sums

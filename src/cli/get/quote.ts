@@ -24,7 +24,7 @@ export async function quotePurchase(cli: Cli, node: TallyNode, found: Found, tar
   const { price, chunk } = offer
   // how it would begin; what the session uses up is filled up in the same way
   const plan = init.reserve === undefined ? undefined : await node.planReserve(found, init.budget, init.reserve, init)
-  const free = money.payingTo(provider)?.free
+  const free = (await money.payingTo(provider))?.free
   const whole = init.expectBytes === undefined ? undefined : due(price, meterOf({ down: init.expectBytes }))
   const view = {
     what: `${target.service}${target.path === '' ? '' : `/${target.path}`}`,

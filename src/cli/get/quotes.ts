@@ -75,7 +75,7 @@ async function quoteOf(cli: Cli, { node, settings }: OpenedNode, found: Found, t
   const show = (amount: Amount): string => formatAmount(amount, token)
   const amount = text === undefined ? undefined : amountOf(text, offer.price)
   const cost = amount === undefined ? undefined : due(offer.price, meterOf({ [amount.kind]: amount.size }))
-  const free = money.payingTo(provider)?.free ?? (0n as Amount)
+  const free = (await money.payingTo(provider))?.free ?? (0n as Amount)
   // for an amount that is not known: enough to begin with
   const wanted = maxAmount(cost ?? maxAmount(chunkCost(offer.price, offer.chunk), offer.minReservation), 1n as Amount)
   // what the offer demands is told as it is, whatever the purchase costs

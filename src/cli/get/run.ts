@@ -157,7 +157,7 @@ async function buyFile(order: Order, piped: boolean, to: string): Promise<void> 
   }
   const outcome = await buy(order, delivery, { what: plain(`${target.service}/${target.path}`), state })
   const { bytes, size } = delivery.state
-  tell(order, outcome, piped, {
+  await tell(order, outcome, piped, {
     ...(piped ? {} : { file: outcome.failure === undefined ? to : `${to}.part` }),
     bytes: size === undefined ? formatSize(BigInt(bytes)) : `${bytes} of ${size}`,
     ...(delivery.sha256 !== undefined && { sha256: delivery.sha256.slice(2) }),
@@ -177,7 +177,7 @@ async function getHttp(order: Order): Promise<void> {
     const state = () => ({ bytes: delivery.bytes, size: undefined })
     const outcome = await buy(order, delivery, { what: plain(`${target.service}/${target.path}`), state })
     const { status, bytes } = delivery
-    tell(order, outcome, piped, { ...(piped ? {} : { file: path }), status: `${status ?? 'none'}`, bytes: `${bytes}` })
+    await tell(order, outcome, piped, { ...(piped ? {} : { file: path }), status: `${status ?? 'none'}`, bytes: `${bytes}` })
     if (status !== undefined && status >= 400)
       throw new TallyError(status === 404 ? 'NOT_FOUND' : 'SERVICE_FAILED', { message: `the service answered with ${status}` })
   } finally {
@@ -204,7 +204,7 @@ async function getStream(order: Order): Promise<void> {
       what: target.service,
       state: () => ({ bytes: delivery.bytes, size: flags.bytes }),
     })
-    tell(order, outcome, piped, {
+    await tell(order, outcome, piped, {
       ...(piped ? {} : { file: resolve(cli.terminal.cwd, flags.out ?? '') }),
       bytes: `${delivery.bytes}`,
     })
@@ -250,13 +250,13 @@ export async function buy(order: Order, delivery: Delivery, shown: Shown): Promi
 }
 
 /** What was got and paid; then, if it was not everything, why. `piped`: stdout is taken by what was bought. */
-export function tell(
+export async function tell(
   order: Order,
   outcome: Outcome,
   piped: boolean,
   got: Readonly<Record<string, string>>,
   form: 'document' | 'lines' = 'document',
-): void {
+): Promise<void> {
   const { cli, opened, found } = order
   const { token } = opened.node
   const { failure, paid, bytes, ms, sessions, receipts, providers, resumable } = outcome
@@ -273,7 +273,7 @@ export function tell(
   ])
   if (piped) for (const line of lines) cli.out.note(line)
   else cli.out.text(...lines)
-  if (failure !== undefined) throw ending(order, outcome, failure)
+  if (failure !== undefined) throw await ending(order, outcome, failure)
 }
 
 /** @throws USAGE when the provider is named twice */

@@ -33,7 +33,7 @@ export async function runConnect(cli: Cli, what: string, local: string, flags: T
       }
       const outcome = await buy(order, port, shown)
       port.close()
-      tell(order, outcome, false, { connections: `${port.connections}`, bytes: `${port.bytes}` }, 'lines')
+      await tell(order, outcome, false, { connections: `${port.connections}`, bytes: `${port.bytes}` }, 'lines')
     } finally {
       port.close()
     }

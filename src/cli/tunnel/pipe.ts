@@ -50,7 +50,7 @@ async function pipe(order: Order, kind: 'tcp' | 'stream' | 'exec', file: string 
     })
     if (delivery instanceof CallDelivery) tellLog(cli, delivery.log)
     const end = delivery instanceof CallDelivery ? delivery.end : undefined
-    tell(order, outcome, file === undefined, {
+    await tell(order, outcome, file === undefined, {
       ...(file !== undefined && { file }),
       bytes: `${delivery.bytes}`,
       ...(end !== undefined && { program: wordsOf(end) }),
