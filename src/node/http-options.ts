@@ -40,8 +40,8 @@ export interface HttpMarket {
   choose(options: OneService<string>, without: readonly Address[]): Promise<Found>
   open(options: OneService<Found>): Promise<NodeSession>
   resume(id: SessionId, found: Found, options: ResumeOptions): Promise<NodeSession>
-  /** sessions that were cut and may be gone on with */
-  cuts(): Iterable<PayerSession>
+  /** the session, if it was cut and may be gone on with */
+  cut(id: SessionId): Promise<PayerSession | undefined>
   forget(id: SessionId): Promise<void>
 }
 
@@ -61,7 +61,7 @@ export function openHttp(options: HttpOptions, market: HttpMarket): PaidHttp {
     open: async (service, most) => await market.open({ ...rules, service, budget: most }),
     resume: async (id, found, signal) =>
       await market.resume(id, found, { ...(pay !== undefined && { pay }), ...(signal !== undefined && { signal }) }),
-    cut: (id) => [...market.cuts()].find((session) => session.id === id),
+    cut: async (id) => await market.cut(id),
     forget: async (id) => await market.forget(id),
     idleMs,
     onClosed,

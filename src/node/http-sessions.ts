@@ -21,7 +21,7 @@ export interface HttpSessionsInit {
   /** goes on with a session that was cut. @throws SESSION_UNKNOWN when either end has forgotten it */
   readonly resume: (id: SessionId, found: Found, signal?: AbortSignal) => Promise<NodeSession>
   /** a session that was cut and may be gone on with, as it is on record */
-  readonly cut: (id: SessionId) => PayerSession | undefined
+  readonly cut: (id: SessionId) => Promise<PayerSession | undefined>
   /** gives up a session that was cut */
   readonly forget: (id: SessionId) => Promise<void>
   /** a session is over */
@@ -117,7 +117,7 @@ export class HttpSessions {
     const opened = await holding.opened.catch(() => undefined)
     if (opened === undefined) return
     const { service, budget } = holding as Held
-    const isCut = this.#init.cut(opened.session.id) !== undefined
+    const isCut = (await this.#init.cut(opened.session.id)) !== undefined
     if (!isCut) await this.#close(opened.session, budget)
     else if (this.#closed) await this.#lastWord({ ...opened, budget })
     else this.#cuts.set(service, { ...opened, budget })
@@ -159,7 +159,7 @@ export class HttpSessions {
         if (next !== undefined) {
           tried.push(found.provider)
           found = next
-          this.#leave(held)
+          await this.#leave(held)
         } else if (stillMs < patienceMs) await delay(AGAIN_MS)
         else throw first
       }
@@ -174,7 +174,7 @@ export class HttpSessions {
 
   /** undefined: it is over, a new one is needed. */
   async #resume(held: Held, { found, session }: Cut): Promise<Opened | undefined> {
-    const total = this.#init.cut(session.id)?.total ?? session.figures.signed
+    const total = (await this.#init.cut(session.id))?.total ?? session.figures.signed
     try {
       const resumed = await this.#init.resume(session.id, found)
       held.cut = undefined
@@ -191,10 +191,10 @@ export class HttpSessions {
   }
 
   /** The next provider's budget is what is left beside all that this one may still ask for. */
-  #leave(held: Held): void {
+  async #leave(held: Held): Promise<void> {
     const { cut } = held
     if (cut === undefined) return
-    const record = this.#init.cut(cut.session.id)
+    const record = await this.#init.cut(cut.session.id)
     const most = record === undefined ? cut.session.figures.signed : maxAmount(record.total, owedOf(record))
     held.cut = undefined
     held.budget = (held.budget - most) as Amount

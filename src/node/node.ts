@@ -169,7 +169,7 @@ export class TallyNode {
       choose: (one, without) => this.#choose(one, without),
       open: (one) => this.open(one),
       resume: (id, found, how) => this.resume(id, found, how),
-      cuts: () => this.resumable,
+      cut: async (id) => await this.#parts.payer.book.cutSession(id),
       forget: (id) => this.forget(id),
     })
   }

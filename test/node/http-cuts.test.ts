@@ -168,7 +168,7 @@ describe('HTTP over a line that breaks', () => {
       it.http.spent,
       it.closed.reduce((sum, { figures }) => sum + figures.signed, 0n),
     )
-    assert.deepEqual([...it.consumer.resumable], [])
+    assert.deepEqual(await Array.fromAsync(it.consumer.resumable), [])
   })
 
   test('an answer breaks off where its rest cannot be had: other bytes by now, or a server without ranges', async (t) => {
