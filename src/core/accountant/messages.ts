@@ -1,5 +1,6 @@
 /** What travels on a hop, as plain data. @see protocols/clearing/SPEC.md section 2 */
 import type { Amount } from '../amount.ts'
+import { ERRORS, type ErrorCode } from '../errors.ts'
 import type { Address, Hash32, Seconds } from '../ids.ts'
 import type { SignedPromise } from '../promise.ts'
 import type { Tariff } from './tariff.ts'
@@ -98,3 +99,9 @@ export interface ClearingFault {
 export type FromHopPayer = OpenHop | Ask | LinkAsked | Fold | ClearingFault
 export type FromHopPayee = Held | TariffSaid | Taken | Granted | Clear | FoldStored | ClearingFault
 export type ClearingMessage = FromHopPayer | FromHopPayee
+
+/** A refusal as it travels: only the registered number, INTERNAL where there is none. */
+export function faultOf(anchor: Hash32 | undefined, code: ErrorCode): ClearingFault {
+  const kind = ERRORS[code]
+  return { type: 'fault', anchor, code: 'wire' in kind ? kind.wire : ERRORS.INTERNAL.wire }
+}
