@@ -3,10 +3,13 @@ import type { Amount } from '../../src/core/amount.ts'
 import { accountantStep } from '../../src/core/accountant/accountant.ts'
 import { type AccountantContext, type AccountantInput, type AccountantPolicy } from '../../src/core/accountant/books.ts'
 import { type ConsumerInput, consumerStep, type Wanted } from '../../src/core/accountant/consumer.ts'
+import type { Grant } from '../../src/core/accountant/grant.ts'
 import { type Hop, newHop, revealedOf, worthOf } from '../../src/core/accountant/hop.ts'
 import type { ClearingMessage, OnwardHop } from '../../src/core/accountant/messages.ts'
+import { updateRefused } from '../../src/core/accountant/payer.ts'
 import { type ProviderInput, providerStep } from '../../src/core/accountant/provider.ts'
 import { type Tariff, unitIn } from '../../src/core/accountant/tariff.ts'
+import { codeOfWire } from '../../src/core/errors.ts'
 import { equalBytes } from '../../src/core/bytes.ts'
 import { type Address, type ChannelId, type ChannelParties, channelId, type Hash32, type Seconds } from '../../src/core/ids.ts'
 import type { Lock } from '../../src/core/lock.ts'
@@ -36,11 +39,12 @@ export interface WorldInit {
 
 const peerOf = (address: Address): Uint8Array => new Uint8Array([2, ...Buffer.from(address.slice(2).padStart(64, '0'), 'hex')])
 const addressOf = (peer: Uint8Array): Address => `0x${Buffer.from(peer.slice(13)).toString('hex')}` as Address
-const signed = ({ parties }: Hop, amount: Amount, locks: readonly Lock[]): SignedPromise =>
+const sign = ({ parties }: Hop, amount: Amount, locks: readonly Lock[]): SignedPromise =>
   toyPromise(parties.signer, parties.target, amount, locks)
 const isSigned = (hop: Hop, promise: SignedPromise): boolean =>
-  equalBytes(signed(hop, promise.amount, promise.locks).signature, promise.signature)
-const text = (what: unknown): string => JSON.stringify(what, (_, value) => (typeof value === 'bigint' ? String(value) : value))
+  equalBytes(sign(hop, promise.amount, promise.locks).signature, promise.signature)
+const text = ({ consumer, parties, anchor, unit, steps, expiry }: Grant): string =>
+  [consumer, parties.owner, parties.target, anchor, unit, steps, expiry].join()
 
 /** One direction of a hop's stream. */
 interface Wire {
@@ -64,6 +68,8 @@ export class World {
   readonly providers: ProviderNode[] = []
   readonly streams: Stream[] = []
   readonly log: string[] = []
+  /** how often what happened */
+  readonly counts = new Map<string, number>()
   readonly #wires: Wire[] = []
   readonly #up = new Set<ChannelId>()
   readonly #parties = new Map<ChannelId, ChannelParties>()
@@ -125,6 +131,10 @@ export class World {
       payee.books = payee.stored = { ...payee.books, ins: new Map(payee.books.ins).set(hop.id, hop) }
   }
 
+  #count(what: string): void {
+    this.counts.set(what, (this.counts.get(what) ?? 0) + 1)
+  }
+
   #wire(hop: ChannelId, down: boolean): Wire {
     return this.#wires.find((wire) => wire.hop === hop && wire.down === down) as Wire
   }
@@ -148,14 +158,6 @@ export class World {
     if (message.type === 'held') this.#up.add(hop)
     if (!this.#up.has(hop)) return
     if (node.cheats && this.random.chance(0.3) && message.type !== 'held') return
-    const parties = this.#parties.get(hop) as ChannelParties
-    if (node.cheats && (message.type === 'fold' || message.type === 'link') && this.random.chance(0.3)) {
-      const { amount, locks } = mutate(message.promise, this.random)
-      const promise = toyPromise(parties.signer, parties.target, amount, locks)
-      this.under.hoard(parties, promise)
-      wire.queue.push({ ...message, promise })
-      return
-    }
     if (node.cheats && message.type === 'taken' && this.random.chance(0.2)) {
       wire.queue.push({ type: 'fault', anchor: message.anchor, code: 1 })
       return
@@ -188,6 +190,24 @@ export class World {
     }
   }
 
+  /** A cheat signs now and then what it should not, and goes on from there if it is taken. */
+  #sign(node: AnyNode, hop: Hop, amount: Amount, locks: readonly Lock[]): SignedPromise {
+    if (!node.cheats || !this.random.chance(0.15)) return sign(hop, amount, locks)
+    const said = mutate({ amount, locks }, this.random)
+    const promise = sign(hop, said.amount, said.locks)
+    this.under.hoard(hop.parties, promise)
+    return promise
+  }
+
+  /** A cheat whose promise is refused writes another one. */
+  #forget(node: AnyNode, id: ChannelId): void {
+    if (!node.cheats) return
+    if (node instanceof ConsumerNode) node.state = { ...node.state, hop: updateRefused(node.state.hop) }
+    const out = node instanceof AccountantNode ? node.books.outs.get(id) : undefined
+    if (out !== undefined && node instanceof AccountantNode)
+      node.books = { ...node.books, outs: new Map(node.books.outs).set(id, updateRefused(out)) }
+  }
+
   #nowS(): Seconds {
     return this.ledger.now
   }
@@ -197,7 +217,7 @@ export class World {
       tariff: node.tariff, claimS: CLAIM_S, maxPerPayer: 3_000n as Amount, maxPerPayee: 4_000n as Amount, maxLinksPerPayer: 12,
     } // biome-ignore format: a record
     return {
-      nowS: this.#nowS(), chainS: node.chainS, policy, verify: isSigned, sign: signed,
+      nowS: this.#nowS(), chainS: node.chainS, policy, verify: isSigned, sign: (hop, amount, locks) => this.#sign(node, hop, amount, locks),
       signGrant: (grant) => toySign(node.address, text(grant)),
       isAnchorUsed: (anchor) => node.anchors.has(anchor),
       isUp: (hop) => this.#up.has(hop),
@@ -221,8 +241,12 @@ export class World {
           if (node.cheats) for (const { parties, promise } of books.ins.values())
             if (promise !== undefined) this.under.hoard(parties, promise)
         } else if (effect.type === 'send') this.#send(node, effect.hop, effect.message)
-        else if (effect.type === 'settle') this.#settle(node.books.ins.get(effect.hop))
-        else this.#connect(effect.hop)
+        else if (effect.type === 'settle') this.#settle(node.books.ins.get(effect.hop), 'accountant must settle')
+        else {
+          this.#count(`accountant drops ${effect.code}`)
+          this.#forget(this.#wire(effect.hop, true).from, effect.hop)
+          this.#connect(effect.hop)
+        }
       }
     }) // biome-ignore format: one loop
   }
@@ -231,14 +255,14 @@ export class World {
     this.#guard(node, () => {
       const { state, effects } = consumerStep(node.state, input, {
         chainS: node.chainS, self: node.address,
-        sign: (amount, locks) => signed(node.state.hop, amount, locks),
+        sign: (amount, locks) => this.#sign(node, node.state.hop, amount, locks),
         verify: (promise) => isSigned(node.state.hop, promise),
         verifyGrant: (grant, signature) => equalBytes(toySign(grant.parties.signer, text(grant)), signature),
       }) // biome-ignore format: a record
       node.state = state
       for (const effect of effects) {
         this.#mayCrash()
-        const stream = 'anchor' in effect ? this.streams.find(({ anchor }) => anchor === effect.anchor) : undefined
+        const stream = 'anchor' in effect ? this.streams.find((one) => one.consumer === node && one.anchor === effect.anchor) : undefined
         if (effect.type === 'store') node.stored = state
         else if (effect.type === 'send') {
           if (node.cheats && effect.message.type === 'fold' && this.random.chance(0.6)) continue
@@ -247,7 +271,10 @@ export class World {
             this.under.hoard(state.hop.parties, effect.message.promise)
         } else if (effect.type === 'granted' && stream?.status === 'asked') stream.status = 'granted'
         else if (effect.type === 'failed' && stream !== undefined) stream.status = 'over'
-        else if (effect.type === 'drop') this.#connect(state.hop.id)
+        else if (effect.type === 'drop') {
+          this.#count(`consumer drops ${effect.code}`)
+          this.#connect(state.hop.id)
+        }
       }
     })
   }
@@ -265,25 +292,33 @@ export class World {
           node.stored = hop
           for (const { anchor } of hop.links) node.anchors.add(anchor)
         } else if (effect.type === 'send') this.#send(node, hop.id, effect.message)
-        else if (effect.type === 'settle') this.#settle(hop)
-        else if (effect.type === 'drop') this.#connect(hop.id)
+        else if (effect.type === 'settle') this.#settle(hop, 'provider must settle')
+        else if (effect.type === 'drop') {
+          this.#count(`provider drops ${effect.code}`)
+          this.#forget(this.#wire(hop.id, true).from, hop.id)
+          this.#connect(hop.id)
+        }
         else {
           const stream = this.streams.find(({ anchor, provider }) => anchor === effect.anchor && provider === node)
           if (stream === undefined) continue
           if (effect.type === 'counted') stream.counted = Math.max(stream.counted, effect.known)
-          else stream.status = 'over'
+          else {
+            this.#count(`tick refused ${effect.code}`)
+            stream.status = 'over'
+          }
         }
       }
     })
   }
 
   /** Sends what the hop is worth to the ledger, once at a time. */
-  #settle(hop: Hop | undefined): void {
+  #settle(hop: Hop | undefined, why: string): void {
     if (hop?.promise === undefined) return
     const worth = worthOf(hop, this.#nowS())
     const before = this.#settling.get(hop.id)
     if (before !== undefined && before.worth >= worth && before.untilS > this.#nowS()) return
     this.#settling.set(hop.id, { worth, untilS: this.#nowS() + CLAIM_S })
+    this.#count(why)
     this.ledger.settle(hop.parties, hop.promise, revealedOf(hop))
   }
 
@@ -293,6 +328,7 @@ export class World {
     if (full.length === 0) return
     const wire = this.random.pick(full)
     const message = wire.queue.shift() as ClearingMessage
+    this.#count(message.type === 'fault' ? `fault ${codeOfWire(message.code)}` : message.type)
     const { hop } = wire
     const to = wire.to as AnyNode
     if (to instanceof ConsumerNode) this.consumer(to, consumerInput(message))
@@ -449,7 +485,7 @@ export class World {
     const margin = node instanceof AccountantNode ? ACCOUNTANT_MARGIN_S : PROVIDER_MARGIN_S
     for (const hop of hops) {
       const isDue = this.#nowS() >= hop.facts.expiry - margin || this.random.chance(0.02)
-      if (isDue && hop.facts.expiry > 0 && worthOf(hop, this.#nowS()) > hop.facts.settled) this.#settle(hop)
+      if (isDue && hop.facts.expiry > 0 && worthOf(hop, this.#nowS()) > hop.facts.settled) this.#settle(hop, 'settles')
     }
   }
 

@@ -5,8 +5,8 @@
  */
 import { equalBytes, toHex } from '../bytes.ts'
 import type { ErrorCode } from '../errors.ts'
-import type { Hash32, Seconds } from '../ids.ts'
-import { type Lock, MAX_LOCKS, MAX_STEPS } from '../lock.ts'
+import { type Hash32, hash32ToBytes, type Seconds } from '../ids.ts'
+import { type Lock, MAX_LOCKS, MAX_STEPS, walk } from '../lock.ts'
 import type { SignedPromise } from '../promise.ts'
 import { amountOf, type Hop, type HopLink, isOver, mostOf, newLink, wordAt } from './hop.ts'
 
@@ -39,17 +39,18 @@ export function judgeUpdate(hop: Hop, promise: SignedPromise, adds: bigint | und
   if (!rules.verify(promise)) return 'SIGNER_WRONG'
   const fresh = adds === undefined ? undefined : locks.at(-1)
   if (adds !== undefined && (fresh === undefined || fresh.unit === 0n || rules.isAnchorUsed(fresh.anchor))) return 'LOCKS_REFUSED'
-  const carried = carryOn(hop, fresh === undefined ? locks : locks.slice(0, -1), rules.chainS)
+  const carried = carryOn(hop, promise.amount, fresh === undefined ? locks : locks.slice(0, -1), rules.chainS)
   if (carried === undefined) return 'LOCKS_REFUSED'
-  const least = amountOf(hop) + carried.rise
+  const { links, rise } = carried
+  const least = amountOf(hop) + rise
   // whoever had it settled: what the ledger has paid would shadow whatever the new lock earns
-  const base = carried.links.length === 0 && hop.facts.settled > least ? hop.facts.settled : least
+  const base = links.length === 0 && hop.facts.settled > least ? hop.facts.settled : least
   if (promise.amount < base) return 'AMOUNT_TOO_LOW'
   if (adds !== undefined && promise.amount < base + adds) return 'FEE_TOO_LOW'
   const timely = judgeExpiries(hop, locks, fresh, rules)
   if (timely !== undefined) return timely
   if (mostOf(promise) > hop.facts.deposit) return 'AMOUNT_OVER_DEPOSIT'
-  return { ...hop, promise, links: fresh === undefined ? carried.links : [...carried.links, newLink(fresh)] }
+  return { ...hop, promise, links: fresh === undefined ? links : [...links, newLink(fresh)] }
 }
 
 /** K1: what `checkLocks` would refuse, without throwing. */
@@ -66,38 +67,39 @@ interface CarriedOn {
   readonly rise: bigint
 }
 
-/** K2 and K3: each link goes on in its order, folded as far as its lock says, or is left out for a reason. Undefined: neither. */
-function carryOn(hop: Hop, locks: readonly Lock[], chainS: Seconds): CarriedOn | undefined {
+/** K2 and K3: each link goes on in its order, folded as far as its lock says, or is left out and paid. Undefined: there is a lock too many. */
+function carryOn(hop: Hop, amount: bigint, locks: readonly Lock[], chainS: Seconds): CarriedOn | undefined {
   const links: HopLink[] = []
   let rise = 0n
-  let at = 0
-  for (const link of hop.links) {
-    const lock = locks[at]
-    const begins = lock === undefined ? undefined : beginOf(link, lock)
-    if (lock !== undefined && begins !== undefined) {
-      links.push({ ...link, folded: begins, expiry: lock.expiry })
-      rise += BigInt(begins - link.folded) * link.unit
-      at++
-      continue
-    }
-    const paidUpTo = leftOutAt(hop, link, chainS)
-    if (paidUpTo === undefined) return undefined
-    rise += BigInt(paidUpTo - link.folded) * link.unit
+  for (const [i, link] of hop.links.entries()) {
+    const lock = locks[links.length]
+    const room = amount - amountOf(hop) - rise
+    const next = lock === undefined ? undefined : goOn(link, lock, hop.promise?.locks[i], room)
+    if (next !== undefined) links.push(next)
+    rise += BigInt((next?.folded ?? paidWhenLeftOut(hop, link, chainS)) - link.folded) * link.unit
   }
-  return at === locks.length ? { links, rise } : undefined
+  return links.length === locks.length ? { links, rise } : undefined
 }
 
-/** The step at which the lock takes the link up again; undefined: it is not a rest of this link. */
-function beginOf(link: HopLink, lock: Lock): number | undefined {
-  const begins = link.steps - lock.steps
-  if (lock.unit !== link.unit || lock.expiry < link.expiry || begins < link.folded || begins > link.known) return undefined
-  return toHex(wordAt(link, begins)) === lock.anchor ? begins : undefined
+/**
+ * The link as the lock says it goes on; undefined: the lock is not a rest of it. The anchor of a rest is itself a word of the link, one that the
+ * payee knows or learns by it. It is hashed only if the amount has `room` for what it would fold: hashes that are asked for are paid for.
+ */
+function goOn(link: HopLink, lock: Lock, before: Lock | undefined, room: bigint): HopLink | undefined {
+  const folded = link.steps - lock.steps
+  if (lock.unit !== link.unit || lock.expiry < link.expiry || folded < link.folded) return undefined
+  const next = { ...link, folded, expiry: lock.expiry }
+  if (folded === link.folded) return lock.anchor === before?.anchor ? next : undefined
+  if (BigInt(folded - link.folded) * link.unit > room) return undefined
+  if (folded <= link.known) return toHex(wordAt(link, folded)) === lock.anchor ? next : undefined
+  const word = hash32ToBytes(lock.anchor)
+  return equalBytes(walk(word, folded - link.known), link.word) ? { ...next, known: folded, word } : undefined
 }
 
-/** How many steps must be in the amount when the link is left out; undefined: it may not be. */
-function leftOutAt(hop: Hop, link: HopLink, chainS: Seconds): number | undefined {
-  if (link.freed || link.known === link.steps) return link.known
-  if (!isOver(link, chainS)) return undefined
+/** How many steps must be in the amount when the link is left out: all of them, unless nothing more can be claimed. */
+function paidWhenLeftOut(hop: Hop, link: HopLink, chainS: Seconds): number {
+  if (link.freed) return link.known
+  if (!isOver(link, chainS)) return link.steps
   // what nobody claimed in time is worth nothing, and the payer need not know of it; what was claimed shadows what others earn
   return hop.facts.settled > amountOf(hop) ? link.known : link.folded
 }
