@@ -52,6 +52,8 @@ export class AccountantNode extends Actor {
 }
 
 export class ProviderNode extends Actor {
+  /** what it counted of each link, base units */
+  readonly earned = new Map<Hash32, bigint>()
   hop: Hop
   stored: Hop
 

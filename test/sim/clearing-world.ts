@@ -5,7 +5,7 @@ import { type AccountantContext, type AccountantInput, type AccountantPolicy } f
 import { type ConsumerInput, consumerStep, type Wanted } from '../../src/core/accountant/consumer.ts'
 import type { Grant } from '../../src/core/accountant/grant.ts'
 import { type Hop, newHop, revealedOf, worthOf } from '../../src/core/accountant/hop.ts'
-import type { ClearingMessage, OnwardHop } from '../../src/core/accountant/messages.ts'
+import type { ClearingMessage, Held, OnwardHop } from '../../src/core/accountant/messages.ts'
 import { updateRefused } from '../../src/core/accountant/payer.ts'
 import { type ProviderInput, providerStep } from '../../src/core/accountant/provider.ts'
 import { type Tariff, unitIn } from '../../src/core/accountant/tariff.ts'
@@ -157,8 +157,8 @@ export class World {
     const wire = this.#wires.find((one) => one.hop === hop && one.from === node) as Wire
     if (message.type === 'held') this.#up.add(hop)
     if (!this.#up.has(hop)) return
-    if (node.cheats && this.random.chance(0.3) && message.type !== 'held') return
-    if (node.cheats && message.type === 'taken' && this.random.chance(0.2)) {
+    if (node.cheats && this.random.chance(0.15) && message.type !== 'held') return
+    if (node.cheats && message.type === 'taken' && this.random.chance(0.06)) {
       wire.queue.push({ type: 'fault', anchor: message.anchor, code: 1 })
       return
     }
@@ -192,7 +192,7 @@ export class World {
 
   /** A cheat signs now and then what it should not, and goes on from there if it is taken. */
   #sign(node: AnyNode, hop: Hop, amount: Amount, locks: readonly Lock[]): SignedPromise {
-    if (!node.cheats || !this.random.chance(0.15)) return sign(hop, amount, locks)
+    if (!node.cheats || !this.random.chance(0.08)) return sign(hop, amount, locks)
     const said = mutate({ amount, locks }, this.random)
     const promise = sign(hop, said.amount, said.locks)
     this.under.hoard(hop.parties, promise)
@@ -206,6 +206,21 @@ export class World {
     const out = node instanceof AccountantNode ? node.books.outs.get(id) : undefined
     if (out !== undefined && node instanceof AccountantNode)
       node.books = { ...node.books, outs: new Map(node.books.outs).set(id, updateRefused(out)) }
+  }
+
+  /** A cheat goes on from whatever its payee holds. */
+  #adopt(node: AnyNode, id: ChannelId, { promise, links }: Held): void {
+    const adopted = (hop: Hop): Hop => ({
+      ...hop, promise, update: undefined,
+      links: links.map((link, i) => {
+        const { unit, expiry } = promise?.locks[i] as Lock
+        return { ...link, unit, expiry }
+      }),
+    }) // biome-ignore format: a record
+    if (node instanceof ConsumerNode) node.state = { ...node.state, hop: adopted(node.state.hop) }
+    const out = node instanceof AccountantNode ? node.books.outs.get(id) : undefined
+    if (out !== undefined && node instanceof AccountantNode)
+      node.books = { ...node.books, outs: new Map(node.books.outs).set(id, adopted(out)) }
   }
 
   #nowS(): Seconds {
@@ -299,6 +314,10 @@ export class World {
           this.#connect(hop.id)
         }
         else {
+          if (effect.type === 'counted') {
+            const unit = hop.links.find(({ anchor }) => anchor === effect.anchor)?.unit ?? 0n
+            node.earned.set(effect.anchor, BigInt(effect.known) * unit)
+          }
           const stream = this.streams.find(({ anchor, provider }) => anchor === effect.anchor && provider === node)
           if (stream === undefined) continue
           if (effect.type === 'counted') stream.counted = Math.max(stream.counted, effect.known)
@@ -331,6 +350,7 @@ export class World {
     this.#count(message.type === 'fault' ? `fault ${codeOfWire(message.code)}` : message.type)
     const { hop } = wire
     const to = wire.to as AnyNode
+    if (to.cheats && message.type === 'held') this.#adopt(to, hop, message)
     if (to instanceof ConsumerNode) this.consumer(to, consumerInput(message))
     else if (to instanceof AccountantNode) this.accountant(to, this.#accountantInput(hop, message))
     else if (message.type === 'open') this.provider(to, { type: 'open' })
