@@ -158,7 +158,7 @@ export class World {
     if (message.type === 'held') this.#up.add(hop)
     if (!this.#up.has(hop)) return
     if (node.cheats && this.random.chance(0.15) && message.type !== 'held') return
-    if (node.cheats && message.type === 'taken' && this.random.chance(0.06)) {
+    if (node.cheats && message.type === 'taken' && this.random.chance(0.2)) {
       wire.queue.push({ type: 'fault', anchor: message.anchor, code: 1 })
       return
     }
@@ -269,7 +269,7 @@ export class World {
   consumer(node: ConsumerNode, input: ConsumerInput): void {
     this.#guard(node, () => {
       const { state, effects } = consumerStep(node.state, input, {
-        chainS: node.chainS, self: node.address,
+        chainS: node.chainS, uniform: !node.cheats || this.random.chance(0.5),
         sign: (amount, locks) => this.#sign(node, node.state.hop, amount, locks),
         verify: (promise) => isSigned(node.state.hop, promise),
         verifyGrant: (grant, signature) => equalBytes(toySign(grant.parties.signer, text(grant)), signature),
@@ -383,7 +383,9 @@ export class World {
   /** A consumer asks for a link to a provider. */
   ask(): void {
     const consumer = this.random.pick(this.consumers)
-    const provider = this.random.pick(this.providers)
+    const friends = this.providers.filter(({ cheats }) => cheats)
+    const meets = consumer.cheats && friends.length > 0 && this.random.chance(0.7)
+    const provider = this.random.pick(meets ? friends : this.providers)
     const steps = this.random.int(1, 12)
     const old = this.random.pick(this.streams.length === 0 ? [undefined] : this.streams)
     // a cheat takes an anchor twice, or a chain that ends in another one
@@ -402,9 +404,9 @@ export class World {
     const [next] = onward as [OnwardHop]
     const least = next.expiry + ACCOUNTANT_MARGIN_S
     const current = Math.max(0, ...consumer.state.hop.links.map(({ expiry }) => expiry))
-    const short = consumer.cheats && this.random.chance(0.2) ? this.random.int(1, 20) * BLOCK_S : 0
+    const short = consumer.cheats && this.random.chance(0.3) ? this.random.int(1, 20) * BLOCK_S : 0
     const steps = chain.words.length - 1
-    const wrong = consumer.cheats && this.random.chance(0.1) ? -1n : 0n
+    const wrong = consumer.cheats && this.random.chance(0.15) ? -BigInt(this.random.int(1, 9)) : 0n
     const lock: Lock = {
       anchor: anchorOf(chain), unit: (unitIn(first.tariff, next.unit) + wrong) as Amount, steps,
       expiry: (Math.max(least, current) - short) as Seconds,
@@ -495,7 +497,11 @@ export class World {
   #tell(node: AnyNode, id: ChannelId): void {
     const facts = this.ledger.confirmed(id)
     if (node instanceof AccountantNode) this.accountant(node, { type: 'facts', hop: id, facts })
-    else if (node instanceof ConsumerNode) this.consumer(node, { type: 'facts', facts })
+    else if (node instanceof ConsumerNode) {
+      // a cheat promises more than it has
+      const deposit = (node.cheats ? facts.deposit * 3n : facts.deposit) as Amount
+      this.consumer(node, { type: 'facts', facts: { ...facts, deposit } })
+    }
     else this.provider(node, { type: 'facts', facts })
   }
 

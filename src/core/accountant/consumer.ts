@@ -38,7 +38,8 @@ export interface ConsumerState {
 
 export interface ConsumerContext {
   readonly chainS: Seconds
-  readonly self: Address
+  /** the payee forwards (its tariff says so): all locks of a promise have one expiry */
+  readonly uniform: boolean
   readonly sign: (amount: Amount, locks: readonly Lock[]) => SignedPromise
   readonly verify: (promise: SignedPromise) => boolean
   readonly verifyGrant: (grant: Grant, signature: Uint8Array) => boolean
@@ -131,7 +132,7 @@ const send = (message: ClearingMessage): ConsumerEffect => ({ type: 'send', mess
 /** Stores, then writes the next promise if the last has its answer: a link that is wanted, else a fold. */
 function pump(state: ConsumerState, context: ConsumerContext, effects: readonly ConsumerEffect[]): ConsumerStep {
   const { hop, asked, queue } = state
-  const rules = { chainS: context.chainS, uniform: true, sign: context.sign }
+  const rules = { chainS: context.chainS, uniform: context.uniform, sign: context.sign }
   if (hop.update !== undefined) return { state, effects: [STORE, ...effects] }
   const [anchor, ...rest] = queue
   const wanted = anchor === undefined ? undefined : asked.get(anchor)
