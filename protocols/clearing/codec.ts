@@ -126,7 +126,9 @@ const FORMS: { readonly [T in Kind]: Form<T> } = {
   },
 }
 
-const KINDS = new Map(Object.entries(CLEARING_MESSAGES).map(([name, kind]) => [kind.type as number, { ...kind, name: name as Kind }]))
+const KINDS = new Map(
+  Object.entries(CLEARING_MESSAGES).map(([name, kind]) => [kind.type as number, { ...kind, name: name as Kind }]),
+)
 
 /**
  * A message as one frame.

@@ -4,8 +4,8 @@ import { keccak256 } from '../../src/core/crypto/keccak.ts'
 import type { ChannelParties, Hash32 } from '../../src/core/ids.ts'
 import type { Reveal } from '../../src/core/lock.ts'
 import type { SignedPromise } from '../../src/core/promise.ts'
-import type { Random } from './random.ts'
 import type { ToyLedger } from './clearing-ledger.ts'
+import type { Random } from './random.ts'
 
 export interface Chain {
   /** words[k] hashes k times to words[0] */

@@ -45,7 +45,12 @@ function mutateOnce({ amount, locks }: Said, random: Random): Said {
       return { amount, locks: [...locks].reverse() }
     default: {
       const chain = newChain(random.int(1, 6))
-      const more: Lock = { anchor: anchorOf(chain), unit: by as Amount, steps: chain.words.length - 1, expiry: lock?.expiry ?? (0 as Seconds) }
+      const more: Lock = {
+        anchor: anchorOf(chain),
+        unit: by as Amount,
+        steps: chain.words.length - 1,
+        expiry: lock?.expiry ?? (0 as Seconds),
+      }
       return { amount, locks: [...locks, more] }
     }
   }

@@ -1,7 +1,7 @@
 // Consumers, accountants and providers of one history: honest ones run the real rules, cheats do what they like.
-import type { Amount } from '../../src/core/amount.ts'
+
 import { accountantStep } from '../../src/core/accountant/accountant.ts'
-import { type AccountantContext, type AccountantInput, type AccountantPolicy } from '../../src/core/accountant/books.ts'
+import type { AccountantContext, AccountantInput, AccountantPolicy } from '../../src/core/accountant/books.ts'
 import { type ConsumerInput, consumerStep, type Wanted } from '../../src/core/accountant/consumer.ts'
 import type { Grant } from '../../src/core/accountant/grant.ts'
 import { type Hop, newHop, revealedOf, worthOf } from '../../src/core/accountant/hop.ts'
@@ -9,8 +9,9 @@ import type { ClearingMessage, Held, OnwardHop } from '../../src/core/accountant
 import { updateRefused } from '../../src/core/accountant/payer.ts'
 import { type ProviderInput, providerStep } from '../../src/core/accountant/provider.ts'
 import { type Tariff, unitIn } from '../../src/core/accountant/tariff.ts'
-import { codeOfWire } from '../../src/core/errors.ts'
+import type { Amount } from '../../src/core/amount.ts'
 import { equalBytes } from '../../src/core/bytes.ts'
+import { codeOfWire } from '../../src/core/errors.ts'
 import { type Address, type ChannelId, type ChannelParties, channelId, type Hash32, type Seconds } from '../../src/core/ids.ts'
 import type { Lock } from '../../src/core/lock.ts'
 import type { SignedPromise } from '../../src/core/promise.ts'
@@ -89,7 +90,9 @@ export class World {
         forwards: true, perStep: BigInt(random.int(0, 2)) as Amount, share: random.pick([0, 1, 10_000, 333_333]),
         rent: BigInt(random.int(0, 5)) as Amount, longestS: LONGEST_S, marginS: ACCOUNTANT_MARGIN_S,
       } // biome-ignore format: a record
-      this.accountants.push(new AccountantNode(toyAddress(0xa0 + i), cheats.has('accountants') && (i === 0 || random.chance(0.5)), tariff))
+      this.accountants.push(
+        new AccountantNode(toyAddress(0xa0 + i), cheats.has('accountants') && (i === 0 || random.chance(0.5)), tariff),
+      )
     }
     const [first] = this.accountants as [AccountantNode]
     for (let i = 0; i < init.consumers; i++) {
@@ -277,7 +280,8 @@ export class World {
       node.state = state
       for (const effect of effects) {
         this.#mayCrash()
-        const stream = 'anchor' in effect ? this.streams.find((one) => one.consumer === node && one.anchor === effect.anchor) : undefined
+        const stream =
+          'anchor' in effect ? this.streams.find((one) => one.consumer === node && one.anchor === effect.anchor) : undefined
         if (effect.type === 'store') node.stored = state
         else if (effect.type === 'send') {
           if (node.cheats && effect.message.type === 'fold' && this.random.chance(0.6)) continue
@@ -312,8 +316,7 @@ export class World {
           this.#count(`provider drops ${effect.code}`)
           this.#forget(this.#wire(hop.id, true).from, hop.id)
           this.#connect(hop.id)
-        }
-        else {
+        } else {
           if (effect.type === 'counted') {
             const unit = hop.links.find(({ anchor }) => anchor === effect.anchor)?.unit ?? 0n
             node.earned.set(effect.anchor, BigInt(effect.known) * unit)
@@ -419,7 +422,17 @@ export class World {
       last: { signer: (hops.length > 1 ? second : first)?.address as Address, provider: provider.address },
     } // biome-ignore format: a record
     if (lock.unit < 1n) return
-    this.streams.push({ anchor: lock.anchor, chain, consumer, provider, wanted, status: 'asked', isStolen, revealed: 0, counted: 0 })
+    this.streams.push({
+      anchor: lock.anchor,
+      chain,
+      consumer,
+      provider,
+      wanted,
+      status: 'asked',
+      isStolen,
+      revealed: 0,
+      counted: 0,
+    })
     consumer.rents += rent
     if (consumer.cheats && !isStolen) this.under.learn(chain.words.at(-1) as Uint8Array, steps)
     this.consumer(consumer, { type: 'want', wanted })
@@ -430,7 +443,9 @@ export class World {
     const over = second !== undefined && provider === this.providers.at(-1)
     const unit = BigInt(this.random.int(1, 30)) as Amount
     // on a hop between accountants all expire together: whole periods of forty blocks
-    const length = over ? (40 - ((this.ledger.now / BLOCK_S) % 40) + this.random.int(0, 1) * 40) * BLOCK_S : this.random.int(8, 60) * BLOCK_S
+    const length = over
+      ? (40 - ((this.ledger.now / BLOCK_S) % 40) + this.random.int(0, 1) * 40) * BLOCK_S
+      : this.random.int(8, 60) * BLOCK_S
     const expiry = (this.ledger.now + length) as Seconds
     const last = { peer: peerOf(provider.address), unit, rent: 0n as Amount, expiry }
     if (!over) return [last]
@@ -440,7 +455,9 @@ export class World {
 
   /** A consumer reveals the next words to its provider, as long as the last ones were counted. */
   tick(): void {
-    const open = this.streams.filter(({ status, isStolen, provider }) => status === 'granted' && !isStolen && !this.#isAway(provider))
+    const open = this.streams.filter(
+      ({ status, isStolen, provider }) => status === 'granted' && !isStolen && !this.#isAway(provider),
+    )
     if (open.length === 0) return
     const stream = this.random.pick(open)
     const { chain, provider, consumer, anchor } = stream
@@ -461,7 +478,8 @@ export class World {
     this.under.settleAtTheLastMoment(this.ledger.now, BLOCK_S)
     this.ledger.mine()
     for (const node of [...this.consumers, ...this.accountants, ...this.providers]) if (!this.#isAway(node)) this.#look(node)
-    for (const { parties } of this.#hops()) if (this.ledger.now >= this.ledger.confirmed(channelId(parties)).expiry) this.ledger.reclaim(parties)
+    for (const { parties } of this.#hops())
+      if (this.ledger.now >= this.ledger.confirmed(channelId(parties)).expiry) this.ledger.reclaim(parties)
   }
 
   #hops(): readonly { readonly parties: ChannelParties }[] {
@@ -481,7 +499,9 @@ export class World {
       if (node.cheats) this.under.learn(word, k)
       if (node instanceof AccountantNode) this.accountant(node, { type: 'word', anchor, word, k, blockS })
       if (!(node instanceof ConsumerNode)) continue
-      const stream = this.streams.find((one) => one.consumer === node && one.chain.words.some((at) => `0x${Buffer.from(at).toString('hex')}` === anchor))
+      const stream = this.streams.find(
+        (one) => one.consumer === node && one.chain.words.some((at) => `0x${Buffer.from(at).toString('hex')}` === anchor),
+      )
       const begins = stream?.chain.words.findIndex((at) => `0x${Buffer.from(at).toString('hex')}` === anchor) ?? 0
       if (stream !== undefined) this.consumer(node, { type: 'word', anchor: stream.anchor, known: begins + k, word, blockS })
     }
@@ -501,8 +521,7 @@ export class World {
       // a cheat promises more than it has
       const deposit = (node.cheats ? facts.deposit * 3n : facts.deposit) as Amount
       this.consumer(node, { type: 'facts', facts: { ...facts, deposit } })
-    }
-    else this.provider(node, { type: 'facts', facts })
+    } else this.provider(node, { type: 'facts', facts })
   }
 
   /** What every payee does, links or not: it settles before the reservation expires. */

@@ -75,6 +75,8 @@ export function writeUpdate(
     links.push(newLink(adds))
     locks.push(adds)
   }
+  // a fold that cannot be written now says what was said before: it would be answered and written again for ever
+  if (adds === undefined && locks.length === hop.links.length && amount === amountOf(hop)) return 'WRONG_STATE'
   if (locks.length > MAX_LOCKS) return 'BUSY'
   if (!isAmount(amount) || mostOf({ amount, locks }) > hop.facts.deposit) return 'AMOUNT_OVER_DEPOSIT'
   const promise = rules.sign(amount, locks)

@@ -19,9 +19,10 @@ interface Case {
   readonly error?: string
 }
 
-const file = JSON.parse(
-  readFileSync(new URL('../../../protocols/clearing/vectors/grants.json', import.meta.url), 'utf8'),
-) as { readonly domain: { readonly chainId: number; readonly verifyingContract: string }; readonly cases: readonly Case[] }
+const file = JSON.parse(readFileSync(new URL('../../../protocols/clearing/vectors/grants.json', import.meta.url), 'utf8')) as {
+  readonly domain: { readonly chainId: number; readonly verifyingContract: string }
+  readonly cases: readonly Case[]
+}
 const domain = { chainId: BigInt(file.domain.chainId), ledger: file.domain.verifyingContract.toLowerCase() as Address }
 
 function grantOf({ consumer, owner, signer, provider, token, anchor, unit, steps, expiry }: Case['input']): Grant {

@@ -1,11 +1,12 @@
 // Messages of a hop as examples: what the vectors are made of.
-import { CLEARING_MESSAGES } from '../../../protocols/clearing/protocol.ts'
+
 import { encodeClearing } from '../../../protocols/clearing/codec.ts'
+import { CLEARING_MESSAGES } from '../../../protocols/clearing/protocol.ts'
 import type { ClearingMessage, OnwardHop } from '../../../src/core/accountant/messages.ts'
 import type { Amount } from '../../../src/core/amount.ts'
 import type { Address, Hash32, Seconds } from '../../../src/core/ids.ts'
 import type { Lock } from '../../../src/core/lock.ts'
-import { plain, type BrokenCase, type ValidCase, type Vectors } from '../session/vectors.ts'
+import { type BrokenCase, plain, type ValidCase, type Vectors } from '../session/vectors.ts'
 
 const address = (n: number): Address => `0x${n.toString(16).padStart(2, '0').repeat(20)}` as Address
 const anchor = (n: number): Hash32 => `0x${n.toString(16).padStart(2, '0').repeat(32)}` as Hash32
@@ -116,7 +117,12 @@ function brokenCases(): readonly BrokenCase[] {
 
 /** `protocols/clearing/vectors/messages.json`. */
 export function clearingVectors(): Vectors<ValidCase | BrokenCase> {
-  const valid = SAMPLES.map(({ comment, by, message }) => ({ comment, by, message: plain(message), encoded: hex(encodeClearing(message)) }))
+  const valid = SAMPLES.map(({ comment, by, message }) => ({
+    comment,
+    by,
+    message: plain(message),
+    encoded: hex(encodeClearing(message)),
+  }))
   const types = Object.keys(CLEARING_MESSAGES).length
   return {
     comment: `Bodies of the ${types} messages of a hop, by their sender. error: what a receiver answers; ignored: an unknown odd type.`,
