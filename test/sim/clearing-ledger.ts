@@ -77,7 +77,7 @@ export class ToyLedger {
   }
 
   settled(id: ChannelId): bigint {
-    return (this.#history.at(-1)?.get(id) as ChannelFacts).settled
+    return this.#history.at(-1)?.get(id)?.settled ?? 0n
   }
 
   /** Every word in the log up to a time, from a place in it on. */

@@ -12,7 +12,7 @@ import { type Tariff, unitIn } from '../../src/core/accountant/tariff.ts'
 import type { Amount } from '../../src/core/amount.ts'
 import { equalBytes } from '../../src/core/bytes.ts'
 import { codeOfWire } from '../../src/core/errors.ts'
-import { type Address, type ChannelId, type ChannelParties, channelId, type Hash32, type Seconds } from '../../src/core/ids.ts'
+import { type Address, type ChannelId, type ChannelParties, channelId, type Seconds } from '../../src/core/ids.ts'
 import type { Lock } from '../../src/core/lock.ts'
 import type { SignedPromise } from '../../src/core/promise.ts'
 import { anchorOf, type Chain, newChain, Underworld } from './clearing-chains.ts'
@@ -216,7 +216,7 @@ export class World {
     const adopted = (hop: Hop): Hop => ({
       ...hop, promise, update: undefined,
       links: links.map((link, i) => {
-        const { unit, expiry } = promise?.locks[i] as Lock
+        const { unit, expiry } = (promise as SignedPromise).locks[i] as Lock
         return { ...link, unit, expiry }
       }),
     }) // biome-ignore format: a record

@@ -29,7 +29,8 @@ export interface HeldRules {
 export function agreeOnHeld(hop: Hop, held: Held, rules: HeldRules): Hop | 'HEAD_DISAGREES' {
   const { promise } = held
   if (promise !== undefined && !rules.verify(promise)) return 'HEAD_DISAGREES'
-  const agreed = isSame(promise, hop.promise) ? hop : isSame(promise, hop.update?.promise) ? updateTaken(hop) : undefined
+  const wasTaken = hop.update !== undefined && isSame(promise, hop.update.promise)
+  const agreed = isSame(promise, hop.promise) ? hop : wasTaken ? updateTaken(hop) : undefined
   if (agreed === undefined) return 'HEAD_DISAGREES'
   let next = agreed
   for (const { anchor, known, word } of held.links) {

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import type { SignedPromise } from '../../../src/core/promise.ts'
 import { anchorOf, newChain } from '../../sim/clearing-chains.ts'
-import { BLOCK_S } from '../../sim/clearing-ledger.ts'
+import { BLOCK_S, CLAIM_S } from '../../sim/clearing-ledger.ts'
 import { AccountantBench, lockOf, MARGIN_S, said } from './bench.ts'
 
 const claimsAll = (bench: AccountantBench): void => {
@@ -173,6 +173,29 @@ describe('an honest accountant', () => {
     bench.mineUntil(out + 3 * BLOCK_S)
     assert.equal(said(bench.clear(chain, 10), bench.outHop), 'EXPIRY_REFUSED')
     assert.equal(bench.out.promise?.amount, 0n)
+  })
+  test('that comes back too late to claim pays for nothing that it is shown then', () => {
+    const { bench, chain, expiry } = linked()
+    bench.away = true
+    bench.mineUntil(expiry - CLAIM_S)
+    assert.equal(said(bench.clear(chain, 10), bench.outHop), 'EXPIRY_REFUSED')
+    assert.equal(bench.out.promise?.amount, 0n)
+  })
+  test('frees a lock in as soon as what it has paid since is more than any older promise could pay', () => {
+    const { bench, chain, out, expiry } = linked()
+    bench.clear(chain, 4, true)
+    bench.step({ type: 'stored', hop: bench.outHop, signature: new Uint8Array(65) })
+    const second = newChain(10)
+    assert.equal(bench.link(10, [lockOf(chain, 11, expiry), lockOf(second, 11, expiry)], { unit: 10, expiry: out }), 'taken')
+    bench.taken(second)
+    bench.clear(second, 5)
+    bench.step({ type: 'clock' })
+    assert.equal(bench.in.links[0]?.freed, false, 'signed 90, and an older promise could pay 100')
+    bench.step({ type: 'stored', hop: bench.outHop, signature: new Uint8Array(65) })
+    bench.clear(second, 6)
+    bench.step({ type: 'clock' })
+    assert.equal(bench.in.links[0]?.freed, true)
+    assert.equal(bench.in.links[1]?.freed, false)
   })
   test('claims a word that the ledger told, though its provider never cleared', () => {
     const { bench, chain, expiry, promised } = linked()

@@ -83,6 +83,9 @@ describe('K2 and K3: which promise follows which', () => {
     const settled = { ...hop, facts: { ...facts, settled: A(62) } }
     assert.equal(verdict(settled, 61, [], over), 'AMOUNT_TOO_LOW')
     assert.equal(verdict(settled, 62, [], over), '62 ')
+    const more = { ...hop, facts: { ...facts, settled: A(70) } }
+    assert.equal(verdict(more, 69, [], over), 'AMOUNT_TOO_LOW', 'somebody showed the ledger more than the payee knows')
+    assert.equal(verdict(more, 70, [], over), '70 ')
     const later = hopOf(50, { chain: a, unit: 3, expiry: T, known: 4 }, { chain: b, unit: 3, expiry: T + 900 })
     const claimed = { ...later, facts: { ...facts, settled: A(53) } }
     assert.equal(verdict(claimed, 61, [rest(b, 0, T + 900)], over), 'AMOUNT_TOO_LOW')
@@ -100,6 +103,26 @@ describe('K2 and K3: which promise follows which', () => {
     assert.equal(verdict(hop, 50, [rest(a), rest(b), more], { forwards: true }, 0n), 'EXPIRY_REFUSED')
     assert.equal(verdict(hop, 50, [rest(a), rest(b), more], {}, 0n), '50 0/4 0/0 0/0')
     assert.equal(verdict(hop, 50, [rest(a, 0, T + 500), rest(b, 0, T + 500), more], { forwards: true }, 0n), '50 0/4 0/0 0/0')
+  })
+
+  test('K5: none whose lock outlasts the reservation less the margin, or never expires; a new one runs neither too short nor too long', () => {
+    const link = (expiry: number): string => verdict(empty, 0, [rest(a, 0, expiry)], {}, 0n)
+    assert.equal(link(facts.expiry - 100), 'EXPIRY_REFUSED', 'longer than this payee wants')
+    const moved = [rest(a, 0, facts.expiry - 100), rest(b)]
+    assert.equal(verdict(hop, 50, moved), '50 0/4 0/0')
+    assert.equal(verdict(hop, 50, [rest(a, 0, facts.expiry - 99), rest(b)]), 'EXPIRY_REFUSED')
+    assert.equal(link(0), 'EXPIRY_REFUSED')
+    assert.equal(link(NOW + 100), 'EXPIRY_REFUSED')
+    assert.equal(link(NOW + 101), '0 0/0')
+    assert.equal(link(NOW + 20_001), 'EXPIRY_REFUSED')
+  })
+  test('K1 and K7: none with a wrong signature, a unit of zero, or an anchor that was used before', () => {
+    const one = promised(0, [rest(a)])
+    assert.equal(judgeUpdate(empty, { ...one, signature: new Uint8Array(65) }, 0n, rules()), 'SIGNER_WRONG')
+    assert.equal(judgeUpdate(empty, one, 0n, rules({ isAnchorUsed: (anchor) => anchor === anchorOf(a) })), 'LOCKS_REFUSED')
+    assert.equal(verdict(empty, 0, [{ ...rest(a), unit: A(0) }], {}, 0n), 'LOCKS_REFUSED')
+    assert.equal(verdict(empty, 0, [rest(a), rest(a)], {}, 0n), 'LOCKS_REFUSED')
+    assert.equal(verdict(empty, 0, [], {}, 0n), 'LOCKS_REFUSED', 'a link brings a lock')
   })
 
   test('whatever is taken is worth no less than all before, with every set of words, at every time', () => {
