@@ -47,6 +47,10 @@ const steps: readonly (readonly [string, () => boolean])[] = [
         DIFFERENTIAL_SEED: String(Date.now() % 2 ** 31),
       }),
   ],
+  [
+    'histories of linked locks, anybody may cheat',
+    () => run(['test/run.ts', 'test/sim/clearing.test.ts'], { TALLYSTICK_SIM_CLEARING: '10000' }),
+  ],
   ['campaign of a million calls', campaign],
 ]
 
