@@ -53,9 +53,26 @@ function holds(world: World): void {
 }
 
 describe('links, whoever cheats', () => {
-  test('nobody: every tick is paid, and the accountant keeps exactly its fees', () => {
-    histories(1, new Set(), { crashes: false, away: false }, (world) => {
+  test('nobody: every tick is paid once, and with its fee', () => {
+    histories(1, new Set(), { crashes: false, away: false, accountants: 1 }, (world) => {
       holds(world)
+      const [accountant] = world.accountants
+      assert.ok(accountant !== undefined)
+      for (const { address, earned } of world.providers) {
+        const got = world.settledOf(accountant.address, address)
+        assert.equal(
+          got,
+          [...earned.values()].reduce((sum, one) => sum + one, 0n),
+          'a provider gets what it counted',
+        )
+      }
+      for (const consumer of world.consumers) {
+        const own = world.streams.filter((stream) => stream.consumer === consumer)
+        const counted = own.reduce((sum, stream) => sum + BigInt(stream.counted) * stream.wanted.lock.unit, 0n)
+        const rents = world.settledOf(consumer.address, accountant.address) - counted
+        // a link that the accountant refused pays no rent
+        assert.ok(rents >= 0n && rents <= consumer.rents, `fees of steps are missing, or rents were paid twice: ${rents}`)
+      }
     })
   })
   test('nobody, with crashes at any effect and absences', () => histories(100_001, new Set(), {}, holds))

@@ -67,9 +67,6 @@ export function linkOf({ links }: Hop, anchor: Hash32): HopLink | undefined {
 
 export const amountOf = ({ promise }: Hop): Amount => promise?.amount ?? (0n as Amount)
 
-/** Steps that are neither folded nor shown. */
-export const unshown = ({ steps, known }: HopLink): number => steps - known
-
 /** Whether something was shown that no promise has in its amount. */
 export const isOpen = ({ known, folded }: HopLink): boolean => known > folded
 
