@@ -53,19 +53,15 @@ export class PayeeChannels {
 
   /**
    * What must be looked up before a payment is judged, if anything: whether there was a top-up that was not told yet, where it comes to more than
-   * the deposit that is known; whether the anchor of a new chain was used before. The peer's messages wait meanwhile. Never throws.
+   * the deposit that is known. The peer's messages wait meanwhile. Never throws.
    */
   askFirst(visit: Visit, message: Pay | Tick): Promise<void> | undefined {
     const live = this.#book.live(message.session)
     const known = live?.record.channel
     if (live?.visit !== visit || known === undefined) return undefined
     const { best } = known
-    const deposit =
-      worthAfter(best, message) > known.facts.deposit && !this.#short.has(known.id)
-        ? this.#lookAgain(live.record, known)
-        : undefined
-    const anchor = message.type === 'promise' ? this.#book.anchors.lookUp(best, message.promise) : undefined
-    return deposit === undefined ? anchor : deposit.then(() => anchor)
+    if (worthAfter(best, message) <= known.facts.deposit || this.#short.has(known.id)) return undefined
+    return this.#lookAgain(live.record, known)
   }
 
   async #lookAgain(file: ChannelFile, { id, parties, facts }: ChannelIn): Promise<void> {

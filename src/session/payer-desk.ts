@@ -21,12 +21,12 @@ import { shortReason } from '../core/session/payer-state.ts'
 import type { Wish } from '../core/session/payer-terms.ts'
 import type { ChainFact } from '../ports/chain.ts'
 import type { PayerDeskComponents } from './components.ts'
-import { payerCrypto } from './crypto.ts'
 import { Journal } from './journal.ts'
 import { LiveSession } from './live-session.ts'
 import { PayerBook, partiesOf } from './payer-book.ts'
 import { helloOf, inputOf, type ProviderLine, refusal } from './payer-line.ts'
 import { PayerRoster } from './payer-roster.ts'
+import { RulesOfSessions } from './payer-rules.ts'
 import { Releases } from './releases.ts'
 
 export type { ProviderLine } from './payer-line.ts'
@@ -56,6 +56,7 @@ export class PayerDesk {
   readonly #book: PayerBook
   readonly #journal: Journal<LiveSession, PayerInput>
   readonly #roster = new PayerRoster()
+  readonly #rules: RulesOfSessions
   /** lines whose messages are being read */
   readonly #read = new Set<ProviderLine>()
   readonly #releases: Releases
@@ -78,6 +79,7 @@ export class PayerDesk {
       },
       failed: (lives, thrown) => this.#unstored(lives, thrown),
     })
+    this.#rules = new RulesOfSessions({ components, book: this.#book, roster: this.#roster, joins: !this.#init.payEach })
     this.#releases = new Releases(components)
   }
 
@@ -229,13 +231,10 @@ export class PayerDesk {
 
   #step(live: LiveSession, input: PayerInput): void {
     const fresh = input.type === 'terms' && live.session.terms === undefined
-    const { state, effects } = stepPayer(
-      { session: live.session, channel: this.#book.channelOf(live.channel) },
-      input,
-      this.#context(live),
-    )
+    const context = this.#rules.of(live)
+    const { state, effects } = stepPayer({ session: live.session, channel: this.#book.channelOf(live.channel) }, input, context)
     live.session = state.session
-    live.note(this.#components.clock.nowMs())
+    live.note(context.nowMs)
     this.#book.setChannel(state.channel)
     if (fresh && state.session.status === 'starting') this.#takeOver(live)
     for (const effect of effects) this.#perform(live, effect)
@@ -295,21 +294,6 @@ export class PayerDesk {
     this.#roster.end(live)
     live.onEnded(code)
     this.#components.events.emit('payer:ended', { session: live.session, code })
-  }
-
-  #context(live: LiveSession): PayerContext {
-    const { clock, domain, self } = this.#components
-    // as recorded: asking a session for its newest figures makes a step of its own, and this one has read the channel already
-    const beside = (): PayerSession[] => this.#roster.beside(live).map(({ recorded }) => recorded)
-    const crypto = live.crypto(() =>
-      payerCrypto(domain, self, this.#book.channelOf(live.channel).parties, live.line.link.publicKey),
-    )
-    return {
-      nowMs: clock.nowMs(), nowS: clock.nowS(), joins: !this.#init.payEach, ticks: live.ticks, ...crypto,
-      // asked for once a session, while a step is made for every piece
-      moving: () => beside().some(({ status }) => status === 'starting' || status === 'live' || status === 'closing'),
-      alone: () => !beside().some(({ terms }) => terms !== undefined) && this.#book.cutBeside(live.session.wish).length === 0,
-    } // biome-ignore format: a record
   }
 
   #tick(): void {
