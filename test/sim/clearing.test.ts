@@ -4,7 +4,7 @@ import { World, type WorldInit } from './clearing-world.ts'
 import { Random } from './random.ts'
 
 /** TALLYSTICK_SIM_CLEARING=10000 for a long run, TALLYSTICK_SIM_SEED=7 for one history. */
-const HISTORIES = Number(process.env.TALLYSTICK_SIM_CLEARING ?? 160)
+const HISTORIES = Number(process.env.TALLYSTICK_SIM_CLEARING ?? 80)
 const ONE_SEED = process.env.TALLYSTICK_SIM_SEED
 type Cheats = WorldInit['cheats']
 
