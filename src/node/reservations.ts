@@ -10,7 +10,7 @@ import type { Address, Seconds } from '../core/ids.ts'
 import type { PayerSession } from '../core/session/payer.ts'
 import { formatAmount, type TokenInfo } from '../core/token.ts'
 import type { Found } from '../discovery/market.ts'
-import type { Chain, DryRun, Job, LedgerAction } from '../ports/chain.ts'
+import type { Chain, DryRun, Job, LedgerAction, RelayWish } from '../ports/chain.ts'
 import type { Clock } from '../ports/clock.ts'
 import { refuseAborted } from '../services/abort.ts'
 import type { PayerDesk } from '../session/payer-desk.ts'
@@ -84,6 +84,8 @@ export interface ReserveOrder {
   readonly forS: number
   /** told before a step, and when it is done or has failed */
   readonly tell?: ((step: ReserveStep, job: Job | TallyError | undefined) => void) | undefined
+  /** by a relay, although there may be gas */
+  readonly relay?: RelayWish | undefined
 }
 
 export interface ReservationsComponents {
@@ -93,6 +95,8 @@ export interface ReservationsComponents {
   readonly money: Money
 }
 
+const relayOf = ({ relay }: ReserveOrder) => (relay === undefined ? {} : { relay })
+
 /** how long a look at the chain waits for the next one, ms */
 const POLL_MS = 200
 /** how long what a mined transaction changed may take to be seen, ms */
@@ -101,7 +105,7 @@ const SEEN_MS = 15_000
 const MAX_STEPS = 3
 
 /** the transaction moved nothing, and never will; one of which that is not known has used the allowance */
-const NOT_DONE: readonly ErrorCode[] = ['TX_REVERTED', 'TX_REPLACED', 'FUNDS_LOW']
+const NOT_DONE: readonly ErrorCode[] = ['TX_REVERTED', 'TX_REPLACED', 'FUNDS_LOW', 'RELAY_NONE', 'RELAY_EXPIRED']
 
 export class Reservations {
   readonly #of: ReservationsComponents
@@ -116,7 +120,7 @@ export class Reservations {
     const step = await this.#step(order, free, options)
     if (step === undefined) return undefined
     const action = await money.openAction(order.found.provider, step.amount, step.expiry, options)
-    return { step, action, run: await money.dryRun(action, options) }
+    return { step, action, run: await money.dryRun(action, { ...options, ...relayOf(order) }) }
   }
 
   /**
@@ -137,7 +141,7 @@ export class Reservations {
       try {
         const before = (await this.#latest(provider, options)) ?? NO_CHANNEL
         const key = `reserve ${money.idOf(provider)} ${before.epoch} ${before.deposit} ${before.expiry}`
-        const job = await money.send(action, { ...options, provider, key })
+        const job = await money.send(action, { ...options, provider, key, ...relayOf(order) })
         await this.#seen(provider, before, options)
         order.tell?.(step, job)
       } catch (thrown) {
