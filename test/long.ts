@@ -51,6 +51,10 @@ const steps: readonly (readonly [string, () => boolean])[] = [
       }),
   ],
   [
+    'histories of linked locks, anybody may cheat',
+    () => run(['test/run.ts', 'test/sim/clearing.test.ts'], { TALLYSTICK_SIM_CLEARING: '10000' }),
+  ],
+  [
     'a DHT of 50 nodes that all look for their neighbours',
     () => run(['test/run.ts', 'test/discovery/crowd.test.ts'], { TALLYSTICK_TEST_CROWD: 'whole' }),
   ],

@@ -15,7 +15,7 @@ const GROUPS: Readonly<Record<string, readonly string[]>> = {
   core: ['test/core/**/*.test.ts', 'test/ports/*.test.ts', 'test/*.test.ts', 'test/sim/*.test.ts'],
   store: ['test/store/*.test.ts', 'test/session/*.test.ts', 'test/services/**/*.test.ts'],
   protocols: [
-    'test/protocols/{framing,session,data,offer,relay}/**/*.test.ts',
+    'test/protocols/{framing,session,data,offer,relay,clearing}/**/*.test.ts',
     'test/protocols/*.test.ts',
     'test/support/*.test.ts',
   ],

@@ -6,8 +6,10 @@
  */
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { clearingVectors } from './protocols/clearing/samples.ts'
 import { sessionVectors } from './protocols/session/vectors.ts'
 import { httpVectors } from './services/http/vectors.ts'
+import { grantCases } from './vector-cases/grant.ts'
 import { channelCases, closingCases, lockCases, promiseCases, rowCases } from './vector-cases/ledger.ts'
 import { depositCases, payoutCases } from './vector-cases/ledger-money.ts'
 import { OFFER_RULES, offerCases } from './vector-cases/offer.ts'
@@ -60,6 +62,7 @@ export function makeVectors(): ReadonlyMap<string, string> {
     'Deposits. nonce: what an EIP-3009 authorization for this purpose must carry. depositAddress: where plain transfers for the account go.',
     depositCases(),
   )
+  add('protocols/clearing/vectors/grants.json', 'Grants, signed by the payer of the last hop (account 2).', grantCases())
   add('protocols/offer/vectors/offers.json', 'Signed offers. rules: what a receiver holds them against.', offerCases(), {
     rules: OFFER_RULES,
   })
@@ -85,6 +88,7 @@ export function makeVectors(): ReadonlyMap<string, string> {
     { rules: RELAY_RULES },
   )
   files.set('protocols/session/vectors/messages.json', `${JSON.stringify(sessionVectors(), null, 2)}\n`)
+  files.set('protocols/clearing/vectors/messages.json', `${JSON.stringify(clearingVectors(), null, 2)}\n`)
   files.set('protocols/http/vectors/heads.json', `${JSON.stringify(httpVectors(), null, 2)}\n`)
   return files
 }

@@ -53,6 +53,9 @@ export const TYPES = {
   Promise: fields('address owner,address target,address token,uint96 amount,bytes32 locks'),
   Close: fields('bytes32 channel,uint96 amount,uint40 deadline,uint24 epoch'),
   Payout: fields('address target,address token,address payout,uint256 nonce,uint40 deadline'),
+  Grant: fields(
+    'address consumer,address owner,address signer,address provider,address token,bytes32 anchor,uint96 unit,uint16 steps,uint40 expiry',
+  ),
   Offer: fields(
     'address provider,uint64 sequence,uint40 expiry,address token,string service,string kind,string description,bytes price,' +
       'bytes chunk,uint96 minReservation,uint32 minTimeToExpiry,bytes addresses,string inputs,string outputs',
