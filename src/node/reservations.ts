@@ -15,9 +15,15 @@ import type { Clock } from '../ports/clock.ts'
 import { refuseAborted } from '../services/abort.ts'
 import type { PayerDesk } from '../session/payer-desk.ts'
 import type { Money } from './money.ts'
+import { Pace } from './pace.ts'
 
 interface Options {
   readonly signal?: AbortSignal
+}
+
+interface EnsureOptions extends Options {
+  /** does not wait for the confirmations: the provider lets some of it count before */
+  readonly early?: boolean
 }
 
 /** What may still be added to reservations. Purchases that share one share the limit. Base units. */
@@ -93,6 +99,8 @@ export interface ReservationsComponents {
   readonly money: Money
 }
 
+/** a top-up is begun when what is free lasts for less than so many times as long as one takes */
+const LEAD = 2
 /** how long a look at the chain waits for the next one, ms */
 const POLL_MS = 200
 /** how long what a mined transaction changed may take to be seen, ms */
@@ -125,19 +133,22 @@ export class Reservations {
    *
    * @throws RESERVATION_TOO_SMALL (the offer demands more than may be reserved; field `demanded`), FUNDS_LOW, GAS_LOW, TX_*, CHAIN_UNREACHABLE, ABORTED
    */
-  async ensure(order: ReserveOrder, free: Amount, options: Options = {}): Promise<void> {
+  async ensure(order: ReserveOrder, free: Amount, options: EnsureOptions = {}): Promise<void> {
     const { money } = this.#of
     const { provider } = order.found
     for (let count = 0; count < MAX_STEPS; count++) {
       const step = await this.#step(order, free, options)
-      if (step === undefined) return await this.#confirmed(provider, options)
+      if (step === undefined) return options.early === true ? undefined : await this.confirmed(provider, options)
       order.tell?.(step, undefined)
       const action = await money.openAction(provider, step.amount, step.expiry, options)
       order.allowance.left = (order.allowance.left - step.amount) as Amount
       try {
         const before = (await this.#latest(provider, options)) ?? NO_CHANNEL
-        const key = `reserve ${money.idOf(provider)} ${before.epoch} ${before.deposit} ${before.expiry}`
-        const job = await money.send(action, { ...options, provider, key })
+        const key = await this.#keyOf(
+          action,
+          `reserve ${money.idOf(provider)} ${before.epoch} ${before.deposit} ${before.expiry}`,
+        )
+        const job = await money.send(action, { ...options, provider, key, ...(options.early === true && { confirmations: 0 }) })
         await this.#seen(provider, before, options)
         order.tell?.(step, job)
       } catch (thrown) {
@@ -147,24 +158,50 @@ export class Reservations {
         throw error
       }
     }
-    await this.#confirmed(provider, options)
+    if (options.early !== true) await this.confirmed(provider, options)
+  }
+
+  /**
+   * Hands the transaction in; its key. One that is final though the ledger is as it was before it was taken back by a reorganisation deeper than
+   * the confirmations: then it is made again, under the next key.
+   */
+  async #keyOf(action: LedgerAction, key: string): Promise<string> {
+    const { chain } = this.#of
+    for (let next = key; ; ) {
+      const job = await chain.transactions.submit(action, { key: next })
+      if (job.state !== 'confirmed' || (chain.status().confirmed ?? -1) < (job.block ?? 0)) return next
+      next = `${key} after ${job.id}`
+    }
   }
 
   /** Looks after the reservation of a session: call it after each payment. Failures are told, never thrown: what is there lasts while it lasts. */
   keeper(order: ReserveOrder, options: Options): (session: PayerSession) => void {
+    const { clock, payer, money } = this.#of
+    const pace = new Pace()
     let busy = false
     let failed = false
     return (session) => {
+      const nowMs = clock.nowMs()
+      pace.paid(session.total, nowMs)
       if (busy || failed || options.signal?.aborted === true) return
-      const free = minAmount(order.upTo, (session.wish.budget - session.total) as Amount)
+      // filled up when less than half is free: as much as is spent until the next one counts is to be there then
+      const upTo = maxAmount(order.upTo, (2n * pace.within(LEAD * pace.tookMs)) as Amount)
+      const free = minAmount(upTo, (session.wish.budget - session.total) as Amount)
       const channel = this.#record(order.found.provider)
       if (free <= 0n || channel === undefined) return
       if (this.#judge(channel, order, free) === undefined) return
       busy = true
-      void this.ensure(order, free, options)
+      const topUp = this.ensure(order, free, options)
+        .then(() => pace.took(clock.nowMs() - nowMs))
         // a chain that cannot be asked is no reason to end what is paid for: the next session of the purchase says why
-        .catch(() => (failed = true))
-        .finally(() => (busy = false))
+        .catch(() => {
+          failed = true
+        })
+        .finally(() => {
+          busy = false
+        })
+      // a session that is faster than the chain waits for it
+      payer.coming.expect(money.idOf(order.found.provider), topUp)
     }
   }
 
@@ -223,11 +260,16 @@ export class Reservations {
   }
 
   /** What is in a block may still wait for its confirmations: until then it does not count for the provider. */
-  async #confirmed(provider: Address, options: Options): Promise<void> {
+  async confirmed(provider: Address, options: Options = {}): Promise<void> {
     const { chain, money } = this.#of
     for (;;) {
       const { latest, confirmed } = await chain.channel(money.parties(provider), options)
-      if (latest === undefined || (confirmed?.deposit ?? 0n) >= latest.deposit) return
+      if (latest === undefined) return
+      if ((confirmed?.deposit ?? 0n) >= latest.deposit) {
+        // sessions that wait for it hear of it now, not with the next look at the logs
+        if (this.#record(provider)?.facts.deposit !== latest.deposit) await money.channelTo(provider, options)
+        return
+      }
       await delay(POLL_MS, undefined, options).catch(() => undefined)
       refuseAborted(options.signal)
     }

@@ -4,6 +4,7 @@
  *
  * Owns: the records of channels, owners and sessions in which this node is paid. Authority for what was delivered and paid.
  */
+import type { Amount } from '../core/amount.ts'
 import { creditLimit } from '../core/credit.ts'
 import { asTallyError, type ErrorCode, TallyError } from '../core/errors.ts'
 import type { Address, Hash32, SessionId } from '../core/ids.ts'
@@ -16,6 +17,7 @@ import {
   type PayeeSession,
   stepPayee,
 } from '../core/session/payee.ts'
+import { quantumOf } from '../core/session/worth.ts'
 import type { ChainFact } from '../ports/chain.ts'
 import type { IncomingData, PayeeLink } from '../ports/link.ts'
 import type { PayeeDeskComponents, PayeeDeskInit, ServiceOnSale } from './components.ts'
@@ -29,6 +31,7 @@ import type { PayeeShelf } from './payee-shelf.ts'
 import { PayeeTicks } from './payee-ticks.ts'
 
 const IDLE_MS = 600_000
+const NOTHING = 0n as Amount
 
 export class PayeeDesk {
   readonly #components: PayeeDeskComponents
@@ -58,7 +61,7 @@ export class PayeeDesk {
     const context = this.#context.bind(this)
     const services = this.#services
     this.#book = book
-    this.#channels = new PayeeChannels(book, components)
+    this.#channels = new PayeeChannels(book, components, { unconfirmedCredit: NOTHING, ...init.policy })
     this.#closings = new PayeeClosings(book, components)
     this.#deliveries = new PayeeDeliveries({ book, services, log: components.log, run, context })
     this.#ticks = new PayeeTicks({ book, unreserved: init.policy.unreserved, run })
@@ -299,6 +302,7 @@ export class PayeeDesk {
     for (const live of this.#book.lives()) {
       this.#run(live, { type: 'clock' })
       if (live.deliveries.size > 0) live.idleSince = nowMs
+      if (live.session.paused) this.#channels.lookForMore(live, quantumOf(live.session.terms))
       const isIdle = live.session.status === 'live' && nowMs - live.idleSince > (this.#init.policy.idleMs ?? IDLE_MS)
       // what it owes below a chunk nobody waits for; asked to close, the payer pays that too
       if (isIdle) this.#run(live, { type: 'stop', code: 'PATIENCE_OVER' })

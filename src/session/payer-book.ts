@@ -4,13 +4,14 @@
  *
  * Owns: the records of channels and sessions in which this node pays.
  */
-import type { Amount } from '../core/amount.ts'
-import { type ChannelOut, NO_CHANNEL, newChannelOut } from '../core/channel.ts'
+import { type Amount, minAmount } from '../core/amount.ts'
+import { type ChannelFacts, type ChannelOut, NO_CHANNEL, newChannelOut } from '../core/channel.ts'
 import { TallyError } from '../core/errors.ts'
 import { type ChannelId, type ChannelParties, channelId, type SessionId } from '../core/ids.ts'
 import type { PayerSession } from '../core/session/payer.ts'
 import type { Wish } from '../core/session/payer-terms.ts'
-import type { ChainFact } from '../ports/chain.ts'
+import { factsAhead } from '../core/unconfirmed.ts'
+import type { ChainFact, ChannelView } from '../ports/chain.ts'
 import type { StoreOp } from '../ports/store.ts'
 import type { PayerDeskComponents } from './components.ts'
 import { PayerRecords } from './records.ts'
@@ -23,6 +24,15 @@ export const partiesOf = (wish: Wish): ChannelParties => ({
   token: wish.token,
 })
 
+/** The facts by which is paid while some of the deposit is not confirmed: no more of that counts than the provider lets. */
+function countedOf(
+  confirmed: ChannelFacts | undefined,
+  { latest, most }: { readonly latest: ChannelFacts; readonly most: Amount },
+): ChannelFacts {
+  const facts = factsAhead(confirmed, latest)
+  return { ...facts, deposit: (facts.deposit + minAmount(most, (latest.deposit - facts.deposit) as Amount)) as Amount }
+}
+
 const sameChannel = (a: Wish, b: Wish): boolean =>
   a.owner === b.owner && a.signer === b.signer && a.provider === b.provider && a.token === b.token
 
@@ -31,6 +41,8 @@ export class PayerBook {
   readonly #records: PayerRecords
   readonly #flush: () => void
   readonly #channels = new Map<ChannelId, ChannelOut>()
+  /** channels of which more stands in a block than is confirmed: the facts of that block, and how much of it the provider lets count */
+  readonly #ahead = new Map<ChannelId, { readonly latest: ChannelFacts; readonly most: Amount }>()
   /** sessions that were cut: their totals may account for a difference of the heads */
   readonly #cut = new Map<SessionId, PayerSession>()
   /** marks that are on their way to the disk; in memory they count once they are there */
@@ -67,8 +79,14 @@ export class PayerBook {
     this.#channels.set(channel.id, channel)
   }
 
-  /** The record of a channel, with the ledger's facts of now. @throws CHANNEL_UNKNOWN, CHAIN_UNREACHABLE when nothing is known */
-  async channel(parties: ChannelParties, options: { signal?: AbortSignal; fresh?: boolean }): Promise<ChannelOut> {
+  /**
+   * The record of a channel, with the ledger's facts of now; up to `ahead` of what is not confirmed yet counts.
+   * @throws CHANNEL_UNKNOWN, CHAIN_UNREACHABLE when nothing is known
+   */
+  async channel(
+    parties: ChannelParties,
+    options: { signal?: AbortSignal; fresh?: boolean; ahead?: Amount },
+  ): Promise<ChannelOut> {
     const { chain, clock } = this.#components
     const id = channelId(parties)
     const known = this.#channels.get(id)
@@ -78,7 +96,7 @@ export class PayerBook {
       if (known === undefined) throw thrown
       return undefined
     })
-    const facts = view === undefined ? known?.facts : (view.confirmed ?? view.latest)
+    const facts = view === undefined ? known?.facts : this.#countable(view, options.ahead)
     if (facts === undefined && known === undefined) throw new TallyError('CHANNEL_UNKNOWN')
     const now = this.#channels.get(id)
     const channel: ChannelOut = { ...(now ?? newChannelOut(id, parties, NO_CHANNEL)), facts: facts ?? NO_CHANNEL }
@@ -88,6 +106,19 @@ export class PayerBook {
     return channel
   }
 
+  /** Whether more of its deposit stands in a block than is confirmed. */
+  isAhead(id: ChannelId): boolean {
+    return this.#ahead.has(id)
+  }
+
+  #countable({ id, confirmed, latest }: ChannelView, most = this.#ahead.get(id)?.most): ChannelFacts | undefined {
+    this.#ahead.delete(id)
+    if (most === undefined || latest === undefined || latest.deposit <= (confirmed?.deposit ?? 0n)) return confirmed ?? latest
+    const ahead = { latest, most }
+    this.#ahead.set(id, ahead)
+    return countedOf(confirmed, ahead)
+  }
+
   /** Confirmed facts of the ledger about channels that are on record. */
   async onFacts(facts: readonly ChainFact[]): Promise<void> {
     const ops = []
@@ -95,8 +126,12 @@ export class PayerBook {
       if (fact.type !== 'channel') continue
       const known = this.#channels.get(fact.id)
       if (known === undefined) continue
+      const ahead = this.#ahead.get(fact.id)
+      const isOver = (fact.facts?.deposit ?? 0n) >= (ahead?.latest.deposit ?? 0n) || fact.causes.includes('reorganised')
+      if (isOver) this.#ahead.delete(fact.id)
       // an opening that was taken back covers nothing
-      const channel = { ...known, facts: fact.facts ?? NO_CHANNEL }
+      const counted = ahead === undefined || isOver ? (fact.facts ?? NO_CHANNEL) : countedOf(fact.facts, ahead)
+      const channel = { ...known, facts: counted }
       this.#channels.set(fact.id, channel)
       ops.push(this.#put(channel))
     }
