@@ -144,10 +144,8 @@ export class Reservations {
       order.allowance.left = (order.allowance.left - step.amount) as Amount
       try {
         const before = (await this.#latest(provider, options)) ?? NO_CHANNEL
-        const key = await this.#keyOf(
-          action,
-          `reserve ${money.idOf(provider)} ${before.epoch} ${before.deposit} ${before.expiry}`,
-        )
+        const name = `reserve ${money.idOf(provider)} ${before.epoch} ${before.deposit} ${before.expiry}`
+        const key = await this.#keyOf(action, name, provider, before)
         const job = await money.send(action, { ...options, provider, key, ...(options.early === true && { confirmations: 0 }) })
         await this.#seen(provider, before, options)
         order.tell?.(step, job)
@@ -165,11 +163,13 @@ export class Reservations {
    * Hands the transaction in; its key. One that is final though the ledger is as it was before it was taken back by a reorganisation deeper than
    * the confirmations: then it is made again, under the next key.
    */
-  async #keyOf(action: LedgerAction, key: string): Promise<string> {
+  async #keyOf(action: LedgerAction, key: string, provider: Address, before: ChannelFacts): Promise<string> {
     const { chain } = this.#of
     for (let next = key; ; ) {
       const job = await chain.transactions.submit(action, { key: next })
       if (job.state !== 'confirmed' || (chain.status().confirmed ?? -1) < (job.block ?? 0)) return next
+      // another purchase has made it a moment ago
+      if (!isSame((await this.#latest(provider, {})) ?? NO_CHANNEL, before)) return next
       next = `${key} after ${job.id}`
     }
   }
@@ -251,7 +251,7 @@ export class Reservations {
     const end = clock.nowMs() + SEEN_MS
     while (clock.nowMs() < end) {
       const now = (await this.#latest(provider, options)) ?? NO_CHANNEL
-      if (now.deposit !== before.deposit || now.expiry !== before.expiry || now.epoch !== before.epoch) break
+      if (!isSame(now, before)) break
       await delay(POLL_MS, undefined, options).catch(() => undefined)
       refuseAborted(options.signal)
     }
@@ -275,6 +275,9 @@ export class Reservations {
     }
   }
 }
+
+const isSame = (a: ChannelFacts, b: ChannelFacts): boolean =>
+  a.deposit === b.deposit && a.expiry === b.expiry && a.epoch === b.epoch
 
 /** A provider that names years would hold the tokens for as long. */
 function tooShort(demandedS: number, forS: number): TallyError {

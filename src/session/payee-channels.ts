@@ -1,4 +1,5 @@
 /** What the ledger says of the channels in which this node is paid: asked when needed, kept, and followed. */
+import { setTimeout as delay } from 'node:timers/promises'
 import { LRUCache } from 'lru-cache'
 import { bestAmount, type ChannelFacts, type ChannelIn, NO_CHANNEL, reachOf } from '../core/channel.ts'
 import { asTallyError, TallyError } from '../core/errors.ts'
@@ -7,7 +8,7 @@ import { type ChannelId, type ChannelParties, channelId } from '../core/ids.ts'
 import type { Pay, Tick } from '../core/session/messages.ts'
 import { factsAhead, lookBack, type TrustPolicy, trustSeen } from '../core/unconfirmed.ts'
 import type { ChainFact, ChannelView } from '../ports/chain.ts'
-import type { PayeeDeskComponents } from './components.ts'
+import type { PayeeDeskComponents, PayeeDeskInit } from './components.ts'
 import type { Live, PayeeBook, Visit } from './payee-book.ts'
 import type { ChannelFile } from './payee-shelf.ts'
 
@@ -16,6 +17,16 @@ const BELIEVED_MS = 3_000
 const MAX_BELIEVED = 10_000
 /** in so many blocks running a deposit that was seen must be missing before it is taken to be gone */
 const MISSES = 2
+/** a deposit that is in a block and not confirmed for us is waited for so often when a promise needs it, and so long each time */
+const LAG_TRIES = 20
+const LAG_MS = 500
+
+/** A provider that says nothing gives nothing on what is not confirmed. */
+export const trustPolicyOf = ({ policy }: PayeeDeskInit): TrustPolicy => ({
+  unconfirmedCredit: policy.unconfirmedCredit ?? NO_CHANNEL.deposit,
+  poolPerHour: policy.poolPerHour,
+  unreserved: policy.unreserved,
+})
 
 export class PayeeChannels {
   readonly #book: PayeeBook
@@ -23,6 +34,8 @@ export class PayeeChannels {
   readonly #missing: LRUCache<ChannelId, true>
   /** channels that were asked for because a promise is above what they were known to hold */
   readonly #short: LRUCache<ChannelId, true>
+  /** channels that were asked for because their payer's deposit is used up */
+  readonly #looked: LRUCache<ChannelId, true>
   readonly #policy: TrustPolicy
   /** channels of which some deposit stands in a block and is not confirmed: looked at again with each new block */
   readonly #pending = new Map<ChannelId, { readonly file: ChannelFile; misses: number }>()
@@ -33,6 +46,7 @@ export class PayeeChannels {
     this.#policy = policy
     this.#missing = remembered(components)
     this.#short = remembered(components)
+    this.#looked = remembered(components)
   }
 
   /**
@@ -92,8 +106,9 @@ export class PayeeChannels {
   /** A session stands still, and its payer's deposit is used up: more of it may be on the way. Asks the chain once in a while. Never throws. */
   lookForMore({ record }: Live, quantum: bigint): void {
     const { channel } = record
-    if (channel === undefined || this.#short.has(channel.id) || reachOf(channel) - bestAmount(channel) >= quantum) return
-    void this.#lookAgain(record, channel)
+    if (channel === undefined || this.#looked.has(channel.id) || reachOf(channel) - bestAmount(channel) >= quantum) return
+    this.#looked.set(channel.id, true)
+    void this.#look(record, channel).catch(() => undefined)
   }
 
   /**
@@ -105,17 +120,27 @@ export class PayeeChannels {
     const known = live?.record.channel
     if (live?.visit !== visit || known === undefined) return undefined
     const { best } = known
-    const deposit =
-      worthAfter(best, message) > reachOf(known) && !this.#short.has(known.id) ? this.#lookAgain(live.record, known) : undefined
+    const worth = worthAfter(best, message)
+    const isAsked = worth > reachOf(known) && (known.pending !== undefined || !this.#short.has(known.id))
+    const deposit = isAsked ? this.#lookAgain(live.record, known, worth) : undefined
     const anchor = message.type === 'promise' ? this.#book.anchors.lookUp(best, message.promise) : undefined
     return deposit === undefined ? anchor : deposit.then(() => anchor)
   }
 
-  async #lookAgain(file: ChannelFile, { id, parties, facts }: ChannelIn): Promise<void> {
-    this.#short.set(id, true)
-    const view = await this.#components.chain.channel(parties).catch(() => undefined)
+  async #lookAgain(file: ChannelFile, known: ChannelIn, worth: bigint): Promise<void> {
+    this.#short.set(known.id, true)
+    await this.#look(file, known)
+    // the payer's node of the chain has seen it confirmed, and ours is a little behind
+    for (let tries = 0; tries < LAG_TRIES && isComing(file.channel, worth); tries++) {
+      await delay(LAG_MS)
+      await this.#look(file, known)
+    }
     // a payer that tops up again soon finds that looked up too
-    if ((view?.confirmed?.deposit ?? 0n) > facts.deposit) this.#short.delete(id)
+    if ((file.channel?.facts.deposit ?? 0n) > known.facts.deposit) this.#short.delete(known.id)
+  }
+
+  async #look(file: ChannelFile, { parties }: ChannelIn): Promise<void> {
+    const view = await this.#components.chain.channel(parties).catch(() => undefined)
     if (view?.confirmed !== undefined || view?.latest !== undefined) await this.#take(file, parties, view)
   }
 
@@ -184,6 +209,10 @@ function setFacts(file: ChannelFile, facts: ChannelFacts & { readonly block?: nu
   file.channel = { ...file.channel, facts }
   return true
 }
+
+/** What a promise needs is in a block, and not confirmed. */
+const isComing = (channel: ChannelIn | undefined, worth: bigint): boolean =>
+  channel?.pending !== undefined && worth > reachOf(channel) && worth <= channel.pending.deposit
 
 /** What the channel would be worth with it, before anything of it is checked. */
 function worthAfter(best: Head | undefined, message: Pay | Tick): bigint {

@@ -4,7 +4,6 @@
  *
  * Owns: the records of channels, owners and sessions in which this node is paid. Authority for what was delivered and paid.
  */
-import type { Amount } from '../core/amount.ts'
 import { creditLimit } from '../core/credit.ts'
 import { asTallyError, type ErrorCode, TallyError } from '../core/errors.ts'
 import type { Address, Hash32, SessionId } from '../core/ids.ts'
@@ -22,7 +21,7 @@ import type { ChainFact } from '../ports/chain.ts'
 import type { IncomingData, PayeeLink } from '../ports/link.ts'
 import type { PayeeDeskComponents, PayeeDeskInit, ServiceOnSale } from './components.ts'
 import { isBlank, type Live, PayeeBook, remember, type Visit } from './payee-book.ts'
-import { PayeeChannels } from './payee-channels.ts'
+import { PayeeChannels, trustPolicyOf } from './payee-channels.ts'
 import { PayeeClosings } from './payee-closings.ts'
 import { PayeeDeliveries } from './payee-deliveries.ts'
 import { HelloDesk } from './payee-hello-desk.ts'
@@ -31,7 +30,6 @@ import type { PayeeShelf } from './payee-shelf.ts'
 import { PayeeTicks } from './payee-ticks.ts'
 
 const IDLE_MS = 600_000
-const NOTHING = 0n as Amount
 
 export class PayeeDesk {
   readonly #components: PayeeDeskComponents
@@ -61,7 +59,7 @@ export class PayeeDesk {
     const context = this.#context.bind(this)
     const services = this.#services
     this.#book = book
-    this.#channels = new PayeeChannels(book, components, { unconfirmedCredit: NOTHING, ...init.policy })
+    this.#channels = new PayeeChannels(book, components, trustPolicyOf(init))
     this.#closings = new PayeeClosings(book, components)
     this.#deliveries = new PayeeDeliveries({ book, services, log: components.log, run, context })
     this.#ticks = new PayeeTicks({ book, unreserved: init.policy.unreserved, run })
