@@ -51,7 +51,7 @@ class HttpService implements ServiceAdapter {
   readonly #tariff: Tariff
   readonly #content: Uint8Array
   readonly #timeoutMs: number
-  readonly #maxCalls: number
+  readonly slots: number
   readonly #closing = new AbortController()
   #calls = 0
 
@@ -60,7 +60,7 @@ class HttpService implements ServiceAdapter {
     this.#tariff = tariff
     this.#content = encodeTariff(tariff)
     this.#timeoutMs = timeoutMs
-    this.#maxCalls = maxCalls
+    this.slots = maxCalls
   }
 
   async prepare(inputs: Uint8Array, signal: AbortSignal): Promise<Uint8Array> {
@@ -73,8 +73,8 @@ class HttpService implements ServiceAdapter {
     const head = decodeRequest(call.request)
     const signal = AbortSignal.any([call.signal, this.#closing.signal])
     refuseAborted(signal)
-    if (this.#calls >= this.#maxCalls)
-      throw new TallyError('BUSY', { message: `${this.#maxCalls} calls of this service are running already` })
+    if (this.#calls >= this.slots)
+      throw new TallyError('BUSY', { message: `${this.slots} calls of this service are running already` })
     return { info: new Uint8Array(), free: false, body: this.#answer(head, call, signal) }
   }
 
