@@ -1,4 +1,13 @@
-import type { AbortOptions, Connection, DialTarget, Stream, StreamHandler, StreamHandlerOptions } from '@libp2p/interface'
+import {
+  type AbortOptions,
+  type Connection,
+  type DialTarget,
+  isPeerId,
+  type PeerId,
+  type Stream,
+  type StreamHandler,
+  type StreamHandlerOptions,
+} from '@libp2p/interface'
 import { TallyError } from '../src/core/errors.ts'
 import { within } from './deadline.ts'
 
@@ -10,11 +19,15 @@ export interface ProtocolComponents {
   }
   readonly connectionManager: {
     openConnection(target: DialTarget, options?: AbortOptions): Promise<Connection>
+    getConnections(peer?: PeerId): Connection[]
   }
 }
 
 /** How long dialling and the choice of the protocol may take together, in milliseconds. */
 const DIAL_TIMEOUT_MS = 15_000
+
+/** How a protocol of ours is registered: a peer behind a NAT is served as well, through a relay with its limits. */
+export const HANDLE = { runOnLimitedConnection: true } as const
 
 /** Outgoing streams of one protocol on one connection; libp2p's own default of 64 is too few for data streams. */
 const MAX_OUTBOUND_STREAMS = 1000
@@ -41,8 +54,12 @@ export async function openStream<T>(
   const late = (): TallyError => unreachable(target)
   return await within(options.dialTimeoutMs ?? DIAL_TIMEOUT_MS, late, options.signal, async (signal) => {
     try {
-      const connection = await components.connectionManager.openConnection(target, { signal })
-      const stream = await connection.newStream(protocol, { signal, maxOutboundStreams: MAX_OUTBOUND_STREAMS })
+      const connection = relayed(components, target) ?? (await components.connectionManager.openConnection(target, { signal }))
+      const stream = await connection.newStream(protocol, {
+        signal,
+        maxOutboundStreams: MAX_OUTBOUND_STREAMS,
+        runOnLimitedConnection: true,
+      })
       // Too late: nobody waits for this stream any more.
       if (signal.aborted) {
         stream.abort(signal.reason)
@@ -54,6 +71,19 @@ export async function openStream<T>(
       throw isUnsupported(thrown) ? unsupported(protocol, thrown) : unreachable(target, thrown)
     }
   })
+}
+
+/**
+ * The connection through a relay that there is, when there is no direct one: libp2p itself would dial anew for each stream. Whoever turns
+ * it into a direct one closes it, and then the next stream goes the short way.
+ */
+function relayed(
+  { connectionManager }: Pick<ProtocolComponents, 'connectionManager'>,
+  target: DialTarget,
+): Connection | undefined {
+  if (!isPeerId(target)) return undefined
+  const open = connectionManager.getConnections(target).filter(({ status }) => status === 'open')
+  return open.some(({ limits }) => limits === undefined) ? undefined : open[0]
 }
 
 /** libp2p's errors are told apart by name: its packages may be there in two versions, each with a class of its own. */

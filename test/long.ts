@@ -47,6 +47,10 @@ const steps: readonly (readonly [string, () => boolean])[] = [
         DIFFERENTIAL_SEED: String(Date.now() % 2 ** 31),
       }),
   ],
+  [
+    'a DHT of 50 nodes that all look for their neighbours',
+    () => run(['test/run.ts', 'test/discovery/crowd.test.ts'], { TALLYSTICK_TEST_CROWD: 'whole' }),
+  ],
   ['campaign of a million calls', campaign],
 ]
 

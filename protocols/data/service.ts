@@ -1,7 +1,7 @@
 import type { Connection, DialTarget, Startable, Stream } from '@libp2p/interface'
 import { TallyError } from '../../src/core/errors.ts'
 import { within } from '../deadline.ts'
-import { openStream, type ProtocolComponents } from '../dial.ts'
+import { HANDLE, openStream, type ProtocolComponents } from '../dial.ts'
 import { type RawStream, rawStream } from '../framing/raw-stream.ts'
 import { PeerGate } from '../peer-gate.ts'
 import { type DataHeader, decodeAnswer, encodeHeader, isAccepted, refusalError } from './codec.ts'
@@ -76,7 +76,7 @@ class DataStreams implements DataService {
     this.#started = true
     const { onStream } = this.#init
     if (onStream === undefined) return
-    const options = { maxInboundStreams: MAX_INBOUND_STREAMS }
+    const options = { ...HANDLE, maxInboundStreams: MAX_INBOUND_STREAMS }
     await this.#components.registrar.handle(
       DATA_PROTOCOL,
       (stream, connection) => this.#serve(stream, connection, onStream),

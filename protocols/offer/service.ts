@@ -2,7 +2,7 @@ import type { Connection, DialTarget, PeerId, Startable, Stream } from '@libp2p/
 import { asTallyError, TallyError } from '../../src/core/errors.ts'
 import type { SignedOffer } from '../../src/core/offer.ts'
 import { within } from '../deadline.ts'
-import { openStream, type ProtocolComponents } from '../dial.ts'
+import { HANDLE, openStream, type ProtocolComponents } from '../dial.ts'
 import { encodeFrame } from '../framing/frame-codec.ts'
 import { type RawStream, rawStream } from '../framing/raw-stream.ts'
 import { PeerGate } from '../peer-gate.ts'
@@ -70,7 +70,8 @@ class Offers implements OfferService {
     this.#started = true
     const { offersFor } = this.#init
     if (offersFor === undefined) return
-    await this.#components.registrar.handle(OFFER_PROTOCOL, (stream, connection) => this.#serve(stream, connection, offersFor))
+    const serve = (stream: Stream, connection: Connection): Promise<void> => this.#serve(stream, connection, offersFor)
+    await this.#components.registrar.handle(OFFER_PROTOCOL, serve, HANDLE)
   }
 
   async stop(): Promise<void> {

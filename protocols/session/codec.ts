@@ -67,19 +67,27 @@ function typesFor<M>(readers: Readonly<Record<string, Read<M>>>): ReadonlyMap<nu
 const BY_PAYER = typesFor(PAYER_READERS)
 const BY_PAYEE = typesFor(PAYEE_READERS)
 
+// Messages are written here one after the other; whoever sends one has copied it before the next is written.
+const shared = new ByteWriter(MAX_SESSION_FRAME_BYTES)
+
 /**
- * A message as one frame.
+ * A message as one frame, in memory that the next message is written to: copy it, or let it be copied, at once.
  *
  * @throws TallyError MALFORMED when a field is out of range, LOCKS_REFUSED, FRAME_TOO_LARGE above the size of its type
  */
-export function encodeMessage(message: Message): Uint8Array {
+export function encodeShared(message: Message): Uint8Array {
   const { type, maxBytes } = MESSAGES[message.type]
-  const writer = new ByteWriter(Math.min(maxBytes, 128)).u8(type)
+  const writer = shared.restart().u8(type)
   // The key is the message's own type, which the compiler cannot follow through the look-up.
   const write = WRITERS[message.type] as (writer: ByteWriter, message: Message) => void
   write(writer, message)
   if (writer.length > maxBytes) throw tooLarge(message.type, writer.length, maxBytes)
-  return writer.finish()
+  return writer.written()
+}
+
+/** A message as one frame of its own. @throws TallyError as `encodeShared` */
+export function encodeMessage(message: Message): Uint8Array {
+  return encodeShared(message).slice()
 }
 
 /**

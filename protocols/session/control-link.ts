@@ -5,7 +5,7 @@ import type { Fault, FromPayee, FromPayer, Message } from '../../src/core/sessio
 import { type FramedStream, framed } from '../framing/framed-stream.ts'
 import { type RateLimiter, rateLimiter } from '../framing/rate-limiter.ts'
 import type { PeerIdentity } from '../peer-identity.ts'
-import { encodeMessage } from './codec.ts'
+import { encodeShared } from './codec.ts'
 import { MAX_SESSION_FRAME_BYTES, MAX_WAITING_BYTES, RATES } from './protocol.ts'
 
 /**
@@ -92,7 +92,7 @@ class Link<In extends Message, Out extends Message> implements ControlLink<In, O
   send(message: Out): void {
     if (this.#ending !== undefined) return
     try {
-      this.#frames.send(encodeMessage(message))
+      this.#frames.send(encodeShared(message))
     } catch (thrown) {
       const error = asTallyError(thrown)
       if (error.code === 'STREAM_CUT') this.#over(error)
@@ -160,7 +160,7 @@ class Link<In extends Message, Out extends Message> implements ControlLink<In, O
     if (this.#ending === undefined) {
       const fault: Fault = { type: 'fault', session: undefined, code: error.wire }
       try {
-        this.#frames.send(encodeMessage(fault))
+        this.#frames.send(encodeShared(fault))
       } catch {
         // The stream is gone already: nobody is left to be told.
       }

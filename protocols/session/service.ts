@@ -1,7 +1,7 @@
 import type { Connection, DialTarget, Startable, Stream } from '@libp2p/interface'
 import { asTallyError, TallyError } from '../../src/core/errors.ts'
 import type { FromPayee, FromPayer, Message } from '../../src/core/session/messages.ts'
-import { openStream, type ProtocolComponents } from '../dial.ts'
+import { HANDLE, openStream, type ProtocolComponents } from '../dial.ts'
 import { type PeerIdentity, peerIdentity } from '../peer-identity.ts'
 import { decodeFromPayee, decodeFromPayer } from './codec.ts'
 import { controlLink, type LinkInit, type PayeeLink, type PayerLink } from './control-link.ts'
@@ -61,7 +61,7 @@ class Sessions implements SessionService {
     this.#started = true
     const { onLink } = this.#init
     if (onLink === undefined) return
-    const options = { maxInboundStreams: MAX_INBOUND_STREAMS }
+    const options = { ...HANDLE, maxInboundStreams: MAX_INBOUND_STREAMS }
     await this.#components.registrar.handle(
       SESSION_PROTOCOL,
       (stream, connection) => this.#onStream(stream, connection, onLink),

@@ -2,7 +2,7 @@
 import type { Control } from '../api/control.ts'
 import { formatDuration } from '../core/duration.ts'
 import { TallyError } from '../core/errors.ts'
-import type { ResolvedConfig } from '../node/config.ts'
+import type { FlatSettings, ResolvedConfig } from '../node/config.ts'
 import type { HomePaths, OpenedHome } from '../node/home.ts'
 import type { OpenedNode, OpenNodeOptions } from './open-node.ts'
 import type { GlobalOptions } from './options.ts'
@@ -86,7 +86,7 @@ export class Cli {
   }
 
   /** @throws CONFIG_INVALID */
-  async settings(flags: Readonly<Record<string, unknown>> = {}): Promise<ResolvedConfig> {
+  async settings(flags: FlatSettings = {}): Promise<ResolvedConfig> {
     const { loadConfig } = await import('../node/config.ts')
     const { network, bootstrap, logLevel } = this.#options
     // a switch of the command line alone, not a setting of a node
@@ -118,10 +118,10 @@ export class Cli {
   }
 
   /** A node over this home. Whoever opens it stops it: see `withNode`. @throws as createNode, CONFIG_INVALID, HOME_MISSING, PASSWORD_WRONG */
-  async openNode(options: OpenNodeOptions = {}): Promise<OpenedNode> {
+  async openNode(options: OpenNodeOptions = {}, flags: FlatSettings = {}): Promise<OpenedNode> {
     const [{ requireHome }, { requireChain }] = await Promise.all([import('../node/home.ts'), import('../node/config.ts')])
     await requireHome(await this.paths())
-    const settings = await this.settings()
+    const settings = await this.settings(flags)
     // before anybody is asked for a password
     requireChain(settings)
     const home = await this.openHome()

@@ -5,6 +5,7 @@ import { formatCount, formatPrice } from '../core/price-text.ts'
 import { dueOf, writtenMeter } from '../core/session/payee.ts'
 import { formatAmount, type TokenInfo } from '../core/token.ts'
 import type { ServeOptions } from '../node/call-options.ts'
+import type { FlatSettings } from '../node/config.ts'
 import type { TallyNode } from '../node/node.ts'
 import type { Cli } from './context.ts'
 import type { OpenedNode } from './open-node.ts'
@@ -14,6 +15,8 @@ import { untilStopped } from './stop.ts'
 export interface DaemonInit {
   /** multiaddrs joined by commas. @default those of the settings */
   readonly listen?: string
+  /** further settings, by name */
+  readonly flags?: FlatSettings
   /** what is sold; where its price needs the token, a function of it */
   readonly services: readonly (ServeOptions | ((token: TokenInfo) => ServeOptions))[]
   /** for the line that buyers can copy: what follows the name of the service */
@@ -28,7 +31,7 @@ const DRAIN_MS = 30_000
 /** Resolves when it was stopped, in order: sessions closed and countersigned, settlements waited for. */
 export async function runDaemon(cli: Cli, init: DaemonInit): Promise<void> {
   const listen = init.listen === undefined ? (true as const) : init.listen.split(',').map((part) => part.trim())
-  const opened = await cli.openNode({ listen, logLevel: 'info' })
+  const opened = await cli.openNode({ listen, logLevel: 'info' }, init.flags)
   const { node, home, control } = opened
   const [{ startApi }, { lender }] = await Promise.all([import('../api/server.ts'), import('./lend.ts')])
   try {

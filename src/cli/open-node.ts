@@ -44,6 +44,8 @@ export async function openNode(
     chain: { ...chain, confirmations: confirmationsBlocks },
     token,
     listen: options.listen === true ? config.listen : (options.listen ?? []),
+    announce: config.announce,
+    reach: options.peers === false ? { ...config.reach, mdns: 'off' } : config.reach,
     bootstrap: options.peers === false ? [] : config.bootstrap,
     provider: config.provider,
     log: openLog(isSet ? config.log.level : (options.logLevel ?? 'error'), out),

@@ -85,7 +85,26 @@ export class ByteReader {
 
   /** The next `length` bytes as a copy of their own: it keeps no frame alive and nobody else can change it. */
   bytes(length: number): Uint8Array {
-    return new Uint8Array(this.view(length))
+    const at = this.#take(length)
+    const copy = new Uint8Array(length)
+    if (length > 64) copy.set(this.#source.subarray(at, at + length))
+    // a view of a few bytes costs more than to copy them
+    else for (let i = 0; i < length; i++) copy[i] = this.#source[at + i] as number
+    return copy
+  }
+
+  /** Whether the next bytes are these; only then they are taken. */
+  skipSame(bytes: Uint8Array): boolean {
+    const at = this.#at
+    if (bytes.length > this.#source.length - at) return false
+    for (let i = 0; i < bytes.length; i++) if (this.#source[at + i] !== bytes[i]) return false
+    this.#at = at + bytes.length
+    return true
+  }
+
+  /** The byte at this distance, without taking it; undefined behind the end. */
+  peek(distance: number): number | undefined {
+    return this.#source[this.#at + distance]
   }
 
   /** The next `length` bytes as a view on the source, for what is used up at once. */

@@ -122,6 +122,19 @@ export class ByteWriter {
     return this.#append(value)
   }
 
+  /** What `0x` and lower-case hex stand for. `length` is what the field holds: any other length is refused. */
+  hex(text: string, length: number): this {
+    if (text.length !== 2 + 2 * length || !text.startsWith('0x'))
+      throw malformed(`${text.length} characters of hex in a field of ${length} bytes`, { length: text.length, field: length })
+    const at = this.#claim(length)
+    for (let i = 0; i < length; i++) {
+      const value = (digit(text, 2 + 2 * i) << 4) | digit(text, 3 + 2 * i)
+      if (value < 0) throw malformed('this is not lower-case hex', { field: length })
+      this.#buffer[at + i] = value
+    }
+    return this
+  }
+
   /** A length of 1 byte, then at most `cap` bytes. */
   bytes8(value: Uint8Array, cap = 0xff): this {
     if (value.length > cap) throw tooLong(value.length, cap)
@@ -158,6 +171,17 @@ export class ByteWriter {
     return done
   }
 
+  /** What was written so far, as a view: it changes with what is written after `restart`. */
+  written(): Uint8Array {
+    return this.#buffer.subarray(0, this.#at)
+  }
+
+  /** Begins anew in the same memory. */
+  restart(): this {
+    this.#at = 0
+    return this
+  }
+
   #append(value: Uint8Array): this {
     const at = this.#claim(value.length)
     this.#buffer.set(value, at)
@@ -181,6 +205,13 @@ export class ByteWriter {
     grown.set(this.#buffer.subarray(0, this.#at))
     this.#buffer = grown
   }
+}
+
+/** The value of a lower-case hex digit; below zero for any other character. */
+function digit(text: string, at: number): number {
+  const code = text.charCodeAt(at)
+  if (code >= 0x30 && code <= 0x39) return code - 0x30
+  return code >= 0x61 && code <= 0x66 ? code - 0x57 : -1
 }
 
 function encodeText(text: string): Uint8Array {

@@ -10,7 +10,7 @@ import { equalBytes } from './bytes.ts'
 import type { ErrorCode } from './errors.ts'
 import { type Chain, carriesOn, chainLock, type Head, headAfter, headWorth, isWhole } from './head.ts'
 import type { ChannelId, Seconds } from './ids.ts'
-import { sameLocks, walk } from './lock.ts'
+import { leadsTo, sameLocks } from './lock.ts'
 import type { ChannelParties, SignedPromise } from './promise.ts'
 
 /** A channel as the ledger has it. `deposit` and `settled` are cumulative over the channel's life, in base units. */
@@ -172,7 +172,7 @@ export function judgeTick(
   if (k <= best.chain.k) return 'same'
   // before anything is hashed: a walk is never longer than the chain
   if (k > lock.steps) return 'WORD_WRONG'
-  if (best.chain !== proven && !equalBytes(walk(word, k - best.chain.k), best.chain.word)) return 'WORD_WRONG'
+  if (best.chain !== proven && !leadsTo(word, k - best.chain.k, best.chain.word)) return 'WORD_WRONG'
   const head: Head = { promise: best.promise, chain: { salt: best.chain.salt, k, word } }
   return coverage(channel, headWorth(head), rules) ?? head
 }

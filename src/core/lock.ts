@@ -3,8 +3,9 @@
  * @see protocols/ledger/SPEC.md
  */
 import { type Amount, readAmount } from './amount.ts'
-import { type ByteReader, ByteWriter, equalBytes, toHex } from './bytes.ts'
+import { type ByteReader, ByteWriter, equalBytes } from './bytes.ts'
 import { keccak256 } from './crypto/keccak.ts'
+import { keccakLeads, keccakTimes } from './crypto/keccak-block.ts'
 import { TallyError } from './errors.ts'
 import { type Hash32, hash32ToBytes, readHash32, readSeconds, type Seconds, writeHash32 } from './ids.ts'
 
@@ -91,7 +92,7 @@ export function locksHash(locks: readonly Lock[]): Uint8Array {
 const NO_LOCKS = new Uint8Array(32)
 
 /**
- * Hashes a word k times; k = 0 gives the word itself.
+ * Hashes a word k times; k = 0 gives a copy of the word.
  *
  * @throws TallyError MALFORMED, before anything is hashed, for a word that has not 32 bytes or k outside 0 to 1,024
  */
@@ -99,15 +100,17 @@ export function walk(word: Uint8Array, k: number): Uint8Array {
   if (word.length !== WORD_BYTES) throw new TallyError('MALFORMED', { message: `a word of ${word.length} bytes` })
   if (!Number.isInteger(k) || k < 0 || k > MAX_STEPS)
     throw new TallyError('MALFORMED', { message: `a walk of ${k} steps`, fields: { k } })
-  let at = word
-  for (let i = 0; i < k; i++) at = keccak256(at)
-  return at
+  return keccakTimes(word, k)
 }
 
 /** Whether the word opens k steps of the lock. Never throws: k beyond the lock's steps, or a word of another length, opens nothing. */
 export function opens(lock: Lock, { word, k }: Reveal): boolean {
-  if (word.length !== WORD_BYTES || !Number.isInteger(k) || k < 0 || k > lock.steps || k > MAX_STEPS) return false
-  return toHex(walk(word, k)) === lock.anchor
+  return k <= lock.steps && leadsTo(word, k, hash32ToBytes(lock.anchor))
+}
+
+/** Whether the word hashes k times to this one of 32 bytes. Never throws: k outside 0 to 1,024, or a word of another length, leads nowhere. */
+export function leadsTo(word: Uint8Array, k: number, to: Uint8Array): boolean {
+  return word.length === WORD_BYTES && Number.isInteger(k) && k >= 0 && k <= MAX_STEPS && keccakLeads(word, k, to)
 }
 
 /**

@@ -17,12 +17,12 @@ export interface Tier {
 
 /**
  * A price over one denominator: count x weight, summed, / denominator = exact base units. The tiers of a kind are in rising order, none
- * for what is free; `flat`: the one weight of each kind, where no rate holds from a count on.
+ * for what is free; `flat`: the one weight of each kind that is not, where no rate holds from a count on.
  */
 export interface Scale {
   readonly denominator: bigint
   readonly tiers: Readonly<Record<MeterKind, readonly Tier[]>>
-  readonly flat: Readonly<Record<MeterKind, bigint>> | undefined
+  readonly flat: readonly { readonly kind: MeterKind; readonly weight: bigint }[] | undefined
 }
 
 const gcd = (a: bigint, b: bigint): bigint => (b === 0n ? a : gcd(b, a % b))
@@ -33,9 +33,8 @@ export function scaleFor(rates: readonly ScaledRate[]): Scale {
   for (const { per } of rates) denominator *= per / gcd(denominator, per)
   const tiers: Record<MeterKind, Tier[]> = { down: [], up: [], ms: [], calls: [], units: [] }
   for (const { kind, amount: base, per, from = 0n } of rates) tiers[kind].push({ from, weight: base * (denominator / per) })
-  const weightOf = (kind: MeterKind): bigint => tiers[kind][0]?.weight ?? 0n
   const flat = rates.every(({ from }) => from === undefined)
-    ? { down: weightOf('down'), up: weightOf('up'), ms: weightOf('ms'), calls: weightOf('calls'), units: weightOf('units') }
+    ? rates.map(({ kind, amount: base, per }) => ({ kind, weight: base * (denominator / per) }))
     : undefined
   return { denominator, tiers, flat }
 }
@@ -66,5 +65,7 @@ export function mostWithin(tiers: readonly Tier[], limit: bigint): bigint | unde
 /** The exact sum of all rates, times the denominator. */
 export function weigh({ flat, tiers }: Scale, meter: Meter): bigint {
   if (flat === undefined) return METER_KINDS.reduce((sum, kind) => sum + weighKind(tiers[kind], meter[kind]), 0n)
-  return meter.down * flat.down + meter.up * flat.up + meter.ms * flat.ms + meter.calls * flat.calls + meter.units * flat.units
+  let sum = 0n
+  for (const { kind, weight } of flat) sum += meter[kind] * weight
+  return sum
 }

@@ -4,10 +4,9 @@
  * @see protocols/session/SPEC.md T4
  */
 
-import { equalBytes } from './bytes.ts'
 import { type ChannelIn, reachOf } from './channel.ts'
 import { type Chain, chainLock } from './head.ts'
-import { WORD_BYTES, walk } from './lock.ts'
+import { leadsTo } from './lock.ts'
 
 /** It lives for one turn: whoever owns it gives it to the rules before anything else can change its channel. */
 export class TickRun {
@@ -49,8 +48,7 @@ export class TickRun {
 
   /** Counts a tick that is right; false for every other one, also for one of old: the rules know what to do with it. */
   take(k: number, word: Uint8Array): boolean {
-    if (k <= this.#k || k > this.#most || word.length !== WORD_BYTES) return false
-    if (!equalBytes(walk(word, k - this.#k), this.#word)) return false
+    if (k <= this.#k || k > this.#most || !leadsTo(word, k - this.#k, this.#word)) return false
     this.#k = k
     this.#word = word
     this.#count += 1

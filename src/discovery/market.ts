@@ -11,6 +11,8 @@ import { asTallyError, TallyError } from '../core/errors.ts'
 import type { Address } from '../core/ids.ts'
 import { checkOffer, type Offer, type SignedOffer } from '../core/offer.ts'
 import type { Clock } from '../ports/clock.ts'
+import type { DhtPeers } from './dht.ts'
+import { pause } from './pause.ts'
 import { discoveryCid } from './service-cid.ts'
 
 export interface Found {
@@ -22,12 +24,12 @@ export interface Found {
 }
 
 export interface MarketComponents {
-  readonly routing: Pick<ContentRouting, 'provide' | 'findProviders'>
+  readonly routing: Pick<ContentRouting, 'provide' | 'findProviders' | 'cancelReprovide'>
+  /** the peers in the DHT that can be asked */
+  readonly dht: Pick<DhtPeers, 'count' | 'some'>
   readonly peers: Libp2p['peerStore']
   readonly self: PeerId
   readonly offers: OfferService
-  /** how many peers this node is connected to */
-  readonly connected: () => number
   readonly clock: Clock
   readonly log: { debug(fields: object, text: string): void; info(fields: object, text: string): void }
 }
@@ -36,10 +38,18 @@ export interface MarketInit {
   readonly domain: Domain
   /** the tokens that this node pays with: an offer can only choose among them */
   readonly tokens: readonly Address[]
+  /** it knows a first node: a search waits until it is connected. Without one, only what comes by itself is searched */
+  readonly joins: boolean
 }
 
 interface Options {
   readonly signal?: AbortSignal
+}
+
+/** What is announced, and searched for. */
+interface Topic {
+  readonly what: 'service' | 'kind'
+  readonly name: string
 }
 
 /** how long one provider may take to answer with its offers, ms */
@@ -55,18 +65,25 @@ const FIND_MS = 30_000
 /** for this long after its start a node that finds nobody searches again, after this pause, ms */
 const SETTLING_MS = 5_000
 const SETTLING_PAUSE_MS = 300
-/** how long an announcement that failed, or that nobody could hear, waits before the next try, ms */
+/** how long an announcement that failed waits before the next try, ms */
 const RETRY_MS = 2_000
 /**
  * When to announce again, ms: soon at first, because a node that has just joined knows few of the peers that should hold its records,
- * then every hour. Records of the DHT last 48 h.
+ * then every hour. Records of the DHT last 3 h.
  */
 const AGAIN_MS = [30_000, 120_000, 600_000, 3_600_000] as const
 
 export class Market {
   readonly #components: MarketComponents
   readonly #init: MarketInit
-  readonly #announcements = new Map<string, AbortController>()
+  /** what is announced, by service */
+  readonly #announced = new Map<string, readonly Topic[]>()
+  readonly #loops = new Map<string, AbortController>()
+  /** some search has found somebody: the DHT answers, and a no of it is one */
+  #settled = false
+  /** aborted when the addresses change */
+  #moved = new AbortController()
+  #addresses = ''
   readonly #madeMs: number
 
   constructor(components: MarketComponents, init: MarketInit) {
@@ -76,21 +93,51 @@ export class Market {
   }
 
   /** Announces a service, and keeps on announcing it until it is withdrawn. Never throws: a DHT without peers is tried again. */
-  announce(offer: Pick<Offer, 'service' | 'kind'>): void {
-    if (this.#announcements.has(offer.service)) return
-    const stop = new AbortController()
-    this.#announcements.set(offer.service, stop)
-    void this.#announceLoop('service', offer.service, stop.signal)
-    void this.#announceLoop('kind', offer.kind, stop.signal)
+  announce({ service, kind }: Pick<Offer, 'service' | 'kind'>): void {
+    this.#announced.set(service, [
+      { what: 'service', name: service },
+      { what: 'kind', name: kind },
+    ])
+    this.#follow()
   }
 
+  /** Others forget it within 3 h; whoever asks this node hears at once that it is gone. */
   withdraw(service: string): void {
-    this.#announcements.get(service)?.abort()
-    this.#announcements.delete(service)
+    this.#announced.delete(service)
+    this.#follow()
+  }
+
+  /** This node is reached elsewhere now: what was announced is announced again, when its addresses are others than at the last time. */
+  readdress(addresses: string): void {
+    if (this.#addresses === addresses) return
+    this.#addresses = addresses
+    this.#moved.abort()
+    this.#moved = new AbortController()
   }
 
   stop(): void {
-    for (const service of [...this.#announcements.keys()]) this.withdraw(service)
+    for (const loop of this.#loops.values()) loop.abort()
+    this.#loops.clear()
+    this.#announced.clear()
+  }
+
+  /** One loop for each name and each kind that some service has. */
+  #follow(): void {
+    const wanted = new Map([...this.#announced.values()].flat().map((topic) => [`${topic.what}:${topic.name}`, topic]))
+    for (const [key, loop] of this.#loops) {
+      if (wanted.has(key)) continue
+      loop.abort()
+      this.#loops.delete(key)
+    }
+    for (const [key, topic] of wanted) {
+      if (this.#loops.has(key)) continue
+      const loop = new AbortController()
+      this.#loops.set(key, loop)
+      void this.#announceLoop(topic, loop.signal).finally(() => {
+        // what stays in the DHT's own list would be announced by it for ever
+        if (!this.#loops.has(key)) void this.#forget(topic)
+      })
+    }
   }
 
   /**
@@ -130,15 +177,16 @@ export class Market {
     signal: AbortSignal,
     tell: (found: readonly Found[]) => void,
   ): Promise<void> {
-    let heard = false
+    if (this.#init.joins) await this.#components.dht.some(signal)
+    if (signal.aborted) return
     const note = (found: readonly Found[]): void => {
-      heard ||= found.length > 0
+      this.#settled ||= found.length > 0
       tell(found)
     }
     await this.#search(what, name, signal, note)
-    while (!heard && !signal.aborted && this.#components.clock.nowMs() - this.#madeMs < SETTLING_MS) {
+    while (!this.#settled && !signal.aborted && this.#components.clock.nowMs() - this.#madeMs < SETTLING_MS) {
       await pause(SETTLING_PAUSE_MS, signal)
-      await this.#search(what, name, signal, note)
+      if (!signal.aborted) await this.#search(what, name, signal, note)
     }
   }
 
@@ -150,7 +198,6 @@ export class Market {
   ): Promise<void> {
     const asked = new Set<string>()
     const asking = new Set<Promise<void>>()
-    if (signal.aborted) return
     try {
       for await (const { id, multiaddrs } of this.#components.routing.findProviders(await discoveryCid(what, name), { signal })) {
         if (asked.has(id.toString()) || id.equals(this.#components.self)) continue
@@ -208,37 +255,29 @@ export class Market {
     }
   }
 
-  async #announceLoop(what: 'service' | 'kind', name: string, signal: AbortSignal): Promise<void> {
-    const { routing, connected, log } = this.#components
+  async #announceLoop({ what, name }: Topic, signal: AbortSignal): Promise<void> {
+    const { routing, dht, log } = this.#components
     const cid = await discoveryCid(what, name)
     for (let round = 0; !signal.aborted; ) {
       let wait: number = RETRY_MS
+      const again = AbortSignal.any([signal, this.#moved.signal])
+      const heard = dht.count > 0
       try {
-        const heard = connected() > 0
+        // without anybody to tell, it is at least known to whoever asks this node
         await routing.provide(cid, { signal })
         if (heard) wait = AGAIN_MS[Math.min(round++, AGAIN_MS.length - 1)] ?? RETRY_MS
         if (heard && round === 1) log.info({ [what]: name }, 'announced on the DHT')
       } catch (thrown) {
-        if (signal.aborted) return
-        log.debug({ [what]: name, err: String(thrown) }, 'not announced yet')
+        if (!signal.aborted) log.debug({ [what]: name, err: String(thrown) }, 'not announced yet')
       }
-      await pause(wait, signal)
+      if (heard) await pause(wait, again)
+      else await dht.some(signal)
     }
   }
-}
 
-/** Resolves after that time, or when the signal says so. */
-async function pause(ms: number, signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return
-  await new Promise<void>((resolve) => {
-    const done = (): void => {
-      clearTimeout(timer)
-      signal.removeEventListener('abort', done)
-      resolve()
-    }
-    const timer = setTimeout(done, ms)
-    signal.addEventListener('abort', done, { once: true })
-  })
+  async #forget({ what, name }: Topic): Promise<void> {
+    await this.#components.routing.cancelReprovide(await discoveryCid(what, name)).catch(() => undefined)
+  }
 }
 
 export function noOffer(name: string): TallyError {

@@ -15,6 +15,7 @@ export const ANY_TOKEN = 'token'
 export const DEFAULTS = {
   chain: { confirmationsBlocks: 3 },
   listen: ['/ip4/0.0.0.0/tcp/0'],
+  announce: [] as string[],
   bootstrap: [] as string[],
   provider: {
     poolPerHour: '1 token',
@@ -30,6 +31,7 @@ export const DEFAULTS = {
     maxSessions: 256,
   },
   consumer: { limitAtRisk: '0.05 token', reservationDays: 30, autoReserve: false },
+  reach: { relay: 'auto', relayMib: 64, mdns: 'auto', upnp: false },
   log: { level: 'info' },
 } as const
 
@@ -96,6 +98,21 @@ const consumer = z.object({
     .describe('a purchase may reserve within its budget without --yes'),
 })
 
+const reach = z.object({
+  relay: z
+    .enum(['auto', 'on', 'off'])
+    .default(DEFAULTS.reach.relay)
+    .describe('pass connections on to nodes behind NATs; auto = when this node has a public address'),
+  relayMib: whole(1, 65_536)
+    .default(DEFAULTS.reach.relayMib)
+    .describe('what is passed on over one connection at most, in MiB; then the two have to connect again'),
+  mdns: z
+    .enum(['auto', 'on', 'off'])
+    .default(DEFAULTS.reach.mdns)
+    .describe('look for peers in the local network; auto = when no first node is known'),
+  upnp: z.boolean().default(DEFAULTS.reach.upnp).describe('ask the router to let others in'),
+})
+
 const log = z.object({
   level: z.enum(['silent', 'error', 'warn', 'info', 'debug', 'trace']).default(DEFAULTS.log.level).describe('what is logged'),
 })
@@ -105,7 +122,11 @@ export const configSchema = z.object({
   network: z.string().min(1).max(4_096).optional().describe('name or file of a network, which gives chain.* and bootstrap'),
   chain: chain.prefault({}),
   listen: addresses.default([...DEFAULTS.listen]).describe('where this node can be reached'),
+  announce: addresses
+    .default([...DEFAULTS.announce])
+    .describe('where others are told to dial this node besides, such as the address of a router that forwards a port'),
   bootstrap: addresses.default([...DEFAULTS.bootstrap]).describe('the first nodes to ask'),
+  reach: reach.prefault({}),
   provider: provider.prefault({}),
   consumer: consumer.prefault({}),
   log: log.prefault({}),

@@ -10,6 +10,7 @@ import type { Domain } from '../core/eip712.ts'
 import { asTallyError, TallyError } from '../core/errors.ts'
 import type { Address, ChannelId, Seconds } from '../core/ids.ts'
 import { type TokenInfo, tokenInfo } from '../core/token.ts'
+import { DhtPeers } from '../discovery/dht.ts'
 import { Market } from '../discovery/market.ts'
 import type { Chain } from '../ports/chain.ts'
 import type { Clock } from '../ports/clock.ts'
@@ -133,7 +134,9 @@ async function assemble(options: NodeOptions, begun: (end: () => Promise<void>) 
   const network: Network = await createNetwork({
     privateKey: options.privateKey,
     listen: options.listen ?? [],
+    announce: options.announce ?? [],
     bootstrap: options.bootstrap ?? [],
+    reach: options.reach ?? {},
     session: {
       onLink: (link) =>
         void payee
@@ -150,12 +153,13 @@ async function assemble(options: NodeOptions, begun: (end: () => Promise<void>) 
       peers: network.peerStore,
       self: network.peerId,
       offers: network.services.offer,
-      connected: () => network.getPeers().length,
+      dht: new DhtPeers(network.services.dht),
       clock,
       log,
     },
-    { domain, tokens: [token.address] },
+    { domain, tokens: [token.address], joins: (options.bootstrap ?? []).length > 0 },
   )
+  network.addEventListener('self:peer:update', () => market.readdress(network.getMultiaddrs().join()))
   const lines = new Lines(network, payer, log)
   const money = new Money({ chain, clock, payer, payee, settler, self: self.address, token })
   const listings = listingsOf(options)

@@ -3,6 +3,7 @@ import type { PeerId } from '@libp2p/interface'
 import { peerIdFromString } from '@libp2p/peer-id'
 import { type Multiaddr, multiaddr } from '@multiformats/multiaddr'
 import { addressOfPeer } from '../../protocols/peer-identity.ts'
+import type { PayerLink } from '../../protocols/session/control-link.ts'
 import { asTallyError, TallyError } from '../core/errors.ts'
 import type { Address } from '../core/ids.ts'
 import { refuseAborted, unlessAborted } from '../services/abort.ts'
@@ -72,6 +73,8 @@ export class Lines {
     const forget = (): boolean => this.#open.get(address) === opening && this.#open.delete(address)
     try {
       const line = await opening
+      // before a session hears that it was cut: whoever goes on with it at once must not be given this line again
+      void line.link.closed.then(forget, forget)
       // the desk reads the stream until it ends; then the next session needs a new one
       void this.#desk.attach(line).catch(this.#onBroken).finally(forget)
       return line
@@ -81,7 +84,7 @@ export class Lines {
     }
   }
 
-  async #connect(peer: PeerId): Promise<ProviderLine> {
+  async #connect(peer: PeerId): Promise<ProviderLine & { readonly link: PayerLink }> {
     const { session, data } = this.#network.services
     const link = await session.connect(peer)
     return { link, openData: async (header, how) => await data.openData(peer, header, how) }

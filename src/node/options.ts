@@ -40,6 +40,18 @@ export interface ProviderOptions {
   readonly resumeMs?: number
 }
 
+/** How a node is reached, and what it does for others that cannot be. */
+export interface ReachOptions {
+  /** pass connections on to nodes behind NATs; auto = when this node has a public address. @default 'auto' */
+  readonly relay?: 'auto' | 'on' | 'off'
+  /** what is passed on over one connection, both ways together, in MiB. @default 64 */
+  readonly relayMib?: number
+  /** look for peers in the local network; auto = when no first node is known. @default 'off' for a library, 'auto' for the command line */
+  readonly mdns?: 'auto' | 'on' | 'off'
+  /** ask the router to let others in. @default false */
+  readonly upnp?: boolean
+}
+
 /** How chunks are paid. */
 export type PayMode = 'promise' | 'tick' | 'auto'
 
@@ -68,6 +80,9 @@ export interface NodeOptions {
   readonly token: Address
   /** multiaddrs to listen on; none = only buying. @default [] */
   readonly listen?: readonly string[]
+  /** further multiaddrs that others are told, where a port is forwarded to this node. @default [] */
+  readonly announce?: readonly string[]
+  readonly reach?: ReachOptions
   /** the first nodes of the network to ask. @default [] */
   readonly bootstrap?: readonly string[]
   readonly provider?: ProviderOptions

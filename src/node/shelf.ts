@@ -25,6 +25,9 @@ export type Listing = Omit<Offer, 'provider' | 'sequence' | 'expiry' | 'addresse
 /** an offer lasts this long; it is signed anew at half of that */
 const OFFER_LIFE_S = 24 * 3600
 
+/** addresses in an offer */
+const MAX_ADDRESSES = 16
+
 interface Item extends ServiceOnSale {
   readonly listing: Listing
   signed: SignedOffer
@@ -73,15 +76,20 @@ export class Shelf {
     return [...this.#items.values()].map((item) => item.signed)
   }
 
-  /** The offers for one name, or all of them for an empty one; signed anew when half of their life is over. */
+  /** The offers for one name, or all of them for an empty one; signed anew when half of their life is over, or this node is reached elsewhere. */
   async offersFor(service: string): Promise<SignedOffer[]> {
     const items =
       service === '' ? [...this.#items.values()] : [...this.#items.values()].filter((item) => item.listing.service === service)
     for (const item of items) {
-      if (item.signed.offer.expiry - this.#components.clock.nowS() < OFFER_LIFE_S / 2)
-        item.signed = await this.#sign(item.listing)
+      const { expiry, addresses } = item.signed.offer
+      const isOld = expiry - this.#components.clock.nowS() < OFFER_LIFE_S / 2
+      if (isOld || addresses.join() !== this.#addresses().join()) item.signed = await this.#sign(item.listing)
     }
     return items.map((item) => item.signed)
+  }
+
+  #addresses(): readonly string[] {
+    return this.#components.addresses().slice(0, MAX_ADDRESSES)
   }
 
   /** One after the other: a sequence number is used once. */
@@ -92,14 +100,14 @@ export class Shelf {
   }
 
   async #signNext({ adapter, ...listing }: Listing): Promise<SignedOffer> {
-    const { store, clock, domain, self, addresses } = this.#components
+    const { store, clock, domain, self } = this.#components
     const key = new TextEncoder().encode(listing.service)
     const stored = await store.get('offer', key)
     const sequence = (stored === undefined ? 0n : new ByteReader(stored).u64()) + 1n
     await store.commit([{ type: 'put', space: 'offer', key, value: new ByteWriter(8).u64(sequence).finish() }])
     const offer: Offer = {
       ...listing, kind: adapter.kind, inputs: adapter.inputs, outputs: adapter.outputs, provider: self.address, token: this.#token, sequence,
-      expiry: (clock.nowS() + OFFER_LIFE_S) as Seconds, addresses: addresses().slice(0, 16),
+      expiry: (clock.nowS() + OFFER_LIFE_S) as Seconds, addresses: this.#addresses(),
     } // biome-ignore format: a record
     return signOffer(domain, offer, self.sign)
   }

@@ -60,6 +60,8 @@ export interface ListRange {
  */
 export interface Store {
   get(space: Space, key: Uint8Array): Promise<Uint8Array | undefined>
+  /** Whether there is a record, answered at once: what was committed and is not durable yet may be missing. Its value is not looked at. */
+  has(space: Space, key: Uint8Array): boolean
   list(space: Space, range?: ListRange): AsyncIterable<readonly [key: Uint8Array, value: Uint8Array]>
   commit(ops: readonly StoreOp[]): Promise<void>
   close(): Promise<void>

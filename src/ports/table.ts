@@ -20,6 +20,8 @@ export interface TableInit<K, V> {
 export interface Table<K, V> {
   /** @throws STORE_CORRUPT, STORE_NEWER, STORE_CLOSED */
   get(key: K): Promise<V | undefined>
+  /** Whether there is a value, answered at once. @throws STORE_CLOSED, STORE_FAILED */
+  has(key: K): boolean
   list(range?: ListRange): AsyncIterable<V>
   /** The values with their keys as the store sorts them. */
   entries(range?: ListRange): AsyncIterable<readonly [key: Uint8Array, value: V]>
@@ -53,6 +55,7 @@ export function table<K, V>(store: Store, init: TableInit<K, V>): Table<K, V> {
     }
   }
   return {
+    has: (key) => store.has(space, init.key(key)),
     async get(key) {
       const bytes = init.key(key)
       const value = await store.get(space, bytes)

@@ -80,6 +80,8 @@ export interface PayeeDeskInit {
     /** after how long without a stream and a payment the payer is asked to close, ms. @default 600,000 */
     readonly idleMs?: number
   }
+  /** threads that check signatures where very many promises come; 0 = none. @default one less than there are processors */
+  readonly checkThreads?: number
   /** addresses that are refused */
   readonly banned?: ReadonlySet<Address>
 }

@@ -9,7 +9,7 @@ import {
   NO_COUNT_FLOWS,
   someCount,
 } from '../core/session/counts.ts'
-import { ackedOf, type Flow, writtenOf } from '../core/session/flow.ts'
+import { ackedOf, type Flow, flowOf, writtenOf } from '../core/session/flow.ts'
 
 function writeThree(writer: ByteWriter, counts: Counts): void {
   for (const kind of COUNT_KINDS) writer.u64(counts[kind])
@@ -30,11 +30,7 @@ export function writeCharged(writer: ByteWriter, flows: CountFlows, held: Counts
 export function readCharged(reader: ByteReader): CountFlows {
   if (reader.u8() === 0) return NO_COUNT_FLOWS
   const [acked, written, lost] = [readThree(reader), readThree(reader), readThree(reader)]
-  const flow = (kind: CountKind): Flow => {
-    const open = written[kind] - acked[kind]
-    // stream 0 is never used on the wire: it stands for all that had been charged and not agreed to
-    return { done: acked[kind], lost: lost[kind], open: new Map(open > 0n ? [[0, { written: open, acked: 0n }]] : []) }
-  }
+  const flow = (kind: CountKind): Flow => flowOf(acked[kind], written[kind], lost[kind])
   return { up: flow('up'), calls: flow('calls'), units: flow('units') }
 }
 
@@ -46,6 +42,6 @@ export function writeAgreed(writer: ByteWriter, flows: CountFlows): void {
 export function readAgreed(reader: ByteReader): CountFlows {
   const agreed = readThree(reader)
   if (!someCount(agreed)) return NO_COUNT_FLOWS
-  const flow = (kind: CountKind): Flow => ({ done: agreed[kind], lost: 0n, open: new Map() })
+  const flow = (kind: CountKind): Flow => flowOf(agreed[kind], agreed[kind], 0n)
   return { up: flow('up'), calls: flow('calls'), units: flow('units') }
 }

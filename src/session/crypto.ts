@@ -6,15 +6,18 @@ import type { Domain } from '../core/eip712.ts'
 import type { WordChain } from '../core/head.ts'
 import { SALT_BYTES } from '../core/head.ts'
 import { type ChannelParties, channelId, type Hash32 } from '../core/ids.ts'
-import { preparePromises } from '../core/promise.ts'
+import { preparePromises, type SignedPromise } from '../core/promise.ts'
 import { type Receipt, receiptDigest, signReceipt } from '../core/receipt.ts'
 import type { PayeeContext } from '../core/session/payee.ts'
 import type { PayerContext } from '../core/session/payer.ts'
 import { signTerms, type Terms, termsDigest } from '../core/terms.ts'
+import type { SignatureCheck } from './check-pool.ts'
 import type { Self } from './components.ts'
 
 type PayeeChecks = Pick<PayeeContext, 'verifyPromise' | 'verifyTerms' | 'verifyReceipt' | 'signReceipt'>
 export interface PayeeCrypto extends PayeeChecks {
+  /** The check of a promise, to be made elsewhere: once it was, `verifyPromise` finds its answer. `key`: the payer's, of its connection. */
+  readonly checkAhead: (promise: SignedPromise, key: Uint8Array) => SignatureCheck
   readonly termsDigest: Hash32
   readonly termsSignature: Uint8Array
 }
@@ -43,13 +46,24 @@ export function payeeCrypto(
   terms: Terms,
 ): PayeeCrypto {
   const promises = preparePromises(domain, parties)
+  const ahead = new WeakMap<SignedPromise, SignatureCheck>()
   const digest = termsDigest(domain, terms)
   const bySigner = (hash: Uint8Array, signature: Uint8Array): boolean =>
     payerKey === undefined ? recoverAddress(hash, signature) === parties.signer : verify(hash, signature, payerKey)
   return {
     termsDigest: digest.hex,
     termsSignature: self.sign(digest.bytes),
-    verifyPromise: promises.verify,
+    checkAhead: (promise, publicKey) => {
+      const check = {
+        digest: promises.digest(promise.amount, promise.locks),
+        signature: promise.signature,
+        publicKey,
+        isGood: undefined,
+      }
+      ahead.set(promise, check)
+      return check
+    },
+    verifyPromise: (promise) => ahead.get(promise)?.isGood ?? promises.verify(promise),
     verifyTerms: (signature) => bySigner(digest.bytes, signature),
     verifyReceipt: (receipt, signature) => bySigner(receiptDigest(domain, receipt), signature),
     signReceipt: (receipt) => signReceipt(domain, receipt, self.sign),

@@ -10,9 +10,9 @@ import { atRiskOf, JOIN_MS, owedOf, type PayerContext, type PayerInput, type Pay
 import type { Charge, OpenOptions, PaidSession, PaidStream } from '../ports/service.ts'
 import { countsOfCharge } from './charge-desk.ts'
 import { Coverage } from './coverage.ts'
-import type { PayerCrypto } from './crypto.ts'
 import type { LiveInit } from './live-init.ts'
 import type { ProviderLine } from './payer-line.ts'
+import type { PayerRules } from './payer-rules.ts'
 import { PayerStream } from './payer-stream.ts'
 import { endUnlessAborted, type SessionEnd } from './session-end.ts'
 import { type StreamTab, StreamTabs } from './stream-tab.ts'
@@ -30,6 +30,8 @@ export class LiveSession implements PaidSession {
   readonly ticks: PayerContext['ticks']
   /** called after each payment */
   readonly onPaid: LiveInit['onPaid']
+  /** what its rules ask for, once it has been asked for */
+  rules: PayerRules | undefined
   /** resolves when the session is over for good, or cut */
   readonly ended: Promise<SessionEnd>
   readonly #desk: LiveInit['desk']
@@ -41,7 +43,6 @@ export class LiveSession implements PaidSession {
   #session: PayerSession
   readonly #live = Promise.withResolvers<void>()
   readonly #end = Promise.withResolvers<SessionEnd>()
-  #crypto: PayerCrypto | undefined
   #next = 1
   #joins = false
   #more: PromiseWithResolvers<void> | undefined
@@ -90,11 +91,6 @@ export class LiveSession implements PaidSession {
   get figures(): { readonly session: PayerSession; readonly owed: Amount; readonly atRisk: Amount } {
     const { session } = this
     return { session, owed: owedOf(session), atRisk: atRiskOf(session) }
-  }
-
-  crypto(make: () => PayerCrypto): PayerCrypto {
-    this.#crypto ??= make()
-    return this.#crypto
   }
 
   /** Resolves when the provider is ready to deliver. @throws the code with which either side refused */

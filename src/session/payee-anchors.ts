@@ -1,12 +1,11 @@
-/** The anchors that payers have used: none may stand in a second lock. They are looked up when a chain begins, never for a tick. */
+/** The anchors that payers have used: none may stand in a second lock. They are looked up when a chain begins, never for a tick; at once, because one look into the database costs less than to wait for it. */
 import { LRUCache } from 'lru-cache'
 import { carriesOn, type Head } from '../core/head.ts'
 import type { Hash32 } from '../core/ids.ts'
-import type { SignedPromise } from '../core/promise.ts'
 import type { StoreOp } from '../ports/store.ts'
 import type { PayeeRecords } from './records.ts'
 
-/** remembered without the disk: what was found there a moment ago, and what is on its way there */
+/** remembered without the disk: what is on its way there, and a moment longer */
 const MAX_REMEMBERED = 10_000
 
 export class PayeeAnchors {
@@ -19,15 +18,8 @@ export class PayeeAnchors {
     this.#records = records
   }
 
-  /** Looks the promise's anchor up, where it begins a chain; undefined when there is nothing to look up. */
-  lookUp(best: Head | undefined, promise: SignedPromise): Promise<void> | undefined {
-    const [lock] = promise.locks
-    if (lock === undefined || carriesOn(best, promise) || this.#used.has(lock.anchor)) return undefined
-    return this.#records.hasAnchor(lock.anchor).then((has) => void (has && this.#used.set(lock.anchor, true)))
-  }
-
   isUsed(anchor: Hash32): boolean {
-    return this.#used.has(anchor)
+    return this.#used.has(anchor) || this.#records.hasAnchor(anchor)
   }
 
   /** The channel's promise begins a chain: its anchor is used from now on. */

@@ -8,7 +8,15 @@ import { TallyError } from '../core/errors.ts'
 import { type ChannelId, channelId, type SessionId } from '../core/ids.ts'
 import { countsOf, someCount } from '../core/session/counts.ts'
 import { exposedOf } from '../core/session/flow.ts'
-import { dueOf, exposureOf, onceDurable, type PayeeInput, type PayeeSession, type PayeeState } from '../core/session/payee.ts'
+import {
+  dueOf,
+  exposureOf,
+  onceDurable,
+  type PayeeContext,
+  type PayeeInput,
+  type PayeeSession,
+  type PayeeState,
+} from '../core/session/payee.ts'
 import { exposedMeter } from '../core/session/payee-state.ts'
 import { worthOf } from '../core/session/worth.ts'
 import { termsChannel } from '../core/terms.ts'
@@ -44,6 +52,8 @@ export interface Live {
   readonly file: OwnerFile
   visit: Visit | undefined
   readonly crypto: PayeeCrypto
+  /** what its rules ask for beside its records, once it has been asked for; for one step */
+  context?: PayeeContext
   readonly deliveries: Map<number, Delivery>
   /** its part of the owner's sum */
   exposed: Amount

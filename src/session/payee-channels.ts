@@ -113,7 +113,7 @@ export class PayeeChannels {
 
   /**
    * What must be looked up before a payment is judged, if anything: whether there was a top-up that was not told yet, where it comes to more than
-   * the deposit that is known; whether the anchor of a new chain was used before. The peer's messages wait meanwhile. Never throws.
+   * the deposit that is known. The peer's messages wait meanwhile. Never throws.
    */
   askFirst(visit: Visit, message: Pay | Tick): Promise<void> | undefined {
     const live = this.#book.live(message.session)
@@ -121,10 +121,8 @@ export class PayeeChannels {
     if (live?.visit !== visit || known === undefined) return undefined
     const { best } = known
     const worth = worthAfter(best, message)
-    const isAsked = worth > reachOf(known) && (known.pending !== undefined || !this.#short.has(known.id))
-    const deposit = isAsked ? this.#lookAgain(live.record, known, worth) : undefined
-    const anchor = message.type === 'promise' ? this.#book.anchors.lookUp(best, message.promise) : undefined
-    return deposit === undefined ? anchor : deposit.then(() => anchor)
+    if (worth <= reachOf(known) || (known.pending === undefined && this.#short.has(known.id))) return undefined
+    return this.#lookAgain(live.record, known, worth)
   }
 
   async #lookAgain(file: ChannelFile, known: ChannelIn, worth: bigint): Promise<void> {

@@ -2,6 +2,7 @@
 import { asTallyError, TallyError } from '../core/errors.ts'
 import { rateOf } from '../core/price.ts'
 import { sellsCounts, soldOf } from '../core/session/counts.ts'
+import { isOpen } from '../core/session/flow.ts'
 import { allowance, BYTE, covers, type PayeeContext, type PayeeInput } from '../core/session/payee.ts'
 import type { IncomingData } from '../ports/link.ts'
 import type { ServiceAdapter } from '../ports/service.ts'
@@ -43,10 +44,10 @@ export class PayeeDeliveries {
     if (live === undefined || adapter === undefined || live.session.terms.signer !== incoming.address)
       return incoming.refuse(new TallyError('SESSION_UNKNOWN'))
     const { session, deliveries } = live
-    const isUsed = deliveries.has(stream) || session.flow.open.has(stream)
+    const isUsed = deliveries.has(stream) || isOpen(session.flow, stream)
     if (session.status !== 'live' || session.stopping !== undefined || isUsed)
       return incoming.refuse(new TallyError('WRONG_STATE'))
-    if (deliveries.size >= MAX_STREAMS || session.flow.open.size >= 2 * MAX_STREAMS)
+    if (deliveries.size >= MAX_STREAMS || session.flow.open.length >= 2 * MAX_STREAMS)
       return incoming.refuse(new TallyError('RATE_EXCEEDED'))
     const taken = this.#takenBy(live.file, adapter)
     if (taken.count >= Math.ceil((adapter.slots ?? MAX_DELIVERIES) / 2)) return incoming.refuse(new TallyError('BUSY'))

@@ -7,6 +7,7 @@
 import { creditLimit } from '../core/credit.ts'
 import { asTallyError, type ErrorCode, TallyError } from '../core/errors.ts'
 import type { Address, Hash32, SessionId } from '../core/ids.ts'
+import { isOpen } from '../core/session/flow.ts'
 import type { FromPayer } from '../core/session/messages.ts'
 import {
   dueOf,
@@ -22,6 +23,7 @@ import type { IncomingData, PayeeLink } from '../ports/link.ts'
 import type { PayeeDeskComponents, PayeeDeskInit, ServiceOnSale } from './components.ts'
 import { isBlank, type Live, PayeeBook, remember, type Visit } from './payee-book.ts'
 import { PayeeChannels, trustPolicyOf } from './payee-channels.ts'
+import { PayeeChecks } from './payee-checks.ts'
 import { PayeeClosings } from './payee-closings.ts'
 import { PayeeDeliveries } from './payee-deliveries.ts'
 import { HelloDesk } from './payee-hello-desk.ts'
@@ -40,6 +42,7 @@ export class PayeeDesk {
   readonly #closings: PayeeClosings
   readonly #deliveries: PayeeDeliveries
   readonly #ticks: PayeeTicks
+  readonly #checks: PayeeChecks
   readonly #services = new Map<string, ServiceOnSale>()
   /** the control stream of each peer */
   readonly #visits = new Map<Address, Visit>()
@@ -62,6 +65,7 @@ export class PayeeDesk {
     this.#channels = new PayeeChannels(book, components, trustPolicyOf(init))
     this.#closings = new PayeeClosings(book, components)
     this.#deliveries = new PayeeDeliveries({ book, services, log: components.log, run, context })
+    this.#checks = new PayeeChecks({ book, log: components.log, threads: init.checkThreads })
     this.#ticks = new PayeeTicks({ book, unreserved: init.policy.unreserved, run })
     this.#hellos = new HelloDesk({
       ...init, components, book, services, run, context, channels: this.#channels,
@@ -85,6 +89,8 @@ export class PayeeDesk {
     this.#holds(visit)
     try {
       for await (const batch of link) {
+        const ahead = this.#checks.ahead(visit, batch)
+        if (ahead !== undefined) await ahead
         for (const message of batch) {
           if (message.type === 'tick' && this.#ticks.take(visit, message)) continue
           if (message.type !== 'ack') this.#ticks.handIn()
@@ -131,6 +137,7 @@ export class PayeeDesk {
     clearInterval(this.#timer)
     for (const live of this.#book.lives()) this.#deliveries.cut(live)
     this.#book.flush()
+    await this.#checks.stop()
   }
 
   /** Confirmed facts of the ledger, as the watcher tells them. */
@@ -167,8 +174,7 @@ export class PayeeDesk {
   #onSessionMessage(live: Live, message: FromPayer): void {
     const input = inputOf(message)
     // nobody reads this stream any more; the last word on a free one is only that it is not metered
-    const left =
-      message.type === 'ack' && message.final && live.session.flow.open.has(message.stream) ? message.stream : undefined
+    const left = message.type === 'ack' && message.final && isOpen(live.session.flow, message.stream) ? message.stream : undefined
     if (input !== undefined) this.#run(live, input)
     if (left !== undefined) live.deliveries.get(left)?.cut()
   }
@@ -187,17 +193,14 @@ export class PayeeDesk {
     link.send({ type: 'fault', session, code: error.wire })
   }
 
+  /** Made once for a session: a step is made for every piece, and only these three figures differ from step to step. */
   #context(live: Live): PayeeContext {
     const { clock } = this.#components
-    const { policy } = this.#init
-    return {
-      nowMs: clock.nowMs(),
-      nowS: clock.nowS(),
-      policy,
-      otherExposure: this.#book.otherExposure(live),
-      isAnchorUsed: this.#isAnchorUsed,
-      ...live.crypto,
-    }
+    const nowMs = clock.nowMs()
+    const nowS = clock.nowS()
+    const otherExposure = this.#book.otherExposure(live)
+    live.context ??= { ...live.crypto, policy: this.#init.policy, isAnchorUsed: this.#isAnchorUsed, nowMs, nowS, otherExposure }
+    return Object.assign(live.context, { nowMs, nowS, otherExposure })
   }
 
   /** One input of one session. An error in the rules costs this session, never the process or another session. */

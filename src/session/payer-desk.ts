@@ -22,13 +22,13 @@ import type { Wish } from '../core/session/payer-terms.ts'
 import type { ChainFact } from '../ports/chain.ts'
 import { Coming } from './coming.ts'
 import type { PayerDeskComponents } from './components.ts'
-import { payerCrypto } from './crypto.ts'
 import { Journal } from './journal.ts'
 import { LiveSession } from './live-session.ts'
 import { PayerBook, partiesOf } from './payer-book.ts'
 import type { Options, PayerDeskInit } from './payer-desk-options.ts'
 import { helloOf, inputOf, type ProviderLine, refusal } from './payer-line.ts'
 import { PayerRoster } from './payer-roster.ts'
+import { RulesOfSessions } from './payer-rules.ts'
 import { Releases } from './releases.ts'
 
 export type { ProviderLine } from './payer-line.ts'
@@ -43,6 +43,7 @@ export class PayerDesk {
   readonly #book: PayerBook
   readonly #journal: Journal<LiveSession, PayerInput>
   readonly #roster = new PayerRoster()
+  readonly #rules: RulesOfSessions
   /** lines whose messages are being read */
   readonly #read = new Set<ProviderLine>()
   /** deposits that are on their way: sessions whose own is used up wait for them */
@@ -67,6 +68,9 @@ export class PayerDesk {
       },
       failed: (lives, thrown) => this.#unstored(lives, thrown),
     })
+    this.#rules = new RulesOfSessions({
+      components, book: this.#book, roster: this.#roster, joins: !this.#init.payEach, isComing: (id) => this.coming.has(id),
+    }) // biome-ignore format: a record
     this.#releases = new Releases(components)
     const look = (live: LiveSession): void => this.run(live, live.onClock(components.clock.nowMs()))
     this.coming = new Coming(this.#roster, (id) => this.#book.isAhead(id), look)
@@ -128,7 +132,7 @@ export class PayerDesk {
 
   /** Whether bytes that its deposit does not cover are to wait for more of it. */
   awaits(live: LiveSession): boolean {
-    return awaitsDeposit(live.recorded, this.#book.channelOf(live.channel), this.#context(live))
+    return awaitsDeposit(live.recorded, this.#book.channelOf(live.channel), this.#rules.of(live))
   }
 
   /** Begins a session and waits until it is agreed on. @throws every code with which a provider may refuse, and the payer's own refusals */
@@ -228,13 +232,10 @@ export class PayerDesk {
 
   #step(live: LiveSession, input: PayerInput): void {
     const fresh = input.type === 'terms' && live.session.terms === undefined
-    const { state, effects } = stepPayer(
-      { session: live.session, channel: this.#book.channelOf(live.channel) },
-      input,
-      this.#context(live),
-    )
+    const context = this.#rules.of(live)
+    const { state, effects } = stepPayer({ session: live.session, channel: this.#book.channelOf(live.channel) }, input, context)
     live.session = state.session
-    live.note(this.#components.clock.nowMs())
+    live.note(context.nowMs)
     this.#book.setChannel(state.channel)
     if (fresh && state.session.status === 'starting') this.#takeOver(live)
     for (const effect of effects) this.#perform(live, effect)
@@ -294,22 +295,6 @@ export class PayerDesk {
     this.#roster.end(live)
     live.onEnded(code)
     this.#components.events.emit('payer:ended', { session: live.session, code })
-  }
-
-  #context(live: LiveSession): PayerContext {
-    const { clock, domain, self } = this.#components
-    // as recorded: asking a session for its newest figures makes a step of its own, and this one has read the channel already
-    const beside = (): PayerSession[] => this.#roster.beside(live).map(({ recorded }) => recorded)
-    const crypto = live.crypto(() =>
-      payerCrypto(domain, self, this.#book.channelOf(live.channel).parties, live.line.link.publicKey),
-    )
-    return {
-      nowMs: clock.nowMs(), nowS: clock.nowS(), joins: !this.#init.payEach, ticks: live.ticks, ...crypto,
-      isComing: () => this.coming.has(live.channel),
-      // asked for once a session, while a step is made for every piece
-      moving: () => beside().some(({ status }) => status === 'starting' || status === 'live' || status === 'closing'),
-      alone: () => !beside().some(({ terms }) => terms !== undefined) && this.#book.cutBeside(live.session.wish).length === 0,
-    } // biome-ignore format: a record
   }
 
   #tick(): void {

@@ -21,7 +21,7 @@ import { readChunk, readPrice, writeChunk, writePrice } from '../core/price.ts'
 import { readPromise, type SignedPromise, writePromise } from '../core/promise.ts'
 import { decodeReceipt, encodeReceipt, RECEIPT_BYTES, type SignedReceipt } from '../core/receipt.ts'
 import { NO_COUNT_FLOWS, NO_COUNTS } from '../core/session/counts.ts'
-import { ackedOf } from '../core/session/flow.ts'
+import { ackedOf, flowOf } from '../core/session/flow.ts'
 import { BYTE, type PayeeSession, writtenMeter } from '../core/session/payee.ts'
 import { type PayerSession, usedMeter } from '../core/session/payer.ts'
 import type { Wish } from '../core/session/payer-terms.ts'
@@ -208,15 +208,13 @@ export function readPayeeSession(reader: ByteReader): PayeeSession {
   const done = reader.u64()
   const written = reader.u64()
   const lost = reader.u64()
-  // stream 0 is never used on the wire: it stands for what had been written and not acknowledged when the record was made
-  const open = new Map(written > done ? [[0, { written: written - done, acked: 0n }]] : [])
   const ms = reader.u64()
   const ackedMs = reader.u64()
   const closeReason = reader.u16()
   const receipt = readOptional(reader, readSignedReceipt)
   const countersignature = readOptional(reader, readSignature)
   return {
-      id: terms.session, status, terms, termsDigest, termsSignature, payerSignature, total, paid, flow: { done, lost, open },
+      id: terms.session, status, terms, termsDigest, termsSignature, payerSignature, total, paid, flow: flowOf(done, written, lost),
       counts: NO_COUNT_FLOWS, held: NO_COUNTS, unsaid: new Map(), ms, ackedMs, paused: false, want: BYTE, waitingSince: undefined, at: 0, stopping: undefined, closeReason, receipt, countersignature,
     } // biome-ignore format: a record
 }
@@ -295,14 +293,14 @@ export function readPayerSession(reader: ByteReader): PayerSession {
   const termsDigest = readOptional(reader, readHash32)
   const termsSignature = readOptional(reader, readSignature)
   const [total, paid] = [readAmount(reader), readAmount(reader)]
-  const flow = { done: reader.u64(), lost: 0n, open: new Map() }
+  const used = reader.u64()
   const ms = reader.u64()
   const credit = readAmount(reader)
   const finishing = readOptional(reader, (from) => from.u16())
   const receipt = readOptional(reader, readSignedReceipt)
   const failure = readOptional(reader, (from) => codeOfWire(from.u16()) ?? ('INTERNAL' as const))
   return {
-      id, status, wish, terms, termsDigest, termsSignature, total, paid, flow, counts: NO_COUNT_FLOWS, most: new Map(),
+      id, status, wish, terms, termsDigest, termsSignature, total, paid, flow: flowOf(used, used, 0n), counts: NO_COUNT_FLOWS, most: new Map(),
       ms, saidMs: ms, at: 0, credit, paused: false, waiting: false, written: ZERO_METER,
       // a session that went on after this record was made may have sent what is not in it
       stirred: 0, stale: wasStale || (status !== 'closed' && status !== 'cut'), reserving: undefined, finishing, receipt, failure,

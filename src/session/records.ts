@@ -92,7 +92,7 @@ export class PayeeRecords {
   putSession = (session: PayeeSession): StoreOp[] => this.#sessions.put(session)
   delSession = (id: SessionId): StoreOp[] => this.#sessions.del(id)
   putAnchor = (anchor: Hash32): StoreOp => this.#anchors.put(anchor, true)
-  hasAnchor = async (anchor: Hash32): Promise<boolean> => (await this.#anchors.get(anchor)) === true
+  hasAnchor = (anchor: Hash32): boolean => this.#anchors.has(anchor)
   putPool = (pool: Pool): StoreOp => this.#pool.put(POOL, pool)
   loadPool = async (): Promise<Pool | undefined> => await this.#pool.get(POOL)
   session = async (id: SessionId): Promise<PayeeSession | undefined> => await this.#sessions.get(id)

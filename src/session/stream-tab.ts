@@ -2,6 +2,7 @@
 
 import type { TallyError } from '../core/errors.ts'
 import { type Counts, countsAt, NO_COUNTS, sellsCounts } from '../core/session/counts.ts'
+import { isOpen } from '../core/session/flow.ts'
 import type { PayerSession } from '../core/session/payer.ts'
 import type { OpenOptions } from '../ports/service.ts'
 import { countsOfCharge } from './charge-desk.ts'
@@ -49,7 +50,7 @@ export class StreamTab {
 
   /** The rules have changed what is charged or agreed. */
   note({ counts }: PayerSession, stream: number): void {
-    if (!counts.up.open.has(stream)) return
+    if (!isOpen(counts.up, stream)) return
     this.charged = countsAt(counts, stream, 'written')
     this.agreed = countsAt(counts, stream, 'acked')
   }

@@ -6,7 +6,7 @@
  * @see protocols/session/SPEC.md section Ticks
  */
 import { hkdfSync } from 'node:crypto'
-import { keccak256 } from '../core/crypto/keccak.ts'
+import { keccakChain } from '../core/crypto/keccak-block.ts'
 import type { Domain } from '../core/eip712.ts'
 import { TallyError } from '../core/errors.ts'
 import type { WordChain } from '../core/head.ts'
@@ -31,20 +31,13 @@ function wordChain(key: Uint8Array, domain: Domain, channel: ChannelId, salt: Ui
   // chains of one salt and other lengths share no word
   new DataView(numbers.buffer).setUint16(8, steps)
   const info = Buffer.concat([CONTEXT, numbers, addressToBytes(domain.ledger), channelIdToBytes(channel)])
-  const words = new Array<Uint8Array>(steps + 1)
-  let word: Uint8Array = new Uint8Array(hkdfSync('sha256', key, salt, info, WORD_BYTES))
-  words[steps] = word
-  for (let k = steps - 1; k >= 0; k--) {
-    word = keccak256(word)
-    words[k] = word
-  }
+  const words = keccakChain(new Uint8Array(hkdfSync('sha256', key, salt, info, WORD_BYTES)), steps)
   return {
-    anchor: hash32FromBytes(word),
+    anchor: hash32FromBytes(words.subarray(0, WORD_BYTES)),
     steps,
     word(k) {
-      const found = words[k]
-      if (found === undefined) throw new RangeError(`a chain of ${steps} steps has no word ${k}`)
-      return found
+      if (!(k >= 0 && k <= steps)) throw new RangeError(`a chain of ${steps} steps has no word ${k}`)
+      return words.subarray(k * WORD_BYTES, (k + 1) * WORD_BYTES)
     },
   }
 }

@@ -57,6 +57,15 @@ class LevelDbStore implements LevelStore {
     return sealed === undefined ? undefined : unsealValue(stored, sealed)
   }
 
+  has(space: Space, key: Uint8Array): boolean {
+    this.#assertOpen()
+    try {
+      return this.#db.getSync(storedKey(space, key)) !== undefined
+    } catch (thrown) {
+      throw useError(thrown, `read ${toHex(key)} of ${space} from`, { space, key: toHex(key) })
+    }
+  }
+
   async *list(space: Space, range: ListRange = {}): AsyncGenerator<readonly [key: Uint8Array, value: Uint8Array]> {
     for await (const [stored, value] of this.#scan(storedRange(space, range), space))
       yield [new Uint8Array(stored.subarray(1)), value]

@@ -50,6 +50,11 @@ class MemoryTwin implements MemoryStore {
     return this.#records.get(latin1(storedKey(space, key)))?.slice()
   }
 
+  has(space: Space, key: Uint8Array): boolean {
+    this.#assertOpen()
+    return this.#records.has(latin1(storedKey(space, key)))
+  }
+
   async *list(space: Space, range: ListRange = {}): AsyncGenerator<readonly [key: Uint8Array, value: Uint8Array]> {
     this.#assertOpen()
     const from = latin1(storedKey(space, range.gte ?? new Uint8Array(0)))

@@ -16,6 +16,7 @@ import {
   sessionIdFromBytes,
 } from '../../src/core/ids.ts'
 import { ZERO_METER } from '../../src/core/meter.ts'
+import { NO_FLOW } from '../../src/core/session/flow.ts'
 import { newPayeeSession, type PayeeSession } from '../../src/core/session/payee.ts'
 import type { StoreOp } from '../../src/ports/store.ts'
 import { PayeeShelf } from '../../src/session/payee-shelf.ts'
@@ -101,7 +102,7 @@ function sessionOf(parties: ChannelParties, nowS: number): PayeeSession {
   } // biome-ignore format: a record
   return {
     ...newPayeeSession(terms, digest, randomBytes(65), 0), status: 'closed', payerSignature: randomBytes(65), total: SIGNED, paid: SIGNED,
-    flow: { done: 4_194_304n, lost: 0n, open: new Map() }, receipt: { receipt, signature: randomBytes(65) }, countersignature: randomBytes(65),
+    flow: { ...NO_FLOW, done: 4_194_304n }, receipt: { receipt, signature: randomBytes(65) }, countersignature: randomBytes(65),
   } // biome-ignore format: a record
 }
 

@@ -31,6 +31,8 @@ export interface RunOptions {
   readonly env?: Readonly<Record<string, string | undefined>>
   /** @default 'ignore' */
   readonly stdin?: 'pipe' | 'ignore'
+  /** the network namespace that it lives in. @default that of this process */
+  readonly netns?: string
 }
 
 export class World {
@@ -97,7 +99,7 @@ export class World {
     return await this.start(['dev'], /^network /)
   }
 
-  spawn(args: readonly string[], { home, env = {}, stdin = 'ignore' }: RunOptions = {}): ChildProcess {
+  spawn(args: readonly string[], { home, env = {}, stdin = 'ignore', netns }: RunOptions = {}): ChildProcess {
     const path = [join(root, 'node_modules/.bin'), process.env.PATH].join(delimiter)
     const own = {
       TALLYSTICK_PASSWORD: PASSWORD,
@@ -109,7 +111,9 @@ export class World {
     }
     const all = home === undefined ? args : ['--home', home, ...args]
     mkdirSync(this.path('cwd'), { recursive: true })
-    return spawn(join(root, 'bin/tallystick'), all, {
+    const program = join(root, 'bin/tallystick')
+    const [command, before] = netns === undefined ? [program, []] : ['ip', ['netns', 'exec', netns, program]]
+    return spawn(command, [...before, ...all], {
       cwd: this.path('cwd'),
       env: { ...own, ...env },
       stdio: [stdin, 'pipe', 'pipe'],

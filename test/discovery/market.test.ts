@@ -40,6 +40,7 @@ function marketOf(named: readonly Stranger[], ask: (one: Stranger, signal: Abort
     {
       routing: {
         provide: async () => undefined,
+        cancelReprovide: async () => undefined,
         async *findProviders() {
           for (const { peer: id } of named) yield { id, multiaddrs: addresses, routing: 'test' }
         },
@@ -55,11 +56,11 @@ function marketOf(named: readonly Stranger[], ask: (one: Stranger, signal: Abort
           return await ask(one, options?.signal)
         },
       } as unknown as OfferService,
-      connected: () => 1,
+      dht: { count: 1, some: async () => undefined },
       clock: { nowMs: () => 0, nowS: () => nowS },
       log: { debug: () => undefined, info: () => undefined },
     },
-    { domain, tokens: [token] },
+    { domain, tokens: [token], joins: true },
   )
   return { market, believed }
 }

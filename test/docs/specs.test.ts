@@ -108,7 +108,7 @@ describe('the error numbers', () => {
 
 describe('the protocols', () => {
   test('a page has the id of its protocol as its title', () => {
-    const dht = /DHT_PROTOCOL = '([^']+)'/.exec(read('src/node/libp2p.ts'))?.[1]
+    const dht = /DHT_PROTOCOL = '([^']+)'/.exec(read('src/discovery/dht.ts'))?.[1]
     assert.ok(read('protocols/session/SPEC.md').startsWith(`# \`${SESSION_PROTOCOL}\`\n`))
     assert.ok(read('protocols/data/SPEC.md').startsWith(`# \`${DATA_PROTOCOL}\`\n`))
     assert.ok(read('protocols/offer/SPEC.md').startsWith(`# \`${OFFER_PROTOCOL}\`\n`))

@@ -296,7 +296,7 @@ describe('units', () => {
       const session = await begin(consumer)
       const stream = await session.open(EMPTY, { most: { units: 500 } })
       for await (const _ of stream) break
-      await until(() => sessionOf(market).flow.open.size === 0)
+      await until(() => sessionOf(market).flow.open.length === 0)
       assert.equal(exposureOf(sessionOf(market)), 1_000n)
       // its service does not know yet that the stream is over: too late
       held[0]?.release()
@@ -310,7 +310,7 @@ describe('units', () => {
     await inMarket(TOKENS, model(400, 300), async (market, consumer) => {
       const session = await begin(consumer)
       assert.equal(await textOf(await session.open(EMPTY, { most: { units: 400 } })), 'hello')
-      await until(() => sessionOf(market).flow.open.size === 0 && session.session.counts.units.open.size === 0)
+      await until(() => sessionOf(market).flow.open.length === 0 && session.session.counts.units.open.length === 0)
       consumer.cut()
       await session.ended
       const again = await consumer.desk.resume(consumer.connect(), session.session.id, 5n)

@@ -17,7 +17,7 @@ describe('what is booked before it is given away', () => {
       async (market, guest) => {
         const session = await guest.begin()
         const streams = Array.from({ length: 20 }, (_, at) => guest.open(session, at + 1))
-        await until(() => sessionsOf(market)[0]?.paused && sessionsOf(market)[0]?.flow.open.size === streams.length)
+        await until(() => sessionsOf(market)[0]?.paused && sessionsOf(market)[0]?.flow.open.length === streams.length)
         const promise = preparePromises(DOMAIN, guest.parties).sign(A(1_000n), [], sign)
         guest.send({ type: 'promise', session, total: A(1_000n), promise })
         await until(() => sessionsOf(market).some(({ paid }) => paid === 1_000n))

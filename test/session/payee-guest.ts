@@ -173,6 +173,6 @@ export async function deliver(market: Market, guest: Guest): Promise<SessionId> 
   const session = await guest.begin()
   const { bytes } = await guest.open(session, 1)
   await bytes.read()
-  await until(() => sessionsOf(market).some(({ id, flow }) => id === session && flow.open.size > 0))
+  await until(() => sessionsOf(market).some(({ id, flow }) => id === session && flow.open.length > 0))
   return session
 }

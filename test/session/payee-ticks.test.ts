@@ -81,7 +81,7 @@ describe('ticks that come in one piece', () => {
       ticks.send(promise(UNIT, UNIT, true), ack(100n), tick(1), ack(200n), tick(2), ack(300n), tick(3))
       await until(() => guest.pair.said.some((one) => one.type === 'meter' && one.paid === 4n * UNIT))
       assert.equal((await best(market))?.chain?.k, 3)
-      assert.equal(sessionsOf(market)[0]?.flow.open.get(1)?.acked, 300n)
+      assert.equal(sessionsOf(market)[0]?.flow.open[0]?.acked, 300n)
     })
   })
 

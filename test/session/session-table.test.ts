@@ -59,6 +59,7 @@ describe('sessions on disk', () => {
     await store.commit(new PayerRecords(store).putSession(cut))
     const ending: Store = {
       get: (space, key) => store.get(space, key),
+      has: (space, key) => store.has(space, key),
       commit: (ops) => store.commit(ops),
       close: () => store.close(),
       async *list(space, range) {

@@ -47,6 +47,19 @@ function readsAndCopies(open: OpenSubject): void {
     assert.ok(Buffer.from(large).equals((await again.get('owner', bytes(2))) ?? bytes()))
   })
 
+  test('says at once whether a record is there', async (t) => {
+    const { store, reopen } = await open(t)
+    assert.equal(store.has('anchor', bytes(1)), false)
+    await store.commit([put('anchor', bytes(1), bytes())])
+    assert.deepEqual(
+      [store.has('anchor', bytes(1)), store.has('anchor', bytes(2)), store.has('tx', bytes(1))],
+      [true, false, false],
+    )
+    await store.commit([del('anchor', bytes(1)), put('anchor', bytes(2), bytes(9))])
+    const again = await reopen()
+    assert.deepEqual([again.has('anchor', bytes(1)), again.has('anchor', bytes(2))], [false, true])
+  })
+
   test('does not mix namespaces: the same key in two spaces is two records', async (t) => {
     const { store } = await open(t)
     await store.commit([put('channelIn', bytes(1), bytes(1)), put('channelOut', bytes(1), bytes(2))])
@@ -176,6 +189,7 @@ function closes(open: OpenSubject): void {
     const closing = store.close()
     await assert.rejects(store.commit([put('tx', bytes(3), bytes(3))]), isClosed)
     await assert.rejects(store.get('tx', bytes(1)), isClosed)
+    assert.throws(() => store.has('tx', bytes(1)), isClosed)
     await assert.rejects(all(store.list('tx')), isClosed)
     await closing
     await assert.rejects(started.next(), isClosed)

@@ -5,7 +5,7 @@
  */
 import type { Meter } from '../meter.ts'
 import { type Price, rateOf } from '../price.ts'
-import { acknowledge, endStream, type Flow, foldAll, NO_FLOW, openStream, wrote } from './flow.ts'
+import { acknowledge, countOf, endStream, type Flow, foldAll, NO_FLOW, openStream, wrote } from './flow.ts'
 
 export const COUNT_KINDS = ['up', 'calls', 'units'] as const
 export type CountKind = (typeof COUNT_KINDS)[number]
@@ -72,7 +72,7 @@ export function agreeCounts(flows: CountFlows, stream: number, counts: Counts): 
 
 /** What was charged, and agreed to, on one stream that is open. */
 export function countsAt(flows: CountFlows, stream: number, what: 'written' | 'acked'): Counts {
-  const of = (flow: Flow): bigint => flow.open.get(stream)?.[what] ?? 0n
+  const of = (flow: Flow): bigint => countOf(flow, stream)?.[what] ?? 0n
   return { up: of(flows.up), calls: of(flows.calls), units: of(flows.units) }
 }
 

@@ -4,6 +4,7 @@
  */
 import { chunkCost } from '../price.ts'
 import { addCounts, agreeCounts, type Counts, chargeCounts, endCounts, lessCounts, NO_COUNTS, someCount } from './counts.ts'
+import { isOpen } from './flow.ts'
 import type { Agree } from './messages.ts'
 import { refuse } from './payee-end.ts'
 import type { PayeeContext, PayeeInput, PayeeSession, PayeeState, PayeeStep } from './payee-state.ts'
@@ -20,8 +21,9 @@ const NO_STREAM = 0
 export function onTook(state: PayeeState, stream: number, bytes: bigint, context: PayeeContext): PayeeStep {
   const { session } = state
   const counts = chargeCounts(session.counts, stream, { ...NO_COUNTS, up: bytes })
-  const isOpen = counts.up.open.has(stream)
-  const unsaid = isOpen ? new Map(session.unsaid).set(stream, (session.unsaid.get(stream) ?? 0n) + bytes) : session.unsaid
+  const unsaid = isOpen(counts.up, stream)
+    ? new Map(session.unsaid).set(stream, (session.unsaid.get(stream) ?? 0n) + bytes)
+    : session.unsaid
   const next = change(state, { counts, unsaid })
   const cost = chunkCost(session.terms.price, { kind: 'up', size: unsaidOf(next.session) })
   const told = cost * TELL_SHARE >= quantumOf(session.terms) ? tellAll(next) : keep(next)
@@ -43,7 +45,7 @@ export function onSettle(state: PayeeState, input: PayeeInput & { type: 'settle'
   // what is free again is free for all that the owner has here
   const freed = settleWaiting(next, context, false)
   const step = going(state, freed, context)
-  const isTold = someCount(charged) && session.flow.open.has(stream)
+  const isTold = someCount(charged) && isOpen(session.flow, stream)
   const unsaid = new Map(session.unsaid)
   unsaid.delete(stream)
   if (!isTold) return keep(step.state, ...step.effects, { type: 'serve' })
@@ -62,7 +64,7 @@ export function onForfeit(state: PayeeState, held: Counts, context: PayeeContext
 /** The service is done with a stream: nothing more will be charged on it (M3). */
 export function onServed(state: PayeeState, stream: number): PayeeStep {
   const { session } = state
-  if (session.status !== 'live' || !session.counts.calls.open.has(stream)) return keep(state)
+  if (session.status !== 'live' || !isOpen(session.counts.calls, stream)) return keep(state)
   const unsaid = new Map(session.unsaid)
   unsaid.delete(stream)
   return keep(change(state, { unsaid }), tell(session, stream, true))
@@ -80,7 +82,7 @@ export function onAgree(state: PayeeState, message: Agree, context: PayeeContext
 
 /** The payer is done with a stream: what it did not agree to is lost. */
 export function endTold({ counts, unsaid }: PayeeSession, stream: number): Partial<PayeeSession> {
-  if (!counts.calls.open.has(stream)) return {}
+  if (!isOpen(counts.calls, stream)) return {}
   const left = new Map(unsaid)
   left.delete(stream)
   return { counts: endCounts(counts, stream), unsaid: left }

@@ -90,7 +90,7 @@ function advance(state: PayeeState, context: PayeeContext): PayeeState {
   const { session } = state
   const passed = Math.max(0, Math.floor(context.nowMs - session.at))
   if (passed === 0) return state
-  const runs = session.status === 'live' && !session.paused && session.flow.open.size > 0
+  const runs = session.status === 'live' && !session.paused && session.flow.open.length > 0
   return change(state, { at: session.at + passed, ms: runs ? session.ms + BigInt(passed) : session.ms })
 }
 
@@ -198,7 +198,7 @@ function onClock(state: PayeeState, context: PayeeContext): PayeeStep {
   if (context.nowS >= lastS) return onStop(state, 'CHANNEL_EXPIRED', context)
   if (context.nowS >= session.terms.expiry) return onStop(state, 'OFFER_EXPIRED', context)
   // bytes wait inside their stream; time would run on
-  const overTime = sellsTime(session.terms) && session.flow.open.size > 0 && !session.paused && allowance(state, context) === 0n
+  const overTime = sellsTime(session.terms) && session.flow.open.length > 0 && !session.paused && allowance(state, context) === 0n
   return overTime ? onBlocked(state, BYTE, context) : keep(state)
 }
 

@@ -16,6 +16,7 @@ import {
   soldOf,
   someCount,
 } from './counts.ts'
+import { isOpen } from './flow.ts'
 import { settleUp } from './payer-pay.ts'
 import {
   change,
@@ -35,7 +36,7 @@ export function onCharge(state: PayerState, input: PayerInput & { type: 'charge'
   const { session } = state
   const { message, sent, handed } = input
   const { stream } = message
-  if (session.status !== 'live' || session.terms === undefined || !session.flow.open.has(stream)) return keep(state)
+  if (session.status !== 'live' || session.terms === undefined || !isOpen(session.flow, stream)) return keep(state)
   const said: Counts = { up: message.up, calls: message.calls, units: message.units }
   const most = session.most.get(stream)
   if (!isAllowed(session.terms.price, said, sent, most)) return keep(state, { type: 'refused', stream })
@@ -55,7 +56,7 @@ function isAllowed(price: Price, said: Counts, sent: bigint, most: Counts | unde
 export function onAgree(state: PayerState, input: PayerInput & { type: 'agree' }, context: PayerContext): PayerStep {
   const { session } = state
   const { stream, upTo, handed } = input
-  if (session.status !== 'live' || !session.flow.open.has(stream)) return keep(state)
+  if (session.status !== 'live' || !isOpen(session.flow, stream)) return keep(state)
   const charged = countsAt(session.counts, stream, 'written')
   const least = (kind: 'calls' | 'units'): bigint => (upTo[kind] < charged[kind] ? upTo[kind] : charged[kind])
   const wanted = { up: 0n, calls: least('calls'), units: least('units') }

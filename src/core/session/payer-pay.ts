@@ -4,7 +4,7 @@
  */
 import type { Amount } from '../amount.ts'
 import type { MeterKind } from '../meter.ts'
-import { chunkCost, rateOf } from '../price.ts'
+import { rateOf } from '../price.ts'
 import { freeOf } from '../price-free.ts'
 import type { Terms } from '../terms.ts'
 import { countsAt, foldCounts, sellsCounts } from './counts.ts'
@@ -29,7 +29,7 @@ import {
   wireOf,
 } from './payer-state.ts'
 import { isToFold, nextPromise, nextTick, wholeTicks } from './payer-ticks.ts'
-import { quantumOf, worthOf } from './worth.ts'
+import { costOfChunk, quantumOf, worthOf } from './worth.ts'
 
 /**
  * What the session will cost when all that is expected was used, where that is known: nothing beyond is prepaid by itself. Of calls and
@@ -42,7 +42,7 @@ function expected(session: PayerSession, { price, ...terms }: Terms): Amount | u
   const used = { ...usedMeter(session) }
   if (wish.expect !== undefined && wish.expect > used.down) used.down = wish.expect
   if (sellsCounts(price)) {
-    for (const stream of flow.open.keys()) {
+    for (const { stream } of flow.open) {
       const allowed = most.get(stream)
       if (allowed === undefined) return undefined
       const agreed = countsAt(counts, stream, 'acked')
@@ -62,7 +62,7 @@ function isNextFree(session: PayerSession, { price, chunk }: Terms): boolean {
 /** What the session should have paid by now: all that is owed, and the chunk that a payee without credit wants first (S3, S4). */
 function wanted(session: PayerSession, terms: Terms): bigint {
   const owed = owedOf(session)
-  const cost = chunkCost(terms.price, terms.chunk)
+  const cost = costOfChunk(terms)
   if (session.finishing !== undefined || session.credit >= cost || isNextFree(session, terms)) return owed
   const ahead = owed + (cost - session.credit)
   const most = expected(session, terms)
@@ -159,7 +159,7 @@ function further(state: PayerState, terms: Terms): { readonly free: bigint; read
 /** Says what was used of every open stream, and how long. */
 function acknowledged(state: PayerState): PayerStep {
   const { id, ms, flow } = state.session
-  const acks = [...flow.open].flatMap(([stream, { acked }]) => [
+  const acks = flow.open.flatMap(({ stream, acked }) => [
     ...agreement(state.session, stream),
     send({ type: 'ack', session: id, stream, bytes: acked, ms, final: false }),
   ])

@@ -149,7 +149,8 @@ export function newPayerSession(id: SessionId, wish: Wish, nowMs: number): Payer
 
 /** What this end acknowledges to have received. */
 export function usedMeter(session: PayerSession): Meter {
-  return { ...ZERO_METER, ...countsOf(session.counts, ackedOf), down: ackedOf(session.flow), ms: session.ms }
+  const { up, calls, units } = countsOf(session.counts, ackedOf)
+  return { down: ackedOf(session.flow), up, ms: session.ms, calls, units }
 }
 
 /** Whether all that the payee wrote and charged is here, used and agreed to; `handed` bytes are here and not used yet. */

@@ -7,7 +7,7 @@ import { agreeOnHead, type ChannelOut, gapOf, moveTotal } from '../channel.ts'
 import { codeOfWire, ERRORS, type ErrorCode } from '../errors.ts'
 import { METER_KINDS, ZERO_METER } from '../meter.ts'
 import { countsIn, endCounts, foldCounts, mostOf, openCounts, sellsCounts } from './counts.ts'
-import { endStream, foldAll, openStream, use } from './flow.ts'
+import { countOf, endStream, foldAll, openStream, use } from './flow.ts'
 import type { MeterReport, Ready, TermsOffered } from './messages.ts'
 import { onAgree, onCharge } from './payer-counts.ts'
 import { confirm, end, onLateReceipt, onReceipt, refuse } from './payer-end.ts'
@@ -85,7 +85,7 @@ function advance(state: PayerState, context: PayerContext): PayerState {
   const passed = Math.max(0, Math.floor(context.nowMs - session.at))
   if (passed === 0) return state
   const heard = session.total - session.paid <= session.wish.limitAtRisk
-  const runs = session.status === 'live' && !session.paused && heard && session.flow.open.size > 0
+  const runs = session.status === 'live' && !session.paused && heard && session.flow.open.length > 0
   return change(state, { at: session.at + passed, ms: runs ? session.ms + BigInt(Math.min(passed, MAX_GAP_MS)) : session.ms })
 }
 
@@ -205,11 +205,10 @@ function onOpened(state: PayerState, { stream, most }: PayerInput & { type: 'ope
 }
 
 function onUsed(state: PayerState, stream: number, bytes: number, context: PayerContext): PayerStep {
-  return settleUp(
-    change(state, { flow: use(state.session.flow, stream, BigInt(bytes)), stirred: context.nowMs }),
-    context,
-    'flow',
-  )
+  const flow = use(state.session.flow, stream, BigInt(bytes))
+  // not by `change`: nothing else is done as often
+  const next = { channel: state.channel, session: { ...state.session, flow, stirred: context.nowMs } }
+  return settleUp(next, context, 'flow')
 }
 
 /** how far ahead a buyer of time looks for the end of its budget, ms */
@@ -220,7 +219,7 @@ function onClock(state: PayerState, handed: bigint, context: PayerContext): Paye
   const { session, channel } = state
   const { terms } = session
   if (terms === undefined || session.status !== 'live' || session.finishing !== undefined) return settleUp(state, context, 'flow')
-  if (session.flow.open.size > 0 && !session.paused) {
+  if (session.flow.open.length > 0 && !session.paused) {
     const soon = worthOf(terms, { ...usedMeter(session), ms: session.ms + STEP_MS })
     const isShort = soon > owedOf(session) && soon - session.total > roomOf(session, channel)
     if (isShort && !awaitsDeposit(session, channel, context)) return onFinish(state, shortReason(session, channel), context)
@@ -251,7 +250,7 @@ function onFault(state: PayerState, code: ErrorCode): PayerStep {
 
 function onEnded(state: PayerState, stream: number, context: PayerContext): PayerStep {
   const { session } = state
-  const count = session.flow.open.get(stream)
+  const count = countOf(session.flow, stream)
   if (count === undefined) return keep(state)
   const most = new Map(session.most)
   most.delete(stream)

@@ -23,8 +23,22 @@ export function costOf(price: Price, meter: Meter): bigint {
   }
 }
 
-/** What a payment is at least made for: the cost of a chunk, and never nothing (S3), in base units. */
-export function quantumOf(terms: Pick<Terms, 'price' | 'chunk'>): Amount {
+type ChunkTerms = Pick<Terms, 'price' | 'chunk'>
+
+// Terms never change, and every payment asks what their chunk costs.
+const costs = new WeakMap<ChunkTerms, Amount>()
+
+/** What one chunk of these terms costs by itself, in base units; they are not to be changed. */
+export function costOfChunk(terms: ChunkTerms): Amount {
+  const known = costs.get(terms)
+  if (known !== undefined) return known
   const cost = chunkCost(terms.price, terms.chunk)
+  costs.set(terms, cost)
+  return cost
+}
+
+/** What a payment is at least made for: the cost of a chunk, and never nothing (S3), in base units. */
+export function quantumOf(terms: ChunkTerms): Amount {
+  const cost = costOfChunk(terms)
   return (cost > 0n ? cost : 1n) as Amount
 }

@@ -4,6 +4,7 @@ import { channelId } from '../../../src/core/ids.ts'
 import { meterOf } from '../../../src/core/meter.ts'
 import { priceOf } from '../../../src/core/price.ts'
 import type { SignedReceipt } from '../../../src/core/receipt.ts'
+import { NO_FLOW } from '../../../src/core/session/flow.ts'
 import { newPayeeSession, type PayeeSession } from '../../../src/core/session/payee.ts'
 import { newPayerSession } from '../../../src/core/session/payer.ts'
 import { earningOf, settledOf, spendingOf } from '../../../src/core/session/report-entry.ts'
@@ -20,7 +21,7 @@ function sold(of: Partial<PayeeSession> = {}): PayeeSession {
   return {
     ...newPayeeSession(agreed, toyDigest(agreed), toyTermsSignature(agreed), 0),
     payerSignature: new Uint8Array(65),
-    flow: { done: 1_000n, lost: 50n, open: new Map([[1, { written: 300n, acked: 0n }]]) },
+    flow: { done: 1_000n, lost: 50n, written: 300n, acked: 0n, open: [{ stream: 1, written: 300n, acked: 0n }] },
     total: A(720),
     ...of,
   }
@@ -48,7 +49,7 @@ test('a payer counts what it used as delivered and as billed', () => {
     ...newPayerSession(SESSION, wish(), 0),
     terms: terms(),
     total: A(900),
-    flow: { done: 850n, lost: 0n, open: new Map() },
+    flow: { ...NO_FLOW, done: 850n },
   }
   const { peer, delivered, billed, paid } = spendingOf(session) ?? {}
   assert.deepEqual([peer, delivered, billed, paid], [PAYEE, 850n, 850n, 900n])
