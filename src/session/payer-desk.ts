@@ -11,7 +11,6 @@ import type { ChannelParties, SessionId } from '../core/ids.ts'
 import type { FromPayee, Released } from '../core/session/messages.ts'
 import {
   newPayerSession,
-  type PayerContext,
   type PayerEffect,
   type PayerInput,
   type PayerSession,
