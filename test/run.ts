@@ -14,10 +14,14 @@ const root = join(import.meta.dirname, '..')
 const GROUPS: Readonly<Record<string, readonly string[]>> = {
   core: ['test/core/**/*.test.ts', 'test/ports/*.test.ts', 'test/*.test.ts', 'test/sim/*.test.ts'],
   store: ['test/store/*.test.ts', 'test/session/*.test.ts', 'test/services/**/*.test.ts'],
-  protocols: ['test/protocols/{framing,session,data,offer}/**/*.test.ts', 'test/protocols/*.test.ts', 'test/support/*.test.ts'],
+  protocols: [
+    'test/protocols/{framing,session,data,offer,relay}/**/*.test.ts',
+    'test/protocols/*.test.ts',
+    'test/support/*.test.ts',
+  ],
   ledger: ['test/protocols/ledger/*.test.ts'],
   forge: ['test/protocols/ledger/forge/*.test.ts'],
-  chain: ['test/chain/*.test.ts'],
+  chain: ['test/{chain,relay}/*.test.ts'],
   node: ['test/{node,discovery,settlement,examples}/*.test.ts'],
   cli: ['test/{api,cli,bench,docs}/*.test.ts'],
   e2e: ['test/e2e/*.test.ts'],

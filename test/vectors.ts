@@ -12,6 +12,7 @@ import { channelCases, closingCases, lockCases, promiseCases, rowCases } from '.
 import { depositCases, payoutCases } from './vector-cases/ledger-money.ts'
 import { OFFER_RULES, offerCases } from './vector-cases/offer.ts'
 import { DOMAIN } from './vector-cases/reference.ts'
+import { RELAY_RULES, relayCases } from './vector-cases/relay.ts'
 import { documentCases, receiptCases, termsCases } from './vector-cases/session.ts'
 
 const KEYS =
@@ -76,6 +77,12 @@ export function makeVectors(): ReadonlyMap<string, string> {
     'protocols/session/vectors/receipt-documents.json',
     'Receipts as self-contained documents. figures: what a check must come to.',
     documentCases(),
+  )
+  add(
+    'protocols/relay/vectors/messages.json',
+    'What relays are asked. encoded: the frame, without its length. rules: what a receiver holds requests against.',
+    relayCases(),
+    { rules: RELAY_RULES },
   )
   files.set('protocols/session/vectors/messages.json', `${JSON.stringify(sessionVectors(), null, 2)}\n`)
   files.set('protocols/http/vectors/heads.json', `${JSON.stringify(httpVectors(), null, 2)}\n`)

@@ -1,19 +1,24 @@
 /** What a command may ask of a node, whether it runs in this process or in another one. */
 import { z } from 'zod'
-import type { BalanceView, ChannelView, FoundView, JobView, StatusView } from './views.ts'
+import type { JobView } from './job-view.ts'
+import type { BalanceView, ChannelView, FoundView, StatusView } from './views.ts'
 
 const text = z.string().min(1).max(512)
 /** a channel: its id, the beginning of it, or its provider */
 const which = text.describe('channel')
 
+/** Who hands the transaction in, and for how much at most; without it a relay is asked only where there is no gas. */
+const relay = z.strictObject({ peers: z.array(text).min(1).max(8).optional(), maxFee: text.optional() }).optional()
+
 /** A change of money, in the words of a person. */
 export const moneyRequest = z.discriminatedUnion('kind', [
-  z.strictObject({ kind: z.literal('deposit'), amount: text }),
-  z.strictObject({ kind: z.literal('withdraw'), amount: text, to: text }),
-  z.strictObject({ kind: z.literal('open'), provider: text, amount: text, days: z.int().min(1).max(730) }),
-  z.strictObject({ kind: z.literal('settle'), channels: z.union([z.literal('all'), z.array(which).min(1).max(1_000)]) }),
-  z.strictObject({ kind: z.literal('close'), channel: which }),
-  z.strictObject({ kind: z.literal('reclaim'), channel: which }),
+  z.strictObject({ kind: z.literal('sweep'), relay }),
+  z.strictObject({ kind: z.literal('deposit'), amount: text, relay }),
+  z.strictObject({ kind: z.literal('withdraw'), amount: text, to: text, relay }),
+  z.strictObject({ kind: z.literal('open'), provider: text, amount: text, days: z.int().min(1).max(730), relay }),
+  z.strictObject({ kind: z.literal('settle'), channels: z.union([z.literal('all'), z.array(which).min(1).max(1_000)]), relay }),
+  z.strictObject({ kind: z.literal('close'), channel: which, relay }),
+  z.strictObject({ kind: z.literal('reclaim'), channel: which, relay }),
 ])
 export type MoneyRequest = z.infer<typeof moneyRequest>
 
@@ -41,6 +46,8 @@ export interface Plan {
   readonly gas: string | undefined
   /** the most that the gas may cost */
   readonly fee_at_most: string | undefined
+  /** what relays get instead, and how many hand in */
+  readonly relay_fee: string | undefined
   readonly notes: readonly string[]
 }
 

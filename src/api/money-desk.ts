@@ -10,28 +10,15 @@ import type { TallyNode } from '../node/node.ts'
 import { pulledOut } from '../node/reservations.ts'
 import type { DryRun, Job, LedgerAction } from '../ports/chain.ts'
 import type { CallOptions, Done, MoneyRequest, Plan } from './control.ts'
+import { formatGas, jobView } from './job-view.ts'
+import { type Change, type Intent, relayOf } from './money-intent.ts'
 import type { PeerBook } from './peer-book.ts'
 import { sellerOf } from './seller.ts'
-import { balanceView, channelView, formatGas, jobView } from './views.ts'
+import { balanceView, channelView } from './views.ts'
 
 const DAY_S = 86_400
 /** an id may be cut to this many characters, `0x` included, if that is unique */
 const MIN_ID_TEXT = 8
-
-type Change = readonly [what: string, now: Amount, after: bigint]
-
-/** One request that was understood. */
-interface Intent {
-  readonly summary: string
-  readonly changes: readonly Change[]
-  /** what the ledger would be asked; empty when that needs the other end first, or when there is nothing to do */
-  readonly actions: readonly LedgerAction[]
-  readonly notes: readonly string[]
-  /** the provider whose channel is changed */
-  readonly provider?: Address
-  /** does it, where sending the actions is not enough */
-  readonly run?: (options: CallOptions) => Promise<readonly Job[]>
-}
 
 const nowS = (): number => Math.floor(Date.now() / 1000)
 
@@ -51,10 +38,12 @@ export class MoneyDesk {
 
   async plan(request: MoneyRequest, options: CallOptions): Promise<Plan> {
     const intent = await this.#intent(request, options)
+    const by = relayOf(request, this.#node.token)
     const runs: DryRun[] = []
-    for (const action of intent.actions) runs.push(await this.#node.money.dryRun(action, options))
+    for (const action of intent.actions) runs.push(await this.#node.money.dryRun(action, { ...options, ...by }))
     const asked = intent.run !== undefined && intent.actions.length === 0
     const gas = runs.reduce((sum, run) => sum + run.gas, 0n)
+    const relayed = runs.flatMap(({ relay }) => (relay === undefined ? [] : [relay.fee]))
     const feeWei = runs.reduce((sum, run) => sum + run.feeWei, 0n)
     return {
       summary: intent.summary,
@@ -62,21 +51,23 @@ export class MoneyDesk {
       transactions: asked ? 1 : runs.reduce((sum, run) => sum + run.transactions, 0),
       gas: asked ? undefined : `${gas}`,
       fee_at_most: asked ? undefined : formatGas(feeWei),
+      relay_fee: relayed.length === 0 ? undefined : this.#show(relayed.reduce((sum, fee) => sum + fee, 0n) as Amount),
       notes: asked ? [...intent.notes, 'the gas is known when the provider has signed'] : intent.notes,
     }
   }
 
   async carryOut(request: MoneyRequest, options: CallOptions): Promise<Done> {
     const intent = await this.#intent(request, options)
+    const call = { ...options, ...relayOf(request, this.#node.token) }
     const { money, token } = this.#node
     const provider = intent.provider
     const jobs: Job[] = []
-    if (intent.run !== undefined) jobs.push(...(await intent.run(options)))
-    else for (const action of intent.actions) jobs.push(await money.send(action, { ...options, ...(provider && { provider }) }))
+    if (intent.run !== undefined) jobs.push(...(await intent.run(call)))
+    else for (const action of intent.actions) jobs.push(await money.send(action, { ...call, ...(provider && { provider }) }))
     const entry = provider === undefined ? undefined : money.payingTo(provider)
     return {
       summary: intent.summary,
-      jobs: jobs.map(jobView),
+      jobs: jobs.map((job) => jobView(job, token)),
       channel: entry && channelView(entry, token, nowS()),
       balance: await balanceView(this.#node, options),
     }
@@ -84,6 +75,7 @@ export class MoneyDesk {
 
   async #intent(request: MoneyRequest, options: CallOptions): Promise<Intent> {
     switch (request.kind) {
+      case 'sweep': return await this.#sweep(options)
       case 'deposit': return await this.#deposit(this.#amount(request.amount), options)
       case 'withdraw': return await this.#withdraw(this.#amount(request.amount), parseAddress(request.to), options)
       case 'open': return await this.#open(request.provider, this.#amount(request.amount), request.days, options)
@@ -92,6 +84,17 @@ export class MoneyDesk {
       case 'reclaim': return await this.#reclaim(request.channel, options)
       default: return request satisfies never
     } // biome-ignore format: a table
+  }
+
+  async #sweep(options: CallOptions): Promise<Intent> {
+    const { waiting, ledger } = await this.#balances(options)
+    const nothing = waiting === 0n
+    return {
+      summary: nothing ? 'nothing lies at the deposit address' : `take ${this.#show(waiting)} from the deposit address into the ledger`,
+      changes: nothing ? [] : [['deposit address', waiting, 0n], ['ledger', ledger, ledger + waiting]],
+      actions: nothing ? [] : [this.#node.money.sweepAction()],
+      notes: [],
+    } // biome-ignore format: a record
   }
 
   async #deposit(amount: Amount, options: CallOptions): Promise<Intent> {

@@ -6,7 +6,7 @@ import { earningOf, spendingOf } from '../core/session/report-entry.ts'
 import type { TokenInfo } from '../core/token.ts'
 import type { TallyNode } from '../node/node.ts'
 import type { Job } from '../ports/chain.ts'
-import { formatGas } from './views.ts'
+import { formatGas } from './job-view.ts'
 
 export type ReportSide = 'earnings' | 'spend'
 
@@ -53,6 +53,8 @@ export interface FeesView {
   readonly transactions: number
   readonly gas_used: string
   readonly fee: string
+  /** what relays got for those that they handed in, in tokens; absent where none did */
+  readonly relays?: { readonly transactions: number; readonly fee: string }
   readonly by_kind: readonly { readonly kind: string; readonly transactions: number; readonly fee: string }[]
 }
 
@@ -67,6 +69,8 @@ export interface ReportView {
   readonly totals: readonly TotalView[]
   /** what the transactions cost, in the gas coin */
   readonly fees: FeesView
+  /** in `earnings`: what was handed in for others in these days; absent where nothing was */
+  readonly relaying?: { readonly handed_in: number; readonly failed: number; readonly fees: string; readonly gas: string }
   /** all channels, whatever the days: what no session on record explains may be below zero */
   readonly channels: readonly { readonly token: string; readonly signed: string; readonly settled: string; readonly unexplained: string }[]
 } // biome-ignore format: a record
@@ -104,7 +108,8 @@ export async function reportView(
       const taken = { withdrawn: show(withdrawnOf(jobs, total), token) }
       return { token: token.symbol, ...figuresView(total, token), ...(side === 'earnings' && taken) }
     }),
-    fees: feesView(jobs.filter(({ kind }) => EARNING.includes(kind) === (side === 'earnings'))),
+    fees: feesView(node, jobs.filter(({ kind }) => EARNING.includes(kind) === (side === 'earnings'))),
+    ...(side === 'earnings' && (await relaying(node, request))),
     channels: books.map(({ token: address, signed, settled, unexplained }) => {
       const token = tokenOf(node, address)
       return { token: token.symbol, signed: show(signed, token), settled: show(settled, token), unexplained: show(unexplained, token) }
@@ -127,7 +132,7 @@ async function* spendings(node: TallyNode) {
 }
 
 /** One of which it is not known when it was counts where no day is asked for. */
-function isWithin({ at }: Job, { since, until }: ReportRequest): boolean {
+function isWithin({ at }: Pick<Job, 'at'>, { since, until }: ReportRequest): boolean {
   if (at === undefined) return since === undefined && until === undefined
   return (since === undefined || at >= since) && (until === undefined || at < until)
 }
@@ -140,7 +145,34 @@ function withdrawnOf(jobs: readonly Job[], { token, settled }: ReportLine): bigi
   return sum < settled ? sum : settled
 }
 
-function feesView(jobs: readonly Job[]): FeesView {
+/** What others paid for having their transactions handed in. */
+async function relaying(node: TallyNode, request: ReportRequest): Promise<Pick<ReportView, 'relaying'>> {
+  const { token } = node
+  const sums = { handed_in: 0, failed: 0, fees: 0n, gas: 0n }
+  for await (const one of node.history.relayed()) {
+    if (!isWithin(one, request) || one.token !== token.address) continue
+    sums.gas += one.feeWei
+    if (one.end === 'failed') sums.failed++
+    if (one.end !== 'done') continue
+    sums.handed_in++
+    sums.fees += one.fee
+  }
+  if (sums.handed_in + sums.failed === 0) return {}
+  return { relaying: { ...sums, fees: show(sums.fees, token), gas: formatGas(sums.gas) } }
+}
+
+function feesView(node: TallyNode, jobs: readonly Job[]): FeesView {
+  const done = jobs.flatMap(({ relay, state }) =>
+    relay !== undefined && (state === 'mined' || state === 'confirmed') ? [relay.fee] : [],
+  )
+  const relays = {
+    transactions: done.length,
+    fee: show(
+      done.reduce((sum: bigint, fee) => sum + fee, 0n),
+      node.token,
+    ),
+  }
+
   const paid = jobs.filter(({ feeWei }) => feeWei !== undefined)
   const kinds = Map.groupBy(paid, ({ kind }) => kind)
   const fee = (some: readonly Job[]): string => formatGas(some.reduce((sum, job) => sum + (job.feeWei ?? 0n), 0n))
@@ -148,6 +180,7 @@ function feesView(jobs: readonly Job[]): FeesView {
     transactions: paid.length,
     gas_used: `${paid.reduce((sum, job) => sum + (job.gasUsed ?? 0n), 0n)}`,
     fee: fee(paid),
+    ...(done.length > 0 && { relays }),
     by_kind: [...kinds].map(([kind, some]) => ({ kind, transactions: some.length, fee: fee(some) })),
   }
 }

@@ -3,7 +3,6 @@
  * texts with their token, such as '0.5 USDC', that read back to the same value; times are unix seconds.
  */
 import type { Amount } from '../core/amount.ts'
-import { formatDecimal } from '../core/decimal.ts'
 import { formatAddress } from '../core/ids.ts'
 import { formatCount, formatPrice } from '../core/price-text.ts'
 import { type Criterion, type Ranked, type Stake, whyFirst } from '../core/ranking.ts'
@@ -15,7 +14,8 @@ import type { Found } from '../discovery/market.ts'
 import type { Appraised } from '../node/appraiser.ts'
 import type { ChannelEntry } from '../node/money.ts'
 import type { TallyNode } from '../node/node.ts'
-import type { Job } from '../ports/chain.ts'
+import { formatGas, type JobView, jobView } from './job-view.ts'
+import { type RelayView, relayView } from './relay-view.ts'
 
 export interface BalanceView {
   readonly account: string
@@ -23,6 +23,9 @@ export interface BalanceView {
   readonly wallet: string
   /** in the ledger, in no channel */
   readonly ledger: string
+  /** where plain transfers for this node may be sent, and what lies there */
+  readonly deposit_address: string
+  readonly waiting: string
   /** in channels of this node, not promised to anybody */
   readonly reserved: string
   /** promised to this node, not settled */
@@ -100,18 +103,6 @@ export interface SessionView {
   readonly signed: string
 }
 
-export interface JobView {
-  readonly id: string
-  readonly kind: string
-  readonly summary: string
-  readonly state: string
-  readonly hash: string | undefined
-  readonly block: number | undefined
-  readonly gas_used: string | undefined
-  readonly fee: string | undefined
-  readonly error: string | undefined
-}
-
 export interface ChainView {
   readonly reachable: boolean
   readonly chain_id: number
@@ -140,21 +131,23 @@ export interface StatusView {
   readonly earned: { readonly signed: string; readonly settled: string; readonly unsettled: string }
   readonly spent: { readonly deposit: string; readonly signed: string; readonly settled: string; readonly free: string }
   readonly unfinished: readonly JobView[]
+  /** absent where this node is no relay */
+  readonly relay: RelayView | undefined
   readonly warnings: readonly string[]
 }
 
-/** An amount of the gas coin: '0.021 ETH'. */
-export function formatGas(wei: bigint): string {
-  return `${formatDecimal(wei, 18)} ETH`
-}
-
 export async function balanceView(node: TallyNode, options: { signal?: AbortSignal } = {}): Promise<BalanceView> {
-  const { token, wallet, ledger, reserved, unsettled, gasWei } = await node.money.balances(options)
+  const [{ token, wallet, ledger, waiting, reserved, unsettled, gasWei }, depositAddress] = await Promise.all([
+    node.money.balances(options),
+    node.money.depositAddress(options),
+  ])
   const show = (amount: Amount): string => formatAmount(amount, token)
   return {
     account: formatAddress(node.address),
     wallet: show(wallet),
     ledger: show(ledger),
+    deposit_address: formatAddress(depositAddress),
+    waiting: show(waiting),
     reserved: show(reserved),
     unsettled: show(unsettled),
     gas: formatGas(gasWei),
@@ -201,11 +194,6 @@ function rankedView({ candidate, points, score }: Ranked<Appraised>, token: Toke
 function formatPoints(millionths: number): string {
   const hundredths = Math.round(millionths / 10_000)
   return `${Math.floor(hundredths / 100)}.${`${hundredths % 100}`.padStart(2, '0')}`
-}
-
-export function jobView({ id, kind, summary, state, hash, block, gasUsed, feeWei, error }: Job): JobView {
-  const fee = feeWei === undefined ? undefined : formatGas(feeWei)
-  return { id, kind, summary, state, hash, block, gas_used: gasUsed?.toString(), fee, error: error?.message }
 }
 
 const countsView = ({ up, calls, units }: Counts) => ({ up_bytes: `${up}`, calls: `${calls}`, units: `${units}` })
@@ -266,7 +254,8 @@ export async function statusView(node: TallyNode, init: StatusInit, options: { s
     sessions: sessionViews(node),
     earned: { signed: show(earned.signed), settled: show(earned.settled), unsettled: show(earned.unsettled) },
     spent: { deposit: show(spent.deposit), signed: show(spent.signed), settled: show(spent.settled), free: show(spent.free) },
-    unfinished: chain.transactions.list().filter(({ state }) => !['confirmed', 'failed', 'replaced'].includes(state)).map(jobView), // biome-ignore format: one thought
+    unfinished: chain.transactions.list().filter(({ state }) => !['confirmed', 'failed', 'replaced'].includes(state)).map((job) => jobView(job, token)), // biome-ignore format: one thought
+    relay: relayView(node),
     warnings: await warnings(node, show, init.nowS),
   }
 }

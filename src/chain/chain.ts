@@ -1,5 +1,6 @@
 import { type Address, type ChannelId, channelId, type Seconds } from '../core/ids.ts'
 import type { CallOptions, Chain, ChainNotice, ChainSigner, ChannelView } from '../ports/chain.ts'
+import type { Relays } from '../ports/relays.ts'
 import type { Store } from '../ports/store.ts'
 import { createGateway, type Header } from './gateway.ts'
 import { createLedgerReader } from './ledger-reader.ts'
@@ -32,6 +33,8 @@ export interface ChainInit {
   /** Most that a raised fee may offer for a unit of gas, in wei. @default 1_000 gwei */
   readonly maxFeeWei?: bigint
   readonly onNotice?: ChainNotice
+  /** Others who may hand in what this account signs. @default none */
+  readonly relays?: Relays
 }
 
 /**
@@ -85,6 +88,7 @@ export function createChain(init: ChainInit): Chain {
     account: signer.address,
     confirmations,
     transactions,
+    forwarder: transactions.forwarder,
     async start() {
       await Promise.all([watcher.start(), transactions.start()])
     },
@@ -102,6 +106,7 @@ export function createChain(init: ChainInit): Chain {
     ledgerBalance: (token, account, options) => reader.ledgerBalance(token, account, 'latest', options),
     gasBalance: (account, options) => reader.gasBalance(account, options),
     payoutOf: (token, target, options) => reader.payoutOf(token, target, options),
+    depositAddress: (account, options) => reader.depositAddress(account, options),
     time: async (options) => (await head(options)).timeS as Seconds,
     follow: (listener) => watcher.follow(listener),
     watch: (channels) => watcher.watch(channels),

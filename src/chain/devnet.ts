@@ -49,6 +49,8 @@ export interface Devnet {
   readonly pid: number
   /** Adds gas coin and test tokens to an address; resolves when they are there. */
   fund(address: Address, funds: DevnetFunds): Promise<void>
+  /** A plain transfer of test tokens by an account that has both coin and tokens, as an exchange makes it. */
+  payOut(to: Address, tokens: bigint): Promise<void>
   /** Mines this many blocks at once. @default 1 */
   mine(blocks?: number): Promise<void>
   /** Moves the chain's clock on and mines a block. */
@@ -118,6 +120,13 @@ export async function startDevnet(init: DevnetInit = {}): Promise<Devnet> {
     accounts,
     pid: anvil.pid,
     fund: (address, funds) => fundOnDevnet(rpcUrl, token, address, funds),
+    async payOut(to, tokens) {
+      const [exchange] = accounts
+      if (exchange === undefined) return
+      await fundOnDevnet(rpcUrl, token, exchange.address, { tokens })
+      const data = new Interface(tokenArtefact.abi).encodeFunctionData('transfer', [to, tokens])
+      await transact(rpc, { from: exchange.address, to: token, data })
+    },
     async mine(blocks = 1) {
       await rpc('anvil_mine', [`0x${blocks.toString(16)}`])
     },

@@ -16,15 +16,17 @@ export interface Call {
 export function encodeAction(action: LedgerAction, ledger: Address, permit?: PermitSignature): Call {
   if (action.kind === 'send') return { to: action.to, data: '0x', wei: action.wei }
   if (action.kind === 'call') return { to: action.to, data: hexlify(action.data), wei: action.wei }
-  if (action.kind === 'open' && action.deposit !== undefined) return depositThenOpen(action, ledger, permit)
+  if (action.kind === 'open' && (action.deposit !== undefined || action.sweep !== undefined))
+    return fundThenOpen(action, ledger, permit)
   const [name, values] = ledgerCall(action, permit)
   return { to: ledger, data: ledgerInterface.encodeFunctionData(name, values), wei: 0n }
 }
 
-/** What the balance lacks comes out of the wallet, and the reservation out of both: one transaction, all of it or nothing. */
-function depositThenOpen(action: Open, ledger: Address, permit: PermitSignature | undefined): Call {
-  const { deposit, ...open } = action
+/** What the balance lacks comes from the deposit address and the wallet, the reservation out of all: one transaction, all of it or nothing. */
+function fundThenOpen(action: Open, ledger: Address, permit: PermitSignature | undefined): Call {
+  const { deposit, sweep, ...open } = action
   const calls = [
+    ...(sweep === undefined ? [] : [encodeAction({ kind: 'sweep', token: action.token, account: sweep }, ledger).data]),
     ...(deposit === undefined ? [] : [encodeAction({ kind: 'deposit', token: action.token, ...deposit }, ledger, permit).data]),
     encodeAction(open, ledger).data,
   ]
@@ -40,6 +42,8 @@ function ledgerCall(action: LedgerCallAction, permit: PermitSignature | undefine
   switch (action.kind) {
     case 'deposit':
       return [permit === undefined ? 'deposit' : 'depositWithPermit', [token, action.account, action.amount, ...signed]]
+    case 'sweep':
+      return ['sweep', [action.account, token]]
     case 'withdraw':
       return ['withdraw', [token, action.to, action.amount]]
     case 'transfer':
@@ -77,6 +81,8 @@ export function needOf(action: LedgerAction): Need | undefined {
     case 'deposit':
       return { token: action.token, amount: action.amount, from: 'wallet' }
     case 'open':
+      // how much comes from the deposit address the chain says when it is tried
+      if (action.sweep !== undefined && action.deposit === undefined) return undefined
       if (action.deposit !== undefined) return { token: action.token, amount: action.deposit.amount, from: 'wallet' }
       return { token: action.token, amount: action.amount, from: action.from }
     case 'withdraw':
@@ -93,6 +99,8 @@ export function summaryOf(action: LedgerAction): string {
   switch (action.kind) {
     case 'deposit':
       return `deposit ${action.amount} base units for ${action.account}`
+    case 'sweep':
+      return `take what lies at the deposit address of ${action.account} into its balance`
     case 'withdraw':
       return `withdraw ${action.amount} base units to ${action.to}`
     case 'transfer':

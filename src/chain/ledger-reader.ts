@@ -17,6 +17,7 @@ export interface LedgerReader {
   walletBalance(token: Address, account: Address, block: BlockTag, options?: CallOptions): Promise<Amount>
   gasBalance(account: Address, options?: CallOptions): Promise<bigint>
   payoutOf(token: Address, target: Address, options?: CallOptions): Promise<Address>
+  depositAddress(account: Address, options?: CallOptions): Promise<Address>
   token(token: Address, options?: CallOptions): Promise<TokenInfo>
 }
 
@@ -75,6 +76,11 @@ export function createLedgerReader(gateway: Gateway): LedgerReader {
     async payoutOf(token, target, options) {
       const values = await view('payoutOf', [target, token], 'latest', options)
       return toAddress(String(values?.[0] ?? target))
+    },
+    async depositAddress(account, options) {
+      const values = await view('depositAddress', [account], 'latest', options)
+      if (values === undefined) throw notTheLedger(gateway.ledger, 'depositAddress', undefined)
+      return toAddress(String(values[0]))
     },
     async token(token, options) {
       const known = tokens.get(token)

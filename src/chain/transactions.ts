@@ -10,10 +10,14 @@ import type {
   Transactions,
   WaitOptions,
 } from '../ports/chain.ts'
+import type { Relays } from '../ports/relays.ts'
 import type { Store } from '../ports/store.ts'
+import { type ChainForwarder, createForwarder } from './forwarder.ts'
 import type { Gateway } from './gateway.ts'
 import { summaryOf } from './ledger-calls.ts'
 import type { LedgerReader } from './ledger-reader.ts'
+import { createRelayCarrier, type RelayCarrier } from './relay-carrier.ts'
+import { createRelayPlanner, type RelayPlanner } from './relay-plan.ts'
 import { openTxBook, type TxBook } from './tx-book.ts'
 import { createLauncher, type Launcher, newRecord } from './tx-launcher.ts'
 import { createTxPlanner, type Plan } from './tx-planner.ts'
@@ -38,6 +42,8 @@ export interface TxQueueInit {
   readonly maxFeeWei?: bigint
   /** For the log: decisions (an approve instead of a permit) and failures that are tried again. */
   readonly onNotice?: ChainNotice
+  /** Others who may hand in what this account signs. @default none: everything is a transaction of its own */
+  readonly relays?: Relays
 }
 
 export const TX_DEFAULTS = { pollMs: 2_000, bumpAfterMs: 60_000, resendAfterMs: 15_000, maxFeeWei: 1_000_000_000_000n } as const
@@ -48,11 +54,13 @@ const GAS_AFTER_APPROVE = 200_000n
 
 interface Parts {
   readonly book: TxBook
+  readonly carrier: RelayCarrier | undefined
   readonly tracker: Tracker
   readonly launcher: Launcher
 }
 
 export interface TxQueue extends Transactions {
+  readonly forwarder: ChainForwarder
   /** Reads what is unfinished from the store and goes on with it. */
   start(): Promise<void>
   /** Looks at once instead of after the pause. */
@@ -72,6 +80,8 @@ export function createTransactions(init: TxQueueInit): TxQueue {
   const { signal } = closing
   const nowMs = () => performance.now()
   const planner = createTxPlanner({ gateway, reader: init.reader, signer })
+  const forwarder = createForwarder(gateway, planner)
+  const relayPlanner: RelayPlanner = createRelayPlanner({ gateway, reader: init.reader, signer, forwarder, relays: init.relays })
   const waiting = createWaitingRoom(confirmations)
   const keys = new Map<string, Promise<unknown>>()
   const observers = new Set<(job: Job) => void>()
@@ -99,8 +109,11 @@ export function createTransactions(init: TxQueueInit): TxQueue {
         signal,
         nowMs,
       })
-      const launcher = createLauncher({ gateway, planner, signer, book: opened, tracker, signal, onNotice })
-      return { book: opened, tracker, launcher }
+      const { relays } = init
+      const common = { gateway, signer, book: opened, confirmations, resendAfterMs, signal, nowMs, onNotice }
+      const carrier = relays && createRelayCarrier({ ...common, forwarder, planner: relayPlanner, relays })
+      const launcher = createLauncher({ gateway, planner, signer, book: opened, tracker, carrier, signal, onNotice })
+      return { book: opened, tracker, launcher, carrier }
     })
     return opening
   }
@@ -157,7 +170,7 @@ export function createTransactions(init: TxQueueInit): TxQueue {
     }
   }
 
-  async function round({ book, tracker, launcher }: Parts): Promise<boolean> {
+  async function round({ book, tracker, launcher, carrier }: Parts): Promise<boolean> {
     let progress = false
     let sight: Sight | undefined
     if (book.inFlight().length > 0 || !waiting.empty()) {
@@ -167,15 +180,19 @@ export function createTransactions(init: TxQueueInit): TxQueue {
     }
     if (signal.aborted) return false
     progress = (await launcher.launchAll()) || progress
+    progress = ((await carrier?.round()) ?? false) || progress
     return progress
   }
 
-  async function write(action: LedgerAction, id: string): Promise<Job> {
+  async function write(action: LedgerAction, id: string, { relay: wish, worth }: SubmitOptions): Promise<Job> {
     const { book } = await open()
     const known = book.get(id)
     const reusable = known === undefined || known.state === 'failed' || known.state === 'replaced'
     if (!reusable) return jobOf(known)
-    const record = newRecord(book, action, id, signer.address, gateway.ledger)
+    if (wish !== undefined) relayPlanner.refuseOther(action)
+    const relayed = wish === undefined ? {} : { relayed: { wish, requests: [] } }
+    const more = { ...relayed, ...(worth === undefined ? {} : { worth }) }
+    const record = { ...newRecord(book, action, id, signer.address, gateway.ledger), ...more }
     await book.put(record)
     nudge()
     return jobOf(record)
@@ -189,6 +206,7 @@ export function createTransactions(init: TxQueueInit): TxQueue {
   }
 
   return {
+    forwarder,
     async start() {
       await open()
       nudge()
@@ -199,7 +217,7 @@ export function createTransactions(init: TxQueueInit): TxQueue {
       if (signal.aborted) throw new TallyError('ABORTED', { message: 'the chain connection of this node is closed' })
       const id = intentId(options.key)
       // Two calls with one key at the same moment: the second waits for what the first wrote.
-      const turn = (keys.get(id) ?? Promise.resolve()).then(() => write(action, id))
+      const turn = (keys.get(id) ?? Promise.resolve()).then(() => write(action, id, options))
       const settled = turn.catch(() => {})
       keys.set(id, settled)
       try {
@@ -217,14 +235,15 @@ export function createTransactions(init: TxQueueInit): TxQueue {
       nudge()
       return promise
     },
-    async dryRun(action: LedgerAction, options: CallOptions = {}): Promise<DryRun> {
-      const plan = await planner.plan(action, 'latest', options)
-      const gas = await gasOf(plan, options)
-      const { maxFee } = await planner.fees(options)
-      const feeWei = gas * maxFee
-      const summary = summaryOf(action)
-      await planner.checkGas(summary, feeWei + ('wei' in action ? action.wei : 0n), options)
-      return { summary, gas, feeWei, transactions: plan.type === 'first' ? 2 : 1 }
+    async dryRun(action, options = {}): Promise<DryRun> {
+      if (options.relay !== undefined) return await relayPlanner.dryRun(action, options.relay, options)
+      try {
+        return await ownRun(action, options)
+      } catch (thrown) {
+        if (asTallyError(thrown).code !== 'GAS_LOW' || init.relays?.areSet !== true || !relayPlanner.canCarry(action))
+          throw thrown
+        return await relayPlanner.dryRun(action, {}, options)
+      }
     },
     get(id) {
       const record = book?.get(id)
@@ -242,6 +261,16 @@ export function createTransactions(init: TxQueueInit): TxQueue {
       await running
       clearTimeout(timer)
     },
+  }
+
+  async function ownRun(action: LedgerAction, options: CallOptions): Promise<DryRun> {
+    const plan = await planner.plan(action, 'latest', options)
+    const gas = await gasOf(plan, options)
+    const { maxFee } = await planner.fees(options)
+    const feeWei = gas * maxFee
+    const summary = summaryOf(action)
+    await planner.checkGas(summary, feeWei + ('wei' in action ? action.wei : 0n), options)
+    return { summary, gas, feeWei, transactions: plan.type === 'first' ? 2 : 1 }
   }
 
   async function gasOf(plan: Plan, options: CallOptions): Promise<bigint> {

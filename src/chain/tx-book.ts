@@ -9,7 +9,9 @@ export interface TxBook {
   get(id: string): TxRecord | undefined
   /** In the order of submission. */
   unfinished(): readonly TxRecord[]
-  /** Signed and not yet deep enough in the chain, by nonce. */
+  /** Unfinished ones that go by relays, in the order of submission. */
+  relayed(): readonly TxRecord[]
+  /** Own transactions, signed and not yet deep enough in the chain, by nonce. */
   inFlight(): readonly TxRecord[]
   /** Unfinished first, then newest first. */
   all(): readonly TxRecord[]
@@ -35,9 +37,14 @@ export async function openTxBook(store: Store, onChange: (record: TxRecord) => v
         (record) => !isFinished(record.state),
         (record) => record.seq,
       ),
+    relayed: () =>
+      sorted(
+        (record) => record.relayed !== undefined && !isFinished(record.state),
+        (record) => record.seq,
+      ),
     inFlight: () =>
       sorted(
-        (record) => isInFlight(record.state),
+        (record) => record.relayed === undefined && isInFlight(record.state),
         (record) => record.nonce ?? 0,
       ),
     all: () =>

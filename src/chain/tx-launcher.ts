@@ -3,6 +3,7 @@ import type { Address, Seconds } from '../core/ids.ts'
 import type { ChainNotice, ChainSigner, LedgerAction } from '../ports/chain.ts'
 import { asUnreachable, type Gateway, quantity } from './gateway.ts'
 import { encodeAction, needOf, summaryOf } from './ledger-calls.ts'
+import type { RelayCarrier } from './relay-carrier.ts'
 import type { TxBook } from './tx-book.ts'
 import type { TxPlanner } from './tx-planner.ts'
 import { failureOf, intentId, isFinished, type TxRecord } from './tx-record.ts'
@@ -18,6 +19,8 @@ export interface LauncherInit {
   readonly signer: ChainSigner
   readonly book: TxBook
   readonly tracker: Tracker
+  /** the way of an account without gas */
+  readonly carrier: RelayCarrier | undefined
   readonly signal: AbortSignal
   readonly onNotice: ChainNotice
 }
@@ -45,6 +48,11 @@ export function createLauncher(init: LauncherInit): Launcher {
     if (ready instanceof TallyError) {
       // Something of ours is still on its way and may change the answer (a deposit that pays for this).
       if (others) return false
+      if (ready.code === 'GAS_LOW' && init.carrier?.mayCarry(record.action) === true) {
+        init.onNotice(`to ${record.summary} takes a relay: there is no gas for it`)
+        await book.put({ ...record, relayed: { requests: [] } })
+        return true
+      }
       await book.put({ ...record, state: 'failed', failure: failureOf(ready) })
       return true
     }
@@ -90,7 +98,7 @@ export function createLauncher(init: LauncherInit): Launcher {
       for (const { id } of book.unfinished()) {
         const record = book.get(id)
         if (signal.aborted) return false
-        if (record?.state !== 'written' || isHeld(book, record)) continue
+        if (record?.state !== 'written' || record.relayed !== undefined || isHeld(book, record)) continue
         if (book.inFlight().filter(({ state }) => state !== 'mined').length >= MAX_IN_FLIGHT) break
         progress = (await launch(record)) || progress
       }

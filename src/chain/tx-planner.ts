@@ -104,7 +104,7 @@ export function createTxPlanner({ gateway, reader, signer }: TxPlannerInit): TxP
     if (has >= wei) return
     throw new TallyError('GAS_LOW', {
       message: `cannot ${summary}: up to ${wei} wei of the gas coin are needed, the account ${from} has ${has}`,
-      hint: `send at least ${wei - has} wei of the gas coin of chain ${gateway.chainId} to ${from}`,
+      hint: `send at least ${wei - has} wei of the gas coin of chain ${gateway.chainId} to ${from}, or let a relay hand it in: --relay auto`,
       fields: { account: from, needed: wei, available: has, chain_id: gateway.chainId },
     })
   }

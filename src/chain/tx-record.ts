@@ -1,7 +1,9 @@
 import { createHash, randomBytes } from 'node:crypto'
+import type { Amount } from '../core/amount.ts'
 import { type ErrorCode, type ErrorFields, TallyError } from '../core/errors.ts'
-import type { Address, Seconds } from '../core/ids.ts'
-import type { Job, JobState, LedgerAction } from '../ports/chain.ts'
+import type { Address, Hash32, Seconds } from '../core/ids.ts'
+import type { SignedForward } from '../core/relay/request.ts'
+import type { Job, JobState, LedgerAction, RelayWish } from '../ports/chain.ts'
 import type { Store } from '../ports/store.ts'
 import { type Table, table } from '../ports/table.ts'
 
@@ -22,6 +24,31 @@ export interface Failure {
   readonly message: string
   readonly hint?: string
   readonly fields?: ErrorFields
+}
+
+/** One signed form of an intent for one relay. All of an intent have the same number at the forwarder, so at most one is ever executed. */
+export interface RelayRequest {
+  /** how the relay is reached */
+  readonly peer: string
+  readonly account: Address
+  readonly token: Address
+  readonly fee: Amount
+  /** the relay's name of its quote */
+  readonly quote: Uint8Array
+  readonly digest: Hash32
+  readonly signed: SignedForward
+}
+
+/** What is known of an intent that goes by relays. */
+export interface Relayed {
+  readonly wish?: RelayWish
+  /** of the account at the forwarder; absent before the first request is signed */
+  readonly nonce?: bigint
+  /** no block before this one holds its execution */
+  readonly since?: number
+  readonly requests: readonly RelayRequest[]
+  /** the one that was executed */
+  readonly done?: Hash32
 }
 
 /** An intent as it stands on disk (space `tx`). */
@@ -49,6 +76,10 @@ export interface TxRecord {
   readonly gasUsed?: bigint
   readonly feeWei?: bigint
   readonly failure?: Failure
+  /** what it brings in: no relay gets more for it */
+  readonly worth?: Amount
+  /** It goes by relays, not by a transaction of this account. */
+  readonly relayed?: Relayed
 }
 
 /** The id of an intent: the same for the same key, random without one. */
@@ -110,7 +141,8 @@ function isBufferJson(value: unknown): value is { type: 'Buffer'; data: number[]
 /** What the rest of the node sees of a record. */
 export function jobOf(record: TxRecord): Job {
   const hash = record.minedHash ?? record.attempts.at(-1)?.hash
-  const { failure, action } = record
+  const { failure, action, relayed } = record
+  const request = relayed?.requests.find(({ digest }) => digest === relayed.done) ?? relayed?.requests.at(-1)
   return {
     id: record.id,
     kind: action.kind,
@@ -125,6 +157,7 @@ export function jobOf(record: TxRecord): Job {
     ...(record.block === undefined ? {} : { block: record.block }),
     ...(record.gasUsed === undefined ? {} : { gasUsed: record.gasUsed }),
     ...(record.feeWei === undefined ? {} : { feeWei: record.feeWei }),
+    ...(request === undefined ? {} : { relay: { account: request.account, token: request.token, fee: request.fee } }),
     ...(failure === undefined ? {} : { error: failureView(failure) }),
   }
 }

@@ -85,10 +85,17 @@ function failed(record: TxRecord): TallyError {
 
 /** Who stops waiting learns whether something may still happen: unknown is not failed. */
 function leftError(record: TxRecord): TallyError {
-  if (record.attempts.length === 0) {
+  if (record.attempts.length === 0 && (record.relayed?.requests.length ?? 0) === 0) {
     return new TallyError('ABORTED', {
       message: `stopped waiting to ${record.summary}; nothing has been sent yet`,
       hint: 'it stays in the queue and is sent as soon as the chain can be reached',
+      fields: { job: record.id },
+    })
+  }
+  if (record.relayed !== undefined) {
+    return new TallyError('TX_UNKNOWN', {
+      message: `stopped waiting to ${record.summary}; a relay has the request and may still hand it in`,
+      hint: 'do not start it again: look at its state later, or wait again',
       fields: { job: record.id },
     })
   }

@@ -17,6 +17,7 @@ import { sessionCommand } from './commands/session.ts'
 import { statusCommand } from './commands/status.ts'
 import { upCommand } from './commands/up.ts'
 import { versionCommand } from './commands/version.ts'
+import { walletCommand } from './commands/wallet.ts'
 import { withdrawCommand } from './commands/withdraw.ts'
 import { demoCommand } from './demo/command.ts'
 import type { CommandGroup } from './program.ts'
@@ -30,7 +31,7 @@ export const COMMANDS: readonly CommandGroup[] = [
   },
   {
     heading: 'Money:',
-    commands: [balanceCommand, depositCommand, withdrawCommand, channelCommand, sessionCommand, reportCommand],
+    commands: [balanceCommand, walletCommand, depositCommand, withdrawCommand, channelCommand, sessionCommand, reportCommand],
   },
   { heading: 'Admin:', commands: [devCommand, versionCommand] },
 ]

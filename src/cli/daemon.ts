@@ -23,6 +23,8 @@ export interface DaemonInit {
   readonly sample?: string
   /** the command that buys it. @default 'get' */
   readonly verb?: string
+  /** whether it hands in what others sign */
+  readonly gasRelay?: boolean
 }
 
 /** how long sessions may take to be closed and paid when the node is stopped, ms */
@@ -31,7 +33,7 @@ const DRAIN_MS = 30_000
 /** Resolves when it was stopped, in order: sessions closed and countersigned, settlements waited for. */
 export async function runDaemon(cli: Cli, init: DaemonInit): Promise<void> {
   const listen = init.listen === undefined ? (true as const) : init.listen.split(',').map((part) => part.trim())
-  const opened = await cli.openNode({ listen, logLevel: 'info' }, init.flags)
+  const opened = await cli.openNode({ listen, logLevel: 'info', gasRelay: init.gasRelay === true }, init.flags)
   const { node, home, control } = opened
   const [{ startApi }, { lender }] = await Promise.all([import('../api/server.ts'), import('./lend.ts')])
   try {
@@ -59,6 +61,7 @@ function announce(cli: Cli, { node, settings }: OpenedNode, { sample, verb = 'ge
   out.data(
     {
       event: 'ready',
+      relay: node.relaying !== undefined,
       peer,
       account: formatAddress(node.address),
       addresses,
@@ -98,7 +101,12 @@ function announce(cli: Cli, { node, settings }: OpenedNode, { sample, verb = 'ge
   const join = first === undefined && address !== undefined ? [`  join:  tallystick up --bootstrap ${address}`] : []
   out.text(
     `${out.tick} live  tallystick://${peer}${first === undefined ? '' : `/${first.service}`}`,
-    ...facts([...selling, ...reach, ['account', formatAddress(node.address)]]),
+    ...facts([
+      ...selling,
+      ...(node.relaying === undefined ? [] : ([['relay', 'hands in what others sign']] as const)),
+      ...reach,
+      ['account', formatAddress(node.address)],
+    ]),
     ...tries,
     ...join,
   )

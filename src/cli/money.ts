@@ -11,7 +11,8 @@ const MONEY_MS = 120_000
 
 /** @throws CONFIRMATION_NEEDED when there is nobody to ask, and what the node throws */
 export async function moveMoney(cli: Cli, request: MoneyRequest): Promise<void> {
-  await cli.withControl({ peers: request.kind === 'close' || request.kind === 'open' }, async (control) => {
+  const peers = request.kind === 'close' || request.kind === 'open' || (await asksRelays(cli, request))
+  await cli.withControl({ peers }, async (control) => {
     const options = { signal: cli.signal(MONEY_MS) }
     const plan = await control.plan(request, options)
     if (cli.options.dryRun === true) return tellPlan(cli, plan)
@@ -20,6 +21,11 @@ export async function moveMoney(cli: Cli, request: MoneyRequest): Promise<void> 
     cli.out.note(`${plan.summary} …`)
     tellDone(cli, await carryOut(control, request, cli))
   })
+}
+
+/** Whether the network may be needed to find somebody who hands it in. */
+async function asksRelays(cli: Cli, { relay }: MoneyRequest): Promise<boolean> {
+  return relay !== undefined || (await cli.settings()).config.relays.length > 0
 }
 
 async function carryOut(control: Control, request: MoneyRequest, cli: Cli): Promise<Done> {
@@ -48,7 +54,11 @@ function planLines(plan: Plan): string[] {
   const cost =
     plan.fee_at_most === undefined
       ? []
-      : [`gas     ${plan.gas}, at most ${plan.fee_at_most}${plan.transactions > 1 ? `, ${plan.transactions} transactions` : ''}`]
+      : plan.relay_fee !== undefined
+        ? [`relay   ${plan.relay_fee}, out of the ledger; no gas`]
+        : [
+            `gas     ${plan.gas}, at most ${plan.fee_at_most}${plan.transactions > 1 ? `, ${plan.transactions} transactions` : ''}`,
+          ]
   return [plan.summary, ...changes, ...(plan.transactions === 0 ? [] : cost), ...plan.notes.map((note) => `note    ${note}`)]
 }
 
@@ -67,7 +77,8 @@ function tellDone(cli: Cli, done: Done): void {
   const { out } = cli
   const channel: (readonly [string, string])[] = done.channel === undefined ? [] : [['channel', done.channel.id], ['  free', done.channel.free]] // biome-ignore format: a list
   const jobs = done.jobs.map(
-    ({ hash, block, fee }) => ['tx', `${hash ?? '?'} in block ${block ?? '?'}, gas ${fee ?? '?'}`] as const,
+    ({ hash, block, fee, relay }) =>
+      ['tx', `${hash ?? '?'} in block ${block ?? '?'}, ${relay === undefined ? 'gas' : 'relay'} ${fee ?? '?'}`] as const,
   )
   out.text(
     `${out.tick} ${done.summary}`,

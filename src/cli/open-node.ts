@@ -2,10 +2,13 @@
 import { join } from 'node:path'
 import { NodeControl } from '../api/node-control.ts'
 import { PeerBook } from '../api/peer-book.ts'
+import { TallyError } from '../core/errors.ts'
 import { type ResolvedConfig, requireChain } from '../node/config.ts'
+import type { Config } from '../node/config-schema.ts'
 import { createNode } from '../node/create-node.ts'
 import type { OpenedHome } from '../node/home.ts'
 import type { TallyNode } from '../node/node.ts'
+import type { RelayOptions } from '../node/options.ts'
 import { openLog } from './log.ts'
 import type { LogLevel } from './log-levels.ts'
 import type { Output } from './output.ts'
@@ -18,8 +21,20 @@ export interface OpenNodeOptions {
   readonly listen?: readonly string[] | true
   /** whether other peers are wanted at all. @default true */
   readonly peers?: boolean
+  /** whether it hands in what others sign. @default false */
+  readonly gasRelay?: boolean
   /** what is logged unless told otherwise. @default 'error' */
   readonly logLevel?: LogLevel
+}
+
+/** @throws CONFIG_INVALID when it is not known what the coin is worth */
+function relaySettings({ relay: { coinPrice, ...others } }: Config): RelayOptions {
+  if (coinPrice !== undefined) return { coinPrice, ...others }
+  throw new TallyError('CONFIG_INVALID', {
+    message: "a relay has to know what one of the chain's coin is worth in tokens",
+    hint: "set relay.coinPrice, or: tallystick up --gas-relay --coin-price '3000 USDC'",
+    fields: { key: 'relay.coinPrice' },
+  })
 }
 
 export interface OpenedNode {
@@ -48,6 +63,8 @@ export async function openNode(
     reach: options.peers === false ? { ...config.reach, mdns: 'off' } : config.reach,
     bootstrap: options.peers === false ? [] : config.bootstrap,
     provider: config.provider,
+    relays: { peers: config.relays, maxFee: config.maxRelayFee },
+    ...(options.gasRelay === true && { relay: relaySettings(config) }),
     log: openLog(isSet ? config.log.level : (options.logLevel ?? 'error'), out),
     signal,
   })

@@ -54,6 +54,25 @@ export function buyingOptions(command: Command): Command {
     )
 }
 
+export interface RelayFlags {
+  readonly relay?: string
+  readonly maxFee?: string
+}
+
+/** What every command takes that makes a transaction. */
+export function relayOptions(command: Command): Command {
+  return command
+    .option('--relay <peers>', 'who hands it in for a fee in tokens: peers joined by commas, or auto; no gas is needed then')
+    .option('--max-fee <amount>', 'the most that the relay may get')
+}
+
+/** The same for the node; undefined when nothing was said. */
+export function relayWish({ relay, maxFee }: RelayFlags): { readonly peers?: string[]; readonly maxFee?: string } | undefined {
+  if (relay === undefined && maxFee === undefined) return undefined
+  const peers = relay?.split(',').map((part) => part.trim())
+  return { ...(peers && { peers }), ...(maxFee !== undefined && { maxFee }) }
+}
+
 /** Milliseconds. */
 export function duration(text: string): number {
   return read(() => parseDuration(text))

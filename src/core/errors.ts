@@ -38,7 +38,7 @@ const kinds = {
   PEER_REFUSED: { who: 'peer', retry: false, exit: 9, text: 'the peer refused' },
 } as const satisfies Record<string, ErrorKind>
 
-/** The registry. Ranges: 1-99 wire, 100-199 promises and channels, 200-299 sessions, 300-399 services, 400-499 offers. */
+/** The registry. Ranges: 1-99 wire, 100-199 promises and channels, 200-299 sessions, 300-399 services, 400-499 offers, 600-699 relays. */
 export const ERRORS = {
   ...kinds,
   // 100-199: promises and channels
@@ -115,6 +115,24 @@ export const ERRORS = {
     text: 'the offer is for another chain, ledger or token than this node uses',
   },
   OFFER_NOT_FOUND: { who: 'user', retry: true, exit: 6, text: 'no offer was found' },
+  // 600-699: relays
+  RELAY_FEE_LOW: { wire: 600, who: 'user', retry: true, exit: 6, text: 'the fee is below what the relay asks for' },
+  RELAY_CALL_REFUSED: { wire: 601, who: 'user', retry: false, exit: 9, text: 'this is no call that the relay hands in' },
+  RELAY_DEADLINE: { wire: 602, who: 'user', retry: true, exit: 75, text: 'the deadline of the request is too near or too far' },
+  RELAY_NONCE: { wire: 603, who: 'user', retry: true, exit: 75, text: 'the number of the request is not the next of its signer' },
+  RELAY_WOULD_FAIL: { wire: 604, who: 'user', retry: false, exit: 9, text: 'the chain would refuse the request' },
+  RELAY_SIGNER_BUSY: { wire: 605, who: 'nobody', retry: true, exit: 75, text: 'another request of this signer is under way' },
+  RELAY_SIGNER_BARRED: {
+    wire: 606,
+    who: 'user',
+    retry: true,
+    exit: 75,
+    text: 'a request of this signer has failed on the chain',
+  },
+  RELAY_SIGNATURE: { wire: 607, who: 'user', retry: false, exit: 9, text: 'the request is not signed by its sender' },
+  RELAY_UNKNOWN: { wire: 608, who: 'user', retry: true, exit: 5, text: 'the relay knows no such request' },
+  RELAY_NONE: { who: 'user', retry: true, exit: 8, text: 'no relay hands this in for the fee that was allowed' },
+  RELAY_EXPIRED: { who: 'nobody', retry: true, exit: 75, text: 'no relay has handed the request in before its deadline' },
   // not for the wire: disk
   STORE_LOCKED: { who: 'operator', retry: true, exit: 75, text: 'another process uses this home folder' },
   STORE_CORRUPT: { who: 'operator', retry: false, exit: 1, text: 'the database is damaged' },

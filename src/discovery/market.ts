@@ -101,6 +101,32 @@ export class Market {
     this.#follow()
   }
 
+  /** Announces what this node does for others beside its services, under the name of a kind. */
+  announceRole(role: string): void {
+    this.#announced.set(`role ${role}`, [{ what: 'kind', name: role }])
+    this.#follow()
+  }
+
+  /** The peers that the DHT names under a kind, each once, as they are found; searched until there is one. Nothing of them is checked. Ends quietly when the signal says so. */
+  async *peersOf(role: string, options: Options = {}): AsyncGenerator<PeerId> {
+    const { routing, peers, self } = this.#components
+    const seen = new Set<string>()
+    const signal = options.signal ?? AbortSignal.timeout(FIND_MS)
+    do {
+      try {
+        for await (const { id, multiaddrs } of routing.findProviders(await discoveryCid('kind', role), { signal })) {
+          if (seen.has(id.toString()) || id.equals(self)) continue
+          seen.add(id.toString())
+          if (multiaddrs.length > 0) await peers.merge(id, { multiaddrs: multiaddrs.slice(0, MAX_ADDRESSES) })
+          yield id
+        }
+      } catch (thrown) {
+        if (!signal.aborted) this.#components.log.debug({ role, err: String(thrown) }, 'the DHT could not be searched to the end')
+      }
+      if (seen.size === 0) await pause(SETTLING_PAUSE_MS, signal)
+    } while (seen.size === 0 && !signal.aborted)
+  }
+
   /** Others forget it within 3 h; whoever asks this node hears at once that it is gone. */
   withdraw(service: string): void {
     this.#announced.delete(service)

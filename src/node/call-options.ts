@@ -53,6 +53,8 @@ export interface ReserveOptions {
   readonly forS?: number
   /** told before a step, and when it is done or has failed */
   readonly tell?: ReserveOrder['tell']
+  /** by a relay, although there may be gas */
+  readonly relay?: ReserveOrder['relay']
 }
 
 export interface ResumeOptions {

@@ -31,6 +31,9 @@ export const DEFAULTS = {
     maxSessions: 256,
   },
   consumer: { limitAtRisk: '0.05 token', reservationDays: 30, autoReserve: false },
+  relays: [] as string[],
+  maxRelayFee: '0.5 token',
+  relay: { marginPercent: 30, minFee: '0.01 token', maxGas: 8_000_000, lostGasPerHour: 2_000_000 },
   reach: { relay: 'auto', relayMib: 64, mdns: 'auto', upnp: false },
   log: { level: 'info' },
 } as const
@@ -98,6 +101,18 @@ const consumer = z.object({
     .describe('a purchase may reserve within its budget without --yes'),
 })
 
+const relay = z.object({
+  coinPrice: amountText.optional().describe("what one of the chain's coin is worth in tokens, for `up --gas-relay`"),
+  marginPercent: whole(0, 1_000)
+    .default(DEFAULTS.relay.marginPercent)
+    .describe('what a relay asks for on top of the gas, in percent of it'),
+  minFee: amountText.default(DEFAULTS.relay.minFee).describe('the least that a relay asks for a transaction'),
+  maxGas: whole(50_000, 30_000_000).default(DEFAULTS.relay.maxGas).describe('the most gas of one transaction of others'),
+  lostGasPerHour: whole(0, 1_000_000_000)
+    .default(DEFAULTS.relay.lostGasPerHour)
+    .describe('the most gas that failed transactions of unknown signers may cost in an hour'),
+})
+
 const reach = z.object({
   relay: z
     .enum(['auto', 'on', 'off'])
@@ -129,6 +144,13 @@ export const configSchema = z.object({
   reach: reach.prefault({}),
   provider: provider.prefault({}),
   consumer: consumer.prefault({}),
+  relays: z
+    .array(z.string().max(256).refine(isRelay, 'must be a peer id, a multiaddr that ends in one, or auto'))
+    .max(16)
+    .default([...DEFAULTS.relays])
+    .describe('who hands in transactions where there is no gas: peers, or auto; the cheapest is taken'),
+  maxRelayFee: amountText.default(DEFAULTS.maxRelayFee).describe('the most that a relay may get for a transaction'),
+  relay: relay.prefault({}),
   log: log.prefault({}),
 })
 
@@ -194,6 +216,10 @@ export function configAmount(key: string, text: string, token: TokenInfo) {
 function isAmountText(text: string): boolean {
   const quantity = splitQuantity(text)
   return typeof quantity !== 'string' && /^[A-Za-z][A-Za-z0-9._-]{0,16}$/.test(quantity.rest)
+}
+
+function isRelay(text: string): boolean {
+  return text === 'auto' || /^16Uiu2[1-9A-HJ-NP-Za-km-z]{40,60}$/.test(text) || (isMultiaddr(text) && text.includes('/p2p/'))
 }
 
 function isMultiaddr(text: string): boolean {

@@ -16,6 +16,8 @@ import type { Chain } from '../ports/chain.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { Listings } from '../ports/listings.ts'
 import type { Store } from '../ports/store.ts'
+import { RelayDesk } from '../relay/desk.ts'
+import { RelayPeers } from '../relay/peers.ts'
 import type { Self, SessionEvents } from '../session/components.ts'
 import { PayeeDesk } from '../session/payee-desk.ts'
 import { PayerDesk } from '../session/payer-desk.ts'
@@ -25,11 +27,12 @@ import { Settler } from '../settlement/settler.ts'
 import { openLevelStore } from '../store/level-store.ts'
 import { openMemoryStore } from '../store/memory-store.ts'
 import { Appraiser } from './appraiser.ts'
+import { DEFAULTS } from './config-schema.ts'
 import { createNetwork, type Network } from './libp2p.ts'
-import { Lines } from './lines.ts'
+import { Lines, parsePeer } from './lines.ts'
 import { Money } from './money.ts'
 import { TallyNode } from './node.ts'
-import { type NodeOptions, providerPolicy, SILENT, ticksFor } from './options.ts'
+import { type NodeOptions, providerPolicy, relayPolicy, SILENT, ticksFor, toAmount } from './options.ts'
 import type { NodeParts } from './parts.ts'
 import { Reservations } from './reservations.ts'
 import { Shelf } from './shelf.ts'
@@ -82,7 +85,23 @@ async function assemble(options: NodeOptions, begun: (end: () => Promise<void>) 
   const events = new EventEmitter<SessionEvents>()
   const store = await openStore(options, self.address)
   begun(() => store.close())
-  const chain = createChain({ ...options.chain, confirmations: options.chain.confirmations ?? 3, signer: self, store })
+  const relays = new RelayPeers(
+    {
+      service: () => network.services.gasRelay,
+      resolve: parsePeer,
+      find: (signal) => market.peersOf('relay', { signal }),
+      self: self.address,
+      log,
+    },
+    {
+      peers: options.relays?.peers ?? [],
+      maxFee: () => toAmount('maxRelayFee', options.relays?.maxFee, DEFAULTS.maxRelayFee, token),
+    },
+  )
+  const chain = createChain({
+    ...options.chain, confirmations: options.chain.confirmations ?? 3, signer: self, store, relays,
+    onNotice: (message, error) => log.debug(error === undefined ? {} : { err: asTallyError(error).code }, message),
+  }) // biome-ignore format: a record
   begun(() => chain.close())
   const token = await knownToken(store, chain, options)
   const policy = providerPolicy(options.provider, token)
@@ -105,6 +124,10 @@ async function assemble(options: NodeOptions, begun: (end: () => Promise<void>) 
       },
     }, // biome-ignore format: a record
   )
+  const relay =
+    options.relay === undefined
+      ? undefined
+      : new RelayDesk({ store, chain, clock, log }, { self: self.address, ...relayPolicy(options.relay, token) })
   const settler: Settler = new Settler(
     {
       chain,
@@ -145,6 +168,7 @@ async function assemble(options: NodeOptions, begun: (end: () => Promise<void>) 
     },
     data: { onStream: (incoming) => payee.serve(incoming) },
     offer: { offersFor: (service) => shelf.offersFor(service) },
+    gasRelay: relay === undefined ? {} : { handler: relay },
   })
   begun(async () => await network.stop())
   const market = new Market(
@@ -174,6 +198,8 @@ async function assemble(options: NodeOptions, begun: (end: () => Promise<void>) 
   })
   await chain.start()
   settler.start()
+  await relay?.start()
+  if (relay !== undefined) market.announceRole('relay')
   const parts: NodeParts = {
     self,
     domain,
@@ -193,6 +219,7 @@ async function assemble(options: NodeOptions, begun: (end: () => Promise<void>) 
     money,
     appraiser,
     reservations,
+    relay,
     policy,
     unfollow,
   }

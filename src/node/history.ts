@@ -3,6 +3,7 @@ import type { SessionId } from '../core/ids.ts'
 import type { PayeeSession } from '../core/session/payee.ts'
 import type { PayerSession } from '../core/session/payer.ts'
 import type { Store } from '../ports/store.ts'
+import { type RelayRecord, requestTable } from '../relay/records.ts'
 import type { PayeeDesk } from '../session/payee-desk.ts'
 import type { PayerDesk } from '../session/payer-desk.ts'
 import { PayeeRecords, PayerRecords } from '../session/records.ts'
@@ -25,6 +26,11 @@ export class History {
   sold(): AsyncGenerator<PayeeSession> {
     const { store, payee } = this.#of
     return merged(new PayeeRecords(store).sessions(), payee.sessions())
+  }
+
+  /** What this node has handed in for others, or agreed to. @throws STORE_* */
+  relayed(): AsyncIterable<RelayRecord> {
+    return requestTable(this.#of.store).list()
   }
 
   /** Sessions in which this node pays. @throws STORE_* */

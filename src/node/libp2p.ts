@@ -16,6 +16,7 @@ import { type DataService, type DataServiceInit, dataService } from '../../proto
 import { MAX_STREAM_WINDOW_BYTES } from '../../protocols/framing/inlet.ts'
 import { type OfferService, type OfferServiceInit, offerService } from '../../protocols/offer/service.ts'
 import { libp2pKey } from '../../protocols/peer-identity.ts'
+import { type RelayService, type RelayServiceInit, relayService } from '../../protocols/relay/service.ts'
 import { type SessionService, type SessionServiceInit, sessionService } from '../../protocols/session/service.ts'
 import { firstNodes } from '../discovery/bootstrap.ts'
 import { dhtInit } from '../discovery/dht.ts'
@@ -50,6 +51,8 @@ export interface NetworkInit {
   readonly session: SessionServiceInit
   readonly data: DataServiceInit
   readonly offer: OfferServiceInit
+  /** @default this node is no relay */
+  readonly gasRelay?: RelayServiceInit
 }
 
 export type Network = Libp2p<{
@@ -59,6 +62,7 @@ export type Network = Libp2p<{
   session: SessionService
   data: DataService
   offer: OfferService
+  gasRelay: RelayService
 }>
 
 /** Starts listening at once. @throws what libp2p throws when an address cannot be listened on */
@@ -94,6 +98,7 @@ export async function createNetwork(init: NetworkInit): Promise<Network> {
       session: sessionService(init.session),
       data: dataService(init.data),
       offer: offerService(init.offer),
+      gasRelay: relayService(init.gasRelay ?? {}),
       ...(situation !== 'buys' && {
         identifyPush: identifyPush(),
         autoNat: autoNAT(),

@@ -6,7 +6,7 @@ import { bestAmount, type ChannelIn, type ChannelOut, signedOf } from '../core/c
 import { TallyError } from '../core/errors.ts'
 import { type Address, type ChannelId, type ChannelParties, channelId, type Seconds } from '../core/ids.ts'
 import { formatAmount, type TokenInfo } from '../core/token.ts'
-import type { Chain, DryRun, Job, LedgerAction } from '../ports/chain.ts'
+import type { Chain, DryRun, Job, LedgerAction, RelayWish } from '../ports/chain.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { PayeeDesk } from '../session/payee-desk.ts'
 import type { PayerDesk, ProviderLine } from '../session/payer-desk.ts'
@@ -15,6 +15,11 @@ import { type AmountLike, toAmount } from './options.ts'
 
 interface Options {
   readonly signal?: AbortSignal
+}
+
+/** How a transaction is made: with gas of one's own, or by a relay. */
+interface SendOptions extends Options {
+  readonly relay?: RelayWish
 }
 
 /** One channel as it is shown: what the ledger says and what was promised. Amounts in base units. */
@@ -34,6 +39,8 @@ export interface Balances {
   readonly wallet: Amount
   /** in the ledger, not in any channel; withdrawable at any time */
   readonly ledger: Amount
+  /** at the deposit address: not in the ledger yet */
+  readonly waiting: Amount
   /** deposits of channels that nothing promised uses */
   readonly reserved: Amount
   /** promised to this node and not yet settled */
@@ -128,13 +135,28 @@ export class Money {
   /** @throws CHAIN_UNREACHABLE */
   async balances(options: Options = {}): Promise<Balances> {
     const { chain, self, token } = this.#of
-    const [wallet, ledger, gasWei] = await Promise.all([
+    const [wallet, ledger, waiting, gasWei] = await Promise.all([
       chain.walletBalance(token.address, self, options),
       chain.ledgerBalance(token.address, self, options),
+      this.waiting(options),
       chain.gasBalance(self, options),
     ])
     const { earned, spent } = this.sums
-    return { token, wallet, ledger, reserved: spent.free, unsettled: earned.unsettled, gasWei }
+    return { token, wallet, ledger, waiting, reserved: spent.free, unsettled: earned.unsettled, gasWei }
+  }
+
+  /** Where the token may be sent from anywhere, such as an exchange, for this node; a sweep, or the next reservation, takes it in. */
+  async depositAddress(options: Options = {}): Promise<Address> {
+    return await this.#of.chain.depositAddress(this.#of.self, options)
+  }
+
+  /** What lies at the deposit address, base units. */
+  async waiting(options: Options = {}): Promise<Amount> {
+    return await this.#of.chain.walletBalance(this.#of.token.address, await this.depositAddress(options), options)
+  }
+
+  sweepAction(): LedgerAction {
+    return { kind: 'sweep', token: this.#of.token.address, account: this.#of.self }
   }
 
   depositAction(amount: Amount): LedgerAction {
@@ -145,7 +167,7 @@ export class Money {
     return { kind: 'withdraw', token: this.#of.token.address, to, amount }
   }
 
-  /** Reserves for one provider: out of the ledger balance; what that lacks comes out of the wallet, in the same transaction. */
+  /** Reserves for one provider: out of the ledger balance; what that lacks comes from the deposit address and the wallet, in the same transaction. */
   async openAction(provider: Address, amount: Amount, expiry: Seconds, options: Options = {}): Promise<LedgerAction> {
     const { chain, self, token } = this.#of
     const open = { kind: 'open', signer: self, target: provider, token: token.address, amount, expiry } as const
@@ -154,10 +176,14 @@ export class Money {
     const wallet = await chain.walletBalance(token.address, self, options)
     if (wallet >= amount) return { ...open, from: 'wallet' }
     const lack = (amount - balance) as Amount
+    const waiting = await this.waiting(options)
+    if (waiting >= lack) return { ...open, from: 'balance', sweep: self }
+    if (waiting > 0n && waiting + wallet >= lack)
+      return { ...open, from: 'balance', sweep: self, deposit: { account: self, amount: (lack - waiting) as Amount } }
     if (wallet >= lack) return { ...open, from: 'balance', deposit: { account: self, amount: lack } }
     throw new TallyError('FUNDS_LOW', {
-      message: `${formatAmount(amount, token)} are wanted; the ledger balance is ${formatAmount(balance, token)} and the wallet has ${formatAmount(wallet, token)}`,
-      hint: `send ${token.symbol} to ${self}, or reserve less`,
+      message: `${formatAmount(amount, token)} are wanted; the ledger balance is ${formatAmount(balance, token)} the wallet has ${formatAmount(wallet, token)}`,
+      hint: `send ${token.symbol} to ${self}, or to its deposit address (tallystick wallet deposit-address), or reserve less`,
       fields: { wanted: amount, balance, wallet, account: self },
     })
   }
@@ -168,7 +194,7 @@ export class Money {
    *
    * @throws AMOUNT_INVALID, CONFIG_INVALID, FUNDS_LOW, GAS_LOW, TX_REVERTED, TX_UNKNOWN, CHAIN_UNREACHABLE, ABORTED
    */
-  async reserve(provider: Address, amount: AmountLike, options: Options & { forS?: number } = {}): Promise<Job> {
+  async reserve(provider: Address, amount: AmountLike, options: SendOptions & { forS?: number } = {}): Promise<Job> {
     const { clock, token } = this.#of
     const expiry = (clock.nowS() + Math.round(options.forS ?? RESERVED_S)) as Seconds
     const action = await this.openAction(provider, toAmount('amount', amount, '', token), expiry, options)
@@ -178,7 +204,7 @@ export class Money {
   /** Sends an action and waits until it is mined; the records of `touched` are read again. @throws TX_REVERTED, TX_UNKNOWN, FUNDS_LOW, GAS_LOW, CHAIN_UNREACHABLE */
   async send(
     action: LedgerAction,
-    options: Options & { key?: string; provider?: Address; confirmations?: number } = {},
+    options: SendOptions & { key?: string; provider?: Address; confirmations?: number } = {},
   ): Promise<Job> {
     const { chain, payer } = this.#of
     const job = await chain.transactions.submit(action, options)
@@ -187,7 +213,7 @@ export class Money {
     return mined
   }
 
-  async dryRun(action: LedgerAction, options: Options = {}): Promise<DryRun> {
+  async dryRun(action: LedgerAction, options: SendOptions = {}): Promise<DryRun> {
     return await this.#of.chain.transactions.dryRun(action, options)
   }
 
@@ -203,7 +229,7 @@ export class Money {
   }
 
   /** Settles the promises of these channels now, or of all; as few transactions per token as they fit in. @returns the jobs; none when nothing is unsettled */
-  async settle(which: 'all' | readonly ChannelId[], options: Options = {}): Promise<Job[]> {
+  async settle(which: 'all' | readonly ChannelId[], options: SendOptions = {}): Promise<Job[]> {
     return await this.#of.settler.settle(which, options)
   }
 

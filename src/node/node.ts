@@ -15,6 +15,7 @@ import type { Wish } from '../core/session/payer-terms.ts'
 import type { TokenInfo } from '../core/token.ts'
 import { type Found, noOffer } from '../discovery/market.ts'
 import type { Chain } from '../ports/chain.ts'
+import type { RelayTotals } from '../relay/desk.ts'
 import { refuseAborted } from '../services/abort.ts'
 import type { SessionEvents } from '../session/components.ts'
 import type { PayeeDesk } from '../session/payee-desk.ts'
@@ -90,6 +91,11 @@ export class TallyNode {
   /** sessions in which this node pays that were cut and may be resumed */
   get resumable(): Iterable<PayerSession> {
     return this.#parts.payer.cutSessions()
+  }
+
+  /** what being a relay has brought, if it is one */
+  get relaying(): RelayTotals | undefined {
+    return this.#parts.relay?.totals
   }
 
   /** Puts a service on sale and announces it. A change of price is a new `serve` of the same name: it counts for new sessions only. @throws PRICE_INVALID, OFFER_INVALID */
@@ -232,13 +238,14 @@ export class TallyNode {
   }
 
   async #stop(options: Options): Promise<void> {
-    const { market, payer, payee, settler, lines, network, shelf, chain, store, appraiser, unfollow } = this.#parts
+    const { market, payer, payee, settler, lines, network, shelf, chain, store, appraiser, relay, unfollow } = this.#parts
     market.stop()
     await payer.stop()
     await payee.stop(options.signal)
     await settler.stop(options.signal)
     await lines.close()
     await network.stop()
+    await relay?.stop()
     await shelf.close()
     unfollow()
     appraiser.close()
@@ -263,10 +270,10 @@ export class TallyNode {
     budget: Amount,
     reserve: ReserveOptions | 'auto',
   ): { readonly order: ReserveOrder; readonly free: Amount } {
-    const { upTo, allowance, forS = RESERVED_S, tell } = reserve === 'auto' ? {} : reserve
+    const { upTo, allowance, forS = RESERVED_S, tell, relay } = reserve === 'auto' ? {} : reserve
     const free = upTo === undefined ? budget : toAmount('reserve', upTo, '', this.token)
     const most = allowance ?? { left: maxAmount(free, budget) }
-    return { order: { found, upTo: free, allowance: most, forS, tell }, free }
+    return { order: { found, upTo: free, allowance: most, forS, tell, relay }, free }
   }
 
   async #choose({ service, provider, maxPrice, signal }: OpenOptions): Promise<Found> {

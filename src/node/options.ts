@@ -3,6 +3,7 @@ import type { Amount } from '../core/amount.ts'
 import { TallyError } from '../core/errors.ts'
 import type { Address } from '../core/ids.ts'
 import type { Chunk, Price } from '../core/price.ts'
+import type { FeePolicy } from '../core/relay/fees.ts'
 import { formatSize } from '../core/size.ts'
 import type { TokenInfo } from '../core/token.ts'
 import type { Clock } from '../ports/clock.ts'
@@ -38,6 +39,26 @@ export interface ProviderOptions {
   readonly maxSessions?: number
   /** how long a session that was cut may be resumed. @default 600_000 */
   readonly resumeMs?: number
+}
+
+export interface RelaysOptions {
+  /** peer ids or multiaddrs, or 'auto' for those that the network knows; the cheapest is taken */
+  readonly peers: readonly string[]
+  /** the most that one transaction may cost. @default '0.5 token' */
+  readonly maxFee?: AmountLike
+}
+
+export interface RelayOptions {
+  /** what one of the chain's coin (10^18 wei) is worth in tokens */
+  readonly coinPrice: AmountLike
+  /** on top of what the gas costs. @default 30 */
+  readonly marginPercent?: number
+  /** no transaction is cheaper. @default '0.01 token' */
+  readonly minFee?: AmountLike
+  /** the most gas that one request may use. @default 8_000_000 */
+  readonly maxGas?: number
+  /** gas that transactions of unknown signers may lose in an hour, all together. @default 2_000_000 */
+  readonly lostGasPerHour?: number
 }
 
 /** How a node is reached, and what it does for others that cannot be. */
@@ -91,6 +112,10 @@ export interface NodeOptions {
   /** pay for each chunk as it becomes due, also where the credit would let one promise, or tick, pay for several. @default false */
   readonly payEach?: boolean
   readonly log?: Log
+  /** others who may hand in what this node signs, where it has no gas. @default none, but those that a call names */
+  readonly relays?: RelaysOptions
+  /** hands in what others sign, for a fee. @default it does not */
+  readonly relay?: RelayOptions
   /** for tests and simulations. @default the system's clocks */
   readonly clock?: Clock
   /** gives the start up; a node that has started ends by `stop` */
@@ -122,6 +147,21 @@ export function providerPolicy(options: ProviderOptions | undefined, token: Toke
     settleOnClose: given.settleOnClose ?? provider.settleOnClose,
     maxSessions: given.maxSessions ?? provider.maxSessions,
     resumeMs: given.resumeMs ?? 600_000,
+  }
+}
+
+/** The relay's settings with their amounts known. */
+export function relayPolicy(given: RelayOptions, token: TokenInfo) {
+  const { relay } = DEFAULTS
+  const policy: FeePolicy = {
+    perCoin: toAmount('relay.coinPrice', given.coinPrice, '', token),
+    marginPpm: BigInt(given.marginPercent ?? relay.marginPercent) * 10_000n,
+    minFee: toAmount('relay.minFee', given.minFee, relay.minFee, token),
+  }
+  return {
+    fees: new Map([[token.address, policy]]),
+    maxGas: given.maxGas ?? relay.maxGas,
+    lostGasPerHour: BigInt(given.lostGasPerHour ?? relay.lostGasPerHour),
   }
 }
 

@@ -6,6 +6,7 @@ import type { Market } from '../discovery/market.ts'
 import type { Chain, Unfollow } from '../ports/chain.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { Store } from '../ports/store.ts'
+import type { RelayDesk } from '../relay/desk.ts'
 import type { Log, Self, SessionEvents } from '../session/components.ts'
 import type { PayeeDesk } from '../session/payee-desk.ts'
 import type { PayerDesk } from '../session/payer-desk.ts'
@@ -37,6 +38,8 @@ export interface NodeParts {
   readonly money: Money
   readonly appraiser: Appraiser
   readonly reservations: Reservations
+  /** where this node is a relay */
+  readonly relay: RelayDesk | undefined
   readonly policy: ReturnType<typeof providerPolicy>
   readonly unfollow: Unfollow
 }

@@ -10,7 +10,7 @@ import type { Address, Seconds } from '../core/ids.ts'
 import type { PayerSession } from '../core/session/payer.ts'
 import { formatAmount, type TokenInfo } from '../core/token.ts'
 import type { Found } from '../discovery/market.ts'
-import type { Chain, DryRun, Job, LedgerAction } from '../ports/chain.ts'
+import type { Chain, DryRun, Job, LedgerAction, RelayWish } from '../ports/chain.ts'
 import type { Clock } from '../ports/clock.ts'
 import { refuseAborted } from '../services/abort.ts'
 import type { PayerDesk } from '../session/payer-desk.ts'
@@ -90,6 +90,8 @@ export interface ReserveOrder {
   readonly forS: number
   /** told before a step, and when it is done or has failed */
   readonly tell?: ((step: ReserveStep, job: Job | TallyError | undefined) => void) | undefined
+  /** by a relay, although there may be gas */
+  readonly relay?: RelayWish | undefined
 }
 
 export interface ReservationsComponents {
@@ -98,6 +100,8 @@ export interface ReservationsComponents {
   readonly payer: PayerDesk
   readonly money: Money
 }
+
+const relayOf = ({ relay }: ReserveOrder) => (relay === undefined ? {} : { relay })
 
 /** a top-up is begun when what is free lasts for less than so many times as long as one takes */
 const LEAD = 2
@@ -109,7 +113,7 @@ const SEEN_MS = 15_000
 const MAX_STEPS = 3
 
 /** the transaction moved nothing, and never will; one of which that is not known has used the allowance */
-const NOT_DONE: readonly ErrorCode[] = ['TX_REVERTED', 'TX_REPLACED', 'FUNDS_LOW']
+const NOT_DONE: readonly ErrorCode[] = ['TX_REVERTED', 'TX_REPLACED', 'FUNDS_LOW', 'RELAY_NONE', 'RELAY_EXPIRED']
 
 export class Reservations {
   readonly #of: ReservationsComponents
@@ -124,7 +128,7 @@ export class Reservations {
     const step = await this.#step(order, free, options)
     if (step === undefined) return undefined
     const action = await money.openAction(order.found.provider, step.amount, step.expiry, options)
-    return { step, action, run: await money.dryRun(action, options) }
+    return { step, action, run: await money.dryRun(action, { ...options, ...relayOf(order) }) }
   }
 
   /**
@@ -145,8 +149,9 @@ export class Reservations {
       try {
         const before = (await this.#latest(provider, options)) ?? NO_CHANNEL
         const name = `reserve ${money.idOf(provider)} ${before.epoch} ${before.deposit} ${before.expiry}`
-        const key = await this.#keyOf(action, name, provider, before)
-        const job = await money.send(action, { ...options, provider, key, ...(options.early === true && { confirmations: 0 }) })
+        const key = await this.#keyOf(order, action, name, before)
+        const early = options.early === true && { confirmations: 0 }
+        const job = await money.send(action, { ...options, provider, key, ...relayOf(order), ...early })
         await this.#seen(provider, before, options)
         order.tell?.(step, job)
       } catch (thrown) {
@@ -163,13 +168,13 @@ export class Reservations {
    * Hands the transaction in; its key. One that is final though the ledger is as it was before it was taken back by a reorganisation deeper than
    * the confirmations: then it is made again, under the next key.
    */
-  async #keyOf(action: LedgerAction, key: string, provider: Address, before: ChannelFacts): Promise<string> {
+  async #keyOf(order: ReserveOrder, action: LedgerAction, key: string, before: ChannelFacts): Promise<string> {
     const { chain } = this.#of
     for (let next = key; ; ) {
-      const job = await chain.transactions.submit(action, { key: next })
+      const job = await chain.transactions.submit(action, { key: next, ...relayOf(order) })
       if (job.state !== 'confirmed' || (chain.status().confirmed ?? -1) < (job.block ?? 0)) return next
       // another purchase has made it a moment ago
-      if (!isSame((await this.#latest(provider, {})) ?? NO_CHANNEL, before)) return next
+      if (!isSame((await this.#latest(order.found.provider, {})) ?? NO_CHANNEL, before)) return next
       next = `${key} after ${job.id}`
     }
   }

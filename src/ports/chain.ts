@@ -2,6 +2,7 @@ import type { Amount } from '../core/amount.ts'
 import type { ChannelFacts as ChannelSlot } from '../core/channel.ts'
 import type { Address, ChannelId, ChannelParties, Seconds } from '../core/ids.ts'
 import type { SettleRow } from '../core/promise.ts'
+import type { ForwarderDomain, SignedForward } from '../core/relay/request.ts'
 import type { TokenInfo } from '../core/token.ts'
 
 /**
@@ -18,6 +19,8 @@ export interface Chain {
   /** Blocks on top of a block before its facts count; 0 only on a chain that cannot reorganise by surprise. */
   readonly confirmations: number
   readonly transactions: Transactions
+  /** How signed calls of others come to the ledger. */
+  readonly forwarder: Forwarder
 
   /**
    * Begins to follow the ledger and resumes the unfinished transactions. Never throws because the RPC is down: it goes on trying,
@@ -43,6 +46,8 @@ export interface Chain {
   gasBalance(account: Address, options?: CallOptions): Promise<bigint>
   /** The account that is credited when promises to this target, in this token, are settled. */
   payoutOf(token: Address, target: Address, options?: CallOptions): Promise<Address>
+  /** Where plain transfers for the account may be sent, before it has ever done anything; `sweep` takes them into its balance. */
+  depositAddress(account: Address, options?: CallOptions): Promise<Address>
   /** Timestamp of the newest block. */
   time(options?: CallOptions): Promise<Seconds>
 
@@ -61,6 +66,30 @@ export interface Chain {
 
 export interface CallOptions {
   readonly signal?: AbortSignal
+}
+
+/** The ledger's ERC-2771 forwarder: it vouches for who has signed a call. Which one it is, the ledger says. */
+export interface Forwarder {
+  domain(options?: CallOptions): Promise<ForwarderDomain>
+  /** The number that the next request of the account must have, at the newest block. */
+  nonce(account: Address, options?: CallOptions): Promise<bigint>
+  /** The transaction that hands a signed request in. */
+  execute(signed: SignedForward, options?: CallOptions): Promise<LedgerAction>
+  /** The transaction that executed the account's request of that number, from that block on; undefined when the RPC shows none. */
+  execution(account: Address, nonce: bigint, since: number, options?: CallOptions): Promise<Execution | undefined>
+  /** What a transaction would pay for a unit of gas now, in wei. */
+  gasPrice(options?: CallOptions): Promise<bigint>
+}
+
+/** How a request was executed, by whomever. */
+export interface Execution {
+  readonly hash: string
+  readonly block: number
+  readonly blockHash: string
+  /** false: the number is used, and the call was taken back */
+  readonly ok: boolean
+  /** Whether it was the request with this signature, and no other of the same number. */
+  isOf(signature: Uint8Array): boolean
 }
 
 /** One channel slot of the ledger, as it was at `block`. Amounts are cumulative over the life of the channel, in base units. */
@@ -142,7 +171,10 @@ export type LedgerAction =
       readonly from: 'wallet' | 'balance'
       /** with `from: 'balance'`: so much is first pulled out of the wallet into the balance of the sender, `account`, in the same transaction */
       readonly deposit?: { readonly account: Address; readonly amount: Amount }
+      /** with `from: 'balance'`: what lies at the deposit address of this account, the sender's, is taken into its balance before all else */
+      readonly sweep?: Address
     }
+  | { readonly kind: 'sweep'; readonly token: Address; readonly account: Address }
   | ({ readonly kind: 'top-up'; readonly amount: Amount } & ChannelParties)
   | { readonly kind: 'reclaim'; readonly signer: Address; readonly target: Address; readonly token: Address }
   | {
@@ -189,6 +221,8 @@ export interface Job {
   readonly gasUsed?: bigint
   /** Gas coin paid, in wei. */
   readonly feeWei?: bigint
+  /** It goes by a relay: which one has it, or handed it in, and what that gets for it, in base units. */
+  readonly relay?: { readonly account: Address; readonly token: Address; readonly fee: Amount }
   /** Why it failed, or what holds it up. */
   readonly error?: { readonly code: string; readonly message: string; readonly hint?: string }
 }
@@ -199,6 +233,18 @@ export interface SubmitOptions extends CallOptions {
    * again under its key. Without a key every call is a new transaction.
    */
   readonly key?: string
+  /** By a relay, although there may be gas. Without it a relay is asked where the account has no gas and relays are known. */
+  readonly relay?: RelayWish
+  /** What it brings in, base units of its token: no relay gets more than that for it. @default whatever is allowed */
+  readonly worth?: Amount
+}
+
+/** Which relays may be asked, and for how much at most. */
+export interface RelayWish {
+  /** peer ids, multiaddrs, or `auto` for those that the network knows. @default those of the node's settings */
+  readonly peers?: readonly string[]
+  /** base units. @default that of the node's settings */
+  readonly maxFee?: Amount
 }
 
 export interface WaitOptions extends CallOptions {
@@ -214,6 +260,8 @@ export interface DryRun {
   readonly feeWei: bigint
   /** Transactions that it takes: 2 when an approve must come first. */
   readonly transactions: number
+  /** by a relay, for this fee; then it costs no wei */
+  readonly relay?: { readonly account: Address; readonly token: Address; readonly fee: Amount }
 }
 
 /**
@@ -232,7 +280,7 @@ export interface Transactions {
    */
   wait(job: string | Job, options?: WaitOptions): Promise<Job>
   /** Asks the chain what the action would do, without doing it. Throws what `wait` would throw. */
-  dryRun(action: LedgerAction, options?: CallOptions): Promise<DryRun>
+  dryRun(action: LedgerAction, options?: CallOptions & Pick<SubmitOptions, 'relay'>): Promise<DryRun>
   get(id: string): Job | undefined
   /** Unfinished jobs first, then the finished ones this process knows of, newest first. */
   list(): readonly Job[]

@@ -35,6 +35,10 @@ export const SPACES = {
   owedOut: 22,
   /** expiry (5), channel id (32) -> nothing: a settlement of that channel would pay something */
   dueIn: 23,
+  /** digest of a request (32) -> what this relay has agreed to hand in, and how that ended */
+  relayIn: 40,
+  /** signer (20) -> how its requests went at this relay */
+  relaySigner: 41,
 } as const
 export type Space = keyof typeof SPACES
 

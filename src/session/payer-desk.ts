@@ -9,13 +9,7 @@ import type { ChannelOut } from '../core/channel.ts'
 import { asTallyError, codeOfWire, type ErrorCode, TallyError } from '../core/errors.ts'
 import type { ChannelParties, SessionId } from '../core/ids.ts'
 import type { FromPayee, Released } from '../core/session/messages.ts'
-import {
-  newPayerSession,
-  type PayerEffect,
-  type PayerInput,
-  type PayerSession,
-  stepPayer,
-} from '../core/session/payer.ts'
+import { newPayerSession, type PayerEffect, type PayerInput, type PayerSession, stepPayer } from '../core/session/payer.ts'
 import { awaitsDeposit, shortReason } from '../core/session/payer-state.ts'
 import type { Wish } from '../core/session/payer-terms.ts'
 import type { ChainFact } from '../ports/chain.ts'

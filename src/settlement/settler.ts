@@ -2,6 +2,7 @@
  * Turns promises into tokens: looks which channels should be settled, puts them into one transaction per token, and waits for it
  * before the next one. The ledger is the authority for what was settled; this only sends. Which channels those are says `Worklist`.
  */
+import type { Amount } from '../core/amount.ts'
 import { toHex } from '../core/bytes.ts'
 import type { ChannelIn } from '../core/channel.ts'
 import { keccak256 } from '../core/crypto/keccak.ts'
@@ -10,7 +11,7 @@ import { revealed, settlementOf } from '../core/head.ts'
 import type { Address, ChannelId } from '../core/ids.ts'
 import { settleRow } from '../core/promise.ts'
 import { payable, type SettlementPolicy } from '../core/settlement.ts'
-import type { Chain, Job, LedgerAction } from '../ports/chain.ts'
+import type { Chain, Job, LedgerAction, SubmitOptions } from '../ports/chain.ts'
 import type { Clock } from '../ports/clock.ts'
 import { Attempts } from './attempts.ts'
 import { type PayeeChannels, Worklist } from './worklist.ts'
@@ -24,6 +25,9 @@ export interface SettlerComponents {
   /** reads the ledger's facts of a channel anew, so that nobody has to wait for the log follower */
   readonly onSettled: (id: ChannelId) => Promise<void>
 }
+
+/** `relay`: by one, although there may be gas */
+type SendOptions = Pick<SubmitOptions, 'signal' | 'relay' | 'worth'>
 
 interface Batch {
   readonly action: LedgerAction
@@ -114,9 +118,9 @@ export class Settler {
    * @returns the mined jobs; none when there is nothing to settle
    * @throws TX_REVERTED, TX_UNKNOWN, TX_REPLACED, GAS_LOW, CHAIN_UNREACHABLE, ABORTED
    */
-  async settle(which: 'all' | readonly ChannelId[], options: { signal?: AbortSignal } = {}): Promise<Job[]> {
+  async settle(which: 'all' | readonly ChannelId[], options: SendOptions = {}): Promise<Job[]> {
     const jobs: Job[] = []
-    for (const batch of this.actions(await this.unsettled(which))) jobs.push(await this.#send(batch, options.signal))
+    for (const batch of this.actions(await this.unsettled(which))) jobs.push(await this.#send(batch, options))
     return jobs
   }
 
@@ -183,7 +187,9 @@ export class Settler {
       // a session that closes from now on is a reason of its own
       const closed = this.#work.begun(batch.channels)
       try {
-        await this.#send(batch, this.#stop.signal)
+        // by itself it pays no relay more than the settlement brings in
+        const worth = batch.channels.reduce((sum, channel) => sum + payable(channel), 0n) as Amount
+        await this.#send(batch, { signal: this.#stop.signal, worth })
         this.#work.closed(closed.filter((id) => this.#attempts.isWaiting(id)))
       } catch (thrown) {
         this.#work.closed(closed)
@@ -211,9 +217,8 @@ export class Settler {
     this.#components.log.warn({ err: code, hint }, `settlement waits: ${message}`)
   }
 
-  async #send({ action, channels: batch }: Batch, signal: AbortSignal | undefined): Promise<Job> {
+  async #send({ action, channels: batch }: Batch, options: SendOptions): Promise<Job> {
     const { chain, log, onSettled } = this.#components
-    const options = signal === undefined ? {} : { signal }
     const job = await this.#submitted({ action, channels: batch }, options)
     const mined = await chain.transactions.wait(job, options)
     for (const channel of batch) await onSettled(channel.id)
@@ -226,7 +231,7 @@ export class Settler {
    * The same promises are sent once: whoever asks again gets the transaction of before. One that is final and that the ledger shows no more was
    * taken back by a reorganisation deeper than the confirmations; then it is sent anew. Should the ledger only seem so, that pays nothing twice.
    */
-  async #submitted({ action, channels: batch }: Batch, options: { readonly signal?: AbortSignal }): Promise<Job> {
+  async #submitted({ action, channels: batch }: Batch, options: SendOptions): Promise<Job> {
     const { chain, channels, onSettled } = this.#components
     const key = keyOf(batch)
     let job = await chain.transactions.submit(action, { ...options, key })

@@ -89,6 +89,16 @@ describe('the demo, with two processes, a chain and a file of 64 MiB', () => {
     })
   }
 
+  test('without gas: a consumer with nothing but tokens from an exchange and a provider with nothing, a relay, and every sum agrees', async () => {
+    const { code, events, result, stderr } = await demo('--gasless', '--size', '16 MiB')
+    assert.equal(code, 0, stderr)
+    assert.equal(sumsAgree(result), PRICE_OF_ALL / 4n)
+    for (const step of ['relay', 'paid-out', 'reserved', 'settled', 'released', 'withdrawn']) assert.ok(has(events, step), step)
+    const { provider, consumer, earned, othersGas, othersSent } = result.relay as Record<string, string>
+    assert.deepEqual([othersGas, othersSent], ['0', '0'])
+    assert.equal(BigInt(provider ?? 0) + BigInt(consumer ?? 0), BigInt(earned ?? 0))
+  })
+
   test('a consumer that stops paying is cut, and costs the provider no more than the credit it gave', async () => {
     const { code, result, stderr } = await demo('--cheat', 'consumer')
     assert.equal(code, 0, stderr)

@@ -129,9 +129,7 @@ describe('deliveries', () => {
       const last = await third.begin()
       const held = Promise.withResolvers<void>()
       service.gate = held.promise
-      const opened = sessions.flatMap(([one, session]) =>
-        Array.from({ length: 32 }, (_, i) => refusal(one.open(session, i + 1))),
-      )
+      const opened = sessions.flatMap(([one, session]) => Array.from({ length: 32 }, (_, i) => refusal(one.open(session, i + 1))))
       await until(() => service.opened === 1_024)
       assert.equal(await refusal(third.open(last, 1)), 'BUSY')
       for (const one of [guest, other, third]) await one.cut()

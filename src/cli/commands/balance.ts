@@ -15,6 +15,9 @@ export function balanceCommand(cli: Cli): Command {
           ['account', balance.account],
           ['wallet', balance.wallet],
           ['ledger', `${balance.ledger}  (free; withdraw it, or reserve it for a provider)`],
+          ...(balance.waiting.startsWith('0 ')
+            ? []
+            : [['waiting', `${balance.waiting}  (at the deposit address; tallystick wallet sweep)`] as const]),
           ['reserved', `${balance.reserved}  (in channels, not promised)`],
           ['unsettled', `${balance.unsettled}  (promised to you, not settled)`],
           ['gas', balance.gas],

@@ -5,7 +5,7 @@ import type { ChannelView } from '../../api/views.ts'
 import { TallyError } from '../../core/errors.ts'
 import type { Cli } from '../context.ts'
 import { moveMoney } from '../money.ts'
-import { examples, whole } from '../options.ts'
+import { examples, type RelayFlags, relayOptions, relayWish, whole } from '../options.ts'
 import { facts, roughTime, table } from '../output.ts'
 
 const LOOK_MS = 30_000
@@ -18,7 +18,7 @@ export function channelCommand(cli: Cli): Command {
 }
 
 function openCommand(cli: Cli): Command {
-  return new Command('open')
+  return relayOptions(new Command('open'))
     .description('reserves tokens for one provider; on a channel that is open, tops it up and extends it')
     .argument('<provider>', 'its peer id, multiaddr or address, or the name of its service')
     .argument('<amount>', 'such as "1 USDC", out of the ledger or else the wallet')
@@ -31,9 +31,9 @@ function openCommand(cli: Cli): Command {
         "channel open 16Uiu2… '1 tUSDC' --days 7 --yes",
       ),
     )
-    .action(async (provider: string, amount: string, options: { days?: number }) => {
+    .action(async (provider: string, amount: string, options: { days?: number } & RelayFlags) => {
       const days = options.days ?? (await cli.settings()).config.consumer.reservationDays
-      await moveMoney(cli, { kind: 'open', provider, amount, days })
+      await moveMoney(cli, { kind: 'open', provider, amount, days, relay: relayWish(options) })
     })
 }
 
@@ -86,32 +86,36 @@ function showCommand(cli: Cli): Command {
 }
 
 function settleCommand(cli: Cli): Command {
-  return new Command('settle')
+  return relayOptions(new Command('settle'))
     .description('turns the promises of consumers into tokens, all of them in one transaction')
     .argument('[channels...]', 'ids, or consumers')
     .option('--all', 'every channel with something to settle')
     .addHelpText('after', examples('channel settle --all', 'channel settle --all --dry-run', 'channel settle 0x4a1b2c3d --yes'))
-    .action(async (ids: string[], { all }: { all?: boolean }) => {
+    .action(async (ids: string[], { all, ...flags }: { all?: boolean } & RelayFlags) => {
       if ((all === true) === ids.length > 0)
         throw new TallyError('USAGE', { message: 'say which channels are to be settled', hint: 'name them, or give --all' })
-      await moveMoney(cli, { kind: 'settle', channels: all === true ? 'all' : ids })
+      await moveMoney(cli, { kind: 'settle', channels: all === true ? 'all' : ids, relay: relayWish(flags) })
     })
 }
 
 function closeCommand(cli: Cli): Command {
-  return new Command('close')
+  return relayOptions(new Command('close'))
     .description("ends a channel at once with the provider's signature: it is paid, and the rest is free")
     .argument('<channel>', 'its id, or the provider: peer id, multiaddr or address')
     .addHelpText('after', examples('channel close 0x4a1b2c3d', 'channel close /ip4/192.0.2.7/tcp/4001/p2p/16Uiu2… --yes'))
-    .action(async (channel: string) => await moveMoney(cli, { kind: 'close', channel }))
+    .action(
+      async (channel: string, flags: RelayFlags) => await moveMoney(cli, { kind: 'close', channel, relay: relayWish(flags) }),
+    )
 }
 
 function reclaimCommand(cli: Cli): Command {
-  return new Command('reclaim')
+  return relayOptions(new Command('reclaim'))
     .description('takes back what is left of a reservation that is over; the provider is not needed')
     .argument('<channel>', 'its id, or the provider: peer id, multiaddr or address')
     .addHelpText('after', examples('channel reclaim 0x4a1b2c3d'))
-    .action(async (channel: string) => await moveMoney(cli, { kind: 'reclaim', channel }))
+    .action(
+      async (channel: string, flags: RelayFlags) => await moveMoney(cli, { kind: 'reclaim', channel, relay: relayWish(flags) }),
+    )
 }
 
 function endText({ expired, expiry }: ChannelView): string {

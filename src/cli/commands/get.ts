@@ -1,10 +1,10 @@
 import { Command, Option } from 'commander'
 import type { Cli } from '../context.ts'
 import type { GetFlags } from '../get/run.ts'
-import { duration, examples, size, whole } from '../options.ts'
+import { duration, examples, relayOptions, size, whole } from '../options.ts'
 
 export function getCommand(cli: Cli): Command {
-  return new Command('get')
+  return relayOptions(new Command('get'))
     .description('buys: a file, the index of a folder, a stream, or one answer of a web server, paid while it comes')
     .argument('<what>', 'name[/path], peer/name/path, multiaddr/name/path or tallystick://peer/name/path')
     .option('--budget <amount>', 'the most to spend; always needed')
@@ -35,6 +35,7 @@ export function getCommand(cli: Cli): Command {
         "get films/ --budget '0.01 tUSDC'",
         "get ticker --budget '0.1 tUSDC' --for 30s | head",
         "get quotes/v1/today -o today.json --budget '0.01 tUSDC'",
+        "get films/a.bin --budget '1 tUSDC' --relay auto --yes",
         "get films/a.bin --budget '1 tUSDC' --dry-run",
       ),
     )

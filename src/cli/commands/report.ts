@@ -86,10 +86,12 @@ function screen(report: ReportView): string[] {
   return [...table(header, rows, ['sessions', 'bytes', ...MONEY]), '', ...facts(withdrawn), ...feeLines({ ...report, fees })]
 } // biome-ignore format: a record
 
-function feeLines({ fees, channels }: ReportView): string[] {
+function feeLines({ fees, relaying, channels }: ReportView): string[] {
   const kinds = fees.by_kind.map(({ kind, transactions, fee }) => `${transactions} ${kind} ${fee}`).join(', ')
   const apart = channels
     .filter(({ unexplained }) => !/^0 /.test(unexplained))
     .map(({ unexplained }) => ['unexplained', `${unexplained}: what the promises of all channels are more than all sessions on record paid`] as const)
-  return facts([['fees', fees.transactions === 0 ? `${fees.fee}, no transactions` : `${fees.fee}: ${kinds}`], ...apart])
+  const relays = fees.relays === undefined ? [] : [['relays', `${fees.relays.fee} for ${fees.relays.transactions} transactions`] as const]
+  const earned = relaying === undefined ? [] : [['relaying', `${relaying.fees} for ${relaying.handed_in} transactions of others, gas ${relaying.gas}; ${relaying.failed} failed`] as const]
+  return facts([['fees', fees.transactions === 0 ? `${fees.fee}, no transactions` : `${fees.fee}: ${kinds}`], ...relays, ...earned, ...apart])
 } // biome-ignore format: a record

@@ -32,11 +32,21 @@ function screen(status: StatusView): string[] {
   const selling = status.selling.map(
     ({ service, kind, price, chunk }) => ['selling', `${service} (${kind}) at ${price}, paid every ${chunk}`] as const,
   )
+  const { relay } = status
+  const relaying =
+    relay === undefined
+      ? []
+      : [
+          [
+            'relay',
+            `${relay.handed_in} handed in for ${relay.fees}, gas ${relay.gas}; ${relay.failed} failed, ${relay.under_way} under way`,
+          ] as const,
+        ]
   const sessions = status.sessions.map((session) => ['session', sessionText(session)] as const)
   const jobs = status.unfinished.map(
     (job) => ['waiting', `${job.summary}: ${job.state}${job.hash === undefined ? '' : ` (${job.hash})`}`] as const,
   )
-  return facts([...rows, ...selling, ...sessions, ...jobs])
+  return facts([...rows, ...selling, ...relaying, ...sessions, ...jobs])
 }
 
 function chainText({ reachable, chain_id, head, error }: StatusView['chain']): string {

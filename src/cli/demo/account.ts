@@ -5,9 +5,10 @@ import { chunkCost, due } from '../../core/price.ts'
 import { parseChunk, parsePrice } from '../../core/price-text.ts'
 import { formatAmountPadded, type TokenInfo } from '../../core/token.ts'
 import type { StoreSums } from './audit.ts'
+import { type GaslessFacts, gaslessChecks } from './gasless.ts'
 import type { ToParent } from './wire.ts'
 
-export type Mode = 'plain' | 'kill-provider' | 'kill-consumer' | 'cheat-consumer' | 'cheat-provider'
+export type Mode = 'plain' | 'gasless' | 'kill-provider' | 'kill-consumer' | 'cheat-consumer' | 'cheat-provider'
 
 /** One line of the account; `ok` false makes the demo fail. */
 export interface Check {
@@ -27,6 +28,8 @@ export interface Facts {
   readonly payments: number
   readonly before: Wealth
   readonly after: Wealth
+  /** without gas: what went to relays */
+  readonly gasless?: GaslessFacts | undefined
   readonly closed: Extract<ToParent, { type: 'closed' }>
   readonly ended: Extract<ToParent, { type: 'ended' }>
   readonly stores: { readonly payee: StoreSums; readonly payer: StoreSums }
@@ -52,13 +55,14 @@ export function accountOf(facts: Facts): Account {
   const show = (value: bigint): string =>
     `${value < 0n ? '−' : ''}${formatAmountPadded((value < 0n ? -value : value) as Amount, token)}`
   const signed = BigInt(closed.signed)
-  const settled = after.provider - before.provider
-  const spent = before.consumer - after.consumer
+  // fees of relays stand apart from what was sold
+  const settled = after.provider - before.provider + (facts.gasless?.provider ?? 0n)
+  const spent = before.consumer - after.consumer - (facts.gasless?.consumer ?? 0n)
   const price = parsePrice(facts.price, token)
   const cost = due(price, meterOf({ down: delivered }))
   const credit = chunkCost(price, parseChunk('64 KiB', price)) * CREDIT_CHUNKS
   const lost = { provider: BigInt(ended.lost), consumer: signed > BigInt(closed.owed) ? signed - BigInt(closed.owed) : 0n }
-  const honest = mode === 'plain' || mode.startsWith('kill')
+  const honest = mode === 'plain' || mode === 'gasless' || mode.startsWith('kill')
   const all = (sums: StoreSums): boolean => sums.session === signed && sums.promised === signed
   const checks: Check[] = [
     {
@@ -79,12 +83,13 @@ export function accountOf(facts: Facts): Account {
         lost.provider <= credit &&
         lost.consumer <= LIMIT_AT_RISK &&
         (!honest || lost.consumer === 0n) &&
-        (mode !== 'plain' || lost.provider === 0n),
+        (mode.startsWith('kill') || !honest || lost.provider === 0n),
     },
   ]
   if (honest)
     checks.push({ text: `sha256 of the file that came = of the file that was sent (${sent.slice(0, 18)}…)`, ok: got === sent })
   else checks.push({ text: `the cheat ended the session: ${closed.code ?? 'no'}`, ok: closed.code !== undefined })
+  if (facts.gasless !== undefined) checks.push(...gaslessChecks(facts.gasless, show))
   const ok = checks.every((check) => check.ok)
   const change = (by: bigint): string => (by < 0n ? show(by) : `+${show(by)}`)
   const row = (who: keyof Wealth): string =>
@@ -94,9 +99,9 @@ export function accountOf(facts: Facts): Account {
     checks,
     lines: [
       '', `${''.padEnd(12)} ${'before'.padStart(16)} ${'after'.padStart(16)} ${'change'.padStart(17)}`, row('consumer'), row('provider'), '',
-      ...checks.map((check) => `  ${check.ok ? '✔' : '✖'} ${check.text}`), `  ${facts.payments} payments, 3 transactions`,
+      ...checks.map((check) => `  ${check.ok ? '✔' : '✖'} ${check.text}`), `  ${facts.payments} payments, ${facts.gasless === undefined ? 3 : 4} transactions`,
     ],
-    facts: { mode, ok, delivered, cost, signed, settled, spent, payments: facts.payments, lost, sha256: { sent, got: got ?? null }, stores, before, after, checks },
+    facts: { mode, ok, delivered, cost, signed, settled, spent, payments: facts.payments, lost, sha256: { sent, got: got ?? null }, stores, before, after, relay: facts.gasless ?? null, checks },
   } // biome-ignore format: a table
 }
 

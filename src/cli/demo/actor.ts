@@ -12,7 +12,7 @@ export class Actor {
   readonly #waiting = new Set<() => void>()
   #gone = false
 
-  constructor(role: 'provider' | 'consumer', setup: Setup, onMessage: (message: ToParent) => void) {
+  constructor(role: 'provider' | 'consumer' | 'relay', setup: Setup, onMessage: (message: ToParent) => void) {
     // the source in a checkout, the compiled file in a package: the same extension as this file
     const script = new URL(`./${role}${extname(import.meta.filename)}`, import.meta.url)
     this.#child = fork(script, {

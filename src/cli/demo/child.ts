@@ -17,6 +17,8 @@ export async function startNode(setup: Setup, listens: boolean, provider: Provid
     listen: listens ? [setup.listen] : [],
     bootstrap: [setup.bootstrap],
     provider,
+    relays: { peers: setup.relays },
+    ...(setup.coinPrice !== '' && { relay: { coinPrice: setup.coinPrice } }),
   })
   return node
 }

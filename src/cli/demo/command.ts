@@ -11,6 +11,7 @@ interface Flags {
   readonly cheat?: 'consumer' | 'provider'
   readonly size: bigint
   readonly rate: bigint
+  readonly gasless?: boolean
   readonly keep?: boolean
   readonly json?: boolean
 }
@@ -43,6 +44,13 @@ export function demoCommand(): Command {
     .addOption(
       new Option('--cheat <who>', 'the consumer stops paying, or the provider sends garbage').choices(['consumer', 'provider']),
     )
+    .addOption(
+      new Option('--gasless', 'nobody has the gas coin but a relay, which hands in what the others sign').conflicts([
+        'killProvider',
+        'killConsumer',
+        'cheat',
+      ]),
+    )
     .addOption(new Option('--size <bytes>', 'size of the file').argParser(size).default(64n << 20n, '64 MiB'))
     .addOption(
       new Option('--rate <bytes>', 'bytes a second, so that one can watch; 0 B = as fast as it goes')
@@ -53,7 +61,7 @@ export function demoCommand(): Command {
     .option('--json', 'one JSON object a line')
     .addHelpText(
       'after',
-      '\nExamples:\n  tallystick demo\n  tallystick demo --kill-provider\n  tallystick demo --cheat consumer --json',
+      '\nExamples:\n  tallystick demo\n  tallystick demo --kill-provider\n  tallystick demo --cheat consumer --json\n  tallystick demo --gasless',
     )
     .action(async (_: unknown, command: Command) => {
       const flags = command.optsWithGlobals<Flags>()
@@ -66,7 +74,9 @@ export function demoCommand(): Command {
             ? 'kill-provider'
             : flags.killConsumer === true
               ? 'kill-consumer'
-              : 'plain'
+              : flags.gasless === true
+                ? 'gasless'
+                : 'plain'
       const screen = flags.json === true ? jsonScreen() : humanScreen(performance.now())
       screen.lines(['tallystick demo · everything runs on this computer with play money', ''])
       // loaded only when it is wanted: every other command starts quicker

@@ -74,7 +74,7 @@ async function reserve(node: TallyNode, setup: Setup, provider: Address): Promis
   const amount = parseAmount(setup.budget, node.token)
   const expiry = (Math.floor(Date.now() / 1000) + 30 * DAY_S) as Seconds
   const job = await node.money.send(await node.money.openAction(provider, amount, expiry), { provider })
-  tell({ type: 'opened', hash: job.hash ?? '', amount: `${amount}` })
+  tell({ type: 'opened', hash: job.hash ?? '', amount: `${amount}`, fee: `${job.relay?.fee ?? 0n}` })
 }
 
 /** A session that was cut goes on, at the byte that is on the disk; otherwise a new one. */
@@ -165,5 +165,5 @@ async function release(node: TallyNode, provider: Address): Promise<void> {
   const found = await search(node)
   const { line } = await node.lineTo(found.peer.toString())
   const job = await node.money.send(await node.money.closeAction(line, provider), { provider })
-  tell({ type: 'released', hash: job.hash ?? '' })
+  tell({ type: 'released', hash: job.hash ?? '', fee: `${job.relay?.fee ?? 0n}` })
 }

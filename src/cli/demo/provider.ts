@@ -2,6 +2,7 @@ import { dueOf, exposureOf } from '../../core/session/payee.ts'
 import type { ServiceAdapter, ServiceAnswer, ServiceCall } from '../../ports/service.ts'
 import { filesService } from '../../services/files/index.ts'
 import { runChild, startNode } from './child.ts'
+import { withdrawAll } from './gasless.ts'
 import { type Setup, tell } from './wire.ts'
 
 /** Delivers no faster than so many bytes a second, so that one can watch; and, when it cheats, garbage from a byte on. */
@@ -51,7 +52,7 @@ runChild(async (setup) => {
   timer.unref()
   node.chain.transactions.observe((job) => {
     if (job.state === 'confirmed' && job.hash !== undefined && job.kind.startsWith('settle'))
-      tell({ type: 'settled', hash: job.hash })
+      tell({ type: 'settled', hash: job.hash, fee: `${job.relay?.fee ?? 0n}` })
   })
   await node.serve({
     name: 'sample',
@@ -61,6 +62,7 @@ runChild(async (setup) => {
   })
   tell({ type: 'ready', address: node.address, peer: node.peerId.toString(), addresses: node.addresses })
   return async (message) => {
+    if (message.type === 'withdraw') await withdrawAll(node)
     if (message.type !== 'stop') return
     clearInterval(timer)
     await node.stop({ signal: AbortSignal.timeout(10_000) })

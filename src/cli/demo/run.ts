@@ -9,9 +9,10 @@ import type { Amount } from '../../core/amount.ts'
 import { TallyError } from '../../core/errors.ts'
 import { parseSessionId } from '../../core/ids.ts'
 import type { TokenInfo } from '../../core/token.ts'
-import { type Account, accountOf, type Mode, type Wealth } from './account.ts'
+import { type Account, accountOf, type Facts, type Mode, type Wealth } from './account.ts'
 import { Actor } from './actor.ts'
 import { payeeSums, payerSums, type StorePlace, sha256Of } from './audit.ts'
+import { beginRelay, gaslessFacts, withdraw } from './gasless.ts'
 import { liveText, type Screen } from './screen.ts'
 import type { Setup, ToParent } from './wire.ts'
 import { BUDGET, makeWorld, PRICE, type World, wealth } from './world.ts'
@@ -53,6 +54,8 @@ class Demo {
   #delivered = 0n
   #payments = 0
   #exposure = 0n
+  /** what relays got, base units */
+  #fees = { provider: 0n, consumer: 0n }
   #onProgress: (() => void) | undefined
 
   constructor(options: DemoOptions, screen: Screen, home: string, stack: AsyncDisposableStack) {
@@ -65,6 +68,8 @@ class Demo {
   async run(): Promise<Account> {
     const world = await this.#build()
     const before = await wealth(world)
+    const relay = this.#isGasless ? this.#start('relay', world.relay) : undefined
+    if (relay !== undefined) await beginRelay(world, relay, this.#screen)
     const first = await this.#begin(world)
     const opened = await first.consumer.wait('session')
     this.#screen.step('session', `✔ session    ${opened.id.slice(0, 10)}…, a payment for each 64 KiB`, {
@@ -76,8 +81,9 @@ class Demo {
     const how = closed.code === undefined ? 'by both sides, receipt signed by both' : `early: ${closed.code}`
     this.#screen.step('closed', `✔ closed     ${how}`, { code: closed.code ?? null, receipt: closed.receipt ?? null })
     const after = await this.#settle(world, actors)
-    await Promise.all([actors.consumer.stop(), actors.provider.stop()])
-    return await this.#account(world, before, after, closed, ended, opened.id)
+    const gasless = this.#isGasless ? await gaslessFacts(world, this.#fees) : undefined
+    await Promise.all([actors.consumer.stop(), actors.provider.stop(), relay?.stop()])
+    return await this.#account(world, { before, after, closed, ended, gasless }, opened.id)
   }
 
   async #build(): Promise<World> {
@@ -113,14 +119,20 @@ class Demo {
       price: found.price,
     })
     const opened = await consumer.wait('opened')
+    this.#fees.consumer += BigInt(opened.fee)
     screen.step('reserved', `✔ reserved   ${BUDGET} for this provider alone (${opened.hash.slice(0, 10)}…)`, {
       hash: opened.hash,
       amount: opened.amount,
+      fee: opened.fee,
     })
     return { provider, consumer }
   }
 
-  #start(role: 'provider' | 'consumer', setup: Setup): Actor {
+  get #isGasless(): boolean {
+    return this.#options.mode === 'gasless'
+  }
+
+  #start(role: 'provider' | 'consumer' | 'relay', setup: Setup): Actor {
     const actor = new Actor(role, setup, (message) => this.#onMessage(message))
     this.#stack.defer(() => actor.kill())
     return actor
@@ -177,23 +189,27 @@ class Demo {
 
   async #settle(world: World, actors: Actors): Promise<Wealth> {
     const settled = await actors.provider.wait('settled', 30_000)
-    this.#screen.step('settled', `✔ settled    by the provider alone, one transaction (${settled.hash.slice(0, 10)}…)`, {
-      hash: settled.hash,
-    })
+    this.#screen.step(
+      'settled',
+      `✔ settled    ${this.#isGasless ? 'for the provider, by the relay' : 'by the provider alone'}, one transaction (${settled.hash.slice(0, 10)}…)`,
+      {
+        hash: settled.hash,
+      },
+    )
     actors.consumer.tell({ type: 'release', provider: world.addresses.provider })
     const released = await actors.consumer.wait('released', 30_000)
     this.#screen.step('released', `✔ released   what was left of the reservation (${released.hash.slice(0, 10)}…)`, {
       hash: released.hash,
     })
+    this.#fees.consumer += BigInt(released.fee)
+    this.#fees.provider += BigInt(settled.fee)
+    if (this.#isGasless) this.#fees.provider += await withdraw(actors.provider, this.#screen, world.watch.token)
     return await wealth(world)
   }
 
   async #account(
     world: World,
-    before: Wealth,
-    after: Wealth,
-    closed: Extract<ToParent, { type: 'closed' }>,
-    ended: Extract<ToParent, { type: 'ended' }>,
+    facts: Pick<Facts, 'before' | 'after' | 'closed' | 'ended' | 'gasless'>,
     session: string,
   ): Promise<Account> {
     const { setups, addresses, sha256, watch } = world
@@ -208,15 +224,12 @@ class Demo {
       token: watch.token,
       price: PRICE,
       sizeBytes: BigInt(this.#options.sizeBytes),
-      delivered: BigInt(closed.delivered),
+      delivered: BigInt(facts.closed.delivered),
       payments: this.#payments,
-      before,
-      after,
-      closed,
-      ended,
+      ...facts,
       stores: { payee: await payeeSums(place('provider'), id), payer: await payerSums(place('consumer'), id) },
       sent: sha256,
-      got: closed.sha256 === undefined ? undefined : await sha256Of(join(setups.consumer.home, setups.consumer.file)),
+      got: facts.closed.sha256 === undefined ? undefined : await sha256Of(join(setups.consumer.home, setups.consumer.file)),
     })
     this.#screen.lines(account.lines)
     this.#screen.step('result', account.ok ? '✔ every sum agrees' : '✖ a sum does not agree', account.facts)

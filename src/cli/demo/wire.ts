@@ -18,12 +18,16 @@ export interface Setup {
   readonly budget: string
   readonly limitAtRisk: string
   readonly patienceMs: number
+  /** who hands in what this process signs: it has no gas; none = its own transactions */
+  readonly relays: readonly string[]
+  /** the relay: what a coin is worth in tokens; empty = it is none */
+  readonly coinPrice: string
 }
 
 export type ToParent =
   | { readonly type: 'ready'; readonly address: string; readonly peer: string; readonly addresses: readonly string[] }
   | { readonly type: 'found'; readonly provider: string; readonly price: string }
-  | { readonly type: 'opened'; readonly hash: string; readonly amount: string }
+  | { readonly type: 'opened'; readonly hash: string; readonly amount: string; readonly fee: string }
   | { readonly type: 'session'; readonly id: string; readonly resumedAt: number }
   | {
       readonly type: 'progress'
@@ -52,13 +56,17 @@ export type ToParent =
       readonly due: string
       readonly lost: string
     }
-  | { readonly type: 'settled'; readonly hash: string }
-  | { readonly type: 'released'; readonly hash: string }
+  /** `fee`: what a relay got for it, '0' for a transaction of one's own */
+  | { readonly type: 'settled'; readonly hash: string; readonly fee: string }
+  | { readonly type: 'released'; readonly hash: string; readonly fee: string }
+  | { readonly type: 'withdrawn'; readonly hash: string; readonly amount: string; readonly fee: string }
   | { readonly type: 'failed'; readonly code: string; readonly message: string }
 
 export type ToChild =
   | { readonly type: 'setup'; readonly setup: Setup }
   | { readonly type: 'release'; readonly provider: string }
+  /** all that is in the ledger, but the fee */
+  | { readonly type: 'withdraw' }
   | { readonly type: 'stop' }
 
 /** Sends to the parent; a parent that is gone is no reason to fail. */

@@ -9,6 +9,7 @@ import type { Address } from '../../core/ids.ts'
 import { createNode } from '../../node/create-node.ts'
 import type { TallyNode } from '../../node/node.ts'
 import type { Mode, Wealth } from './account.ts'
+import { COIN_PRICE, payOut } from './gasless.ts'
 import type { Setup } from './wire.ts'
 
 export const PRICE = '0.01/MiB'
@@ -26,7 +27,9 @@ export interface World {
   /** the bootstrap node; it also reads the balances */
   readonly watch: TallyNode
   readonly setups: Record<'provider' | 'consumer', Setup>
-  readonly addresses: Readonly<Record<'provider' | 'consumer', Address>>
+  /** used in the demo without gas only */
+  readonly relay: Setup
+  readonly addresses: Readonly<Record<'provider' | 'consumer' | 'relay', Address>>
   /** of the file that is sold */
   readonly sha256: string
 }
@@ -55,31 +58,40 @@ export async function makeWorld(
   const setup = (who: string, cheatAt: number): Setup => ({
     ...common, home: join(home, who), privateKey: toHex(randomBytes(32)), bootstrap: watch.addresses[0] ?? '', listen, folder, file, price: PRICE,
     bytesPerSecond: options.bytesPerSecond, cheatAt, budget: BUDGET, limitAtRisk: who === 'consumer' && cheatAt >= 0 ? ONE_CHUNK : LIMIT_AT_RISK,
-    patienceMs: PATIENCE_MS,
+    patienceMs: PATIENCE_MS, relays: options.mode === 'gasless' && who !== 'relay' ? ['auto'] : [], coinPrice: who === 'relay' ? COIN_PRICE : '',
   }) // biome-ignore format: a record
   const half = Math.floor(options.sizeBytes / 2)
   const setups = {
     provider: setup('provider', options.mode === 'cheat-provider' ? half : -1),
     consumer: setup('consumer', options.mode === 'cheat-consumer' ? half : -1),
   }
-  for (const one of Object.values(setups)) mkdirSync(one.home)
+  const relay = setup('relay', -1)
+  for (const one of [...Object.values(setups), relay]) mkdirSync(one.home)
   const addresses = {
     provider: addressOfKey(fromHex(setups.provider.privateKey)),
     consumer: addressOfKey(fromHex(setups.consumer.privateKey)),
+    relay: addressOfKey(fromHex(relay.privateKey)),
   }
-  await chain.fund(addresses.provider, { wei: GAS_WEI })
-  await chain.fund(addresses.consumer, { wei: GAS_WEI, tokens: FUNDS })
-  return { chain, watch, setups, addresses, sha256 }
+  if (options.mode === 'gasless') {
+    await chain.fund(addresses.relay, { wei: GAS_WEI })
+    await payOut(chain, watch, addresses.consumer, FUNDS)
+  } else {
+    await chain.fund(addresses.provider, { wei: GAS_WEI })
+    await chain.fund(addresses.consumer, { wei: GAS_WEI, tokens: FUNDS })
+  }
+  return { chain, watch, setups, relay, addresses, sha256 }
 }
 
 export async function wealth({ watch, addresses }: World): Promise<Wealth> {
   return { provider: await wealthOf(watch, addresses.provider), consumer: await wealthOf(watch, addresses.consumer) }
 }
 
-/** Everything that belongs to an account: in its wallet and in its ledger balance. What is reserved is not counted: it is nobody's yet. */
+/** Everything that belongs to an account: in its wallet, at its deposit address and in its ledger balance. What is reserved is not counted: it is nobody's yet. */
 async function wealthOf(node: TallyNode, account: Address): Promise<bigint> {
   const { address } = node.token
-  return (await node.chain.walletBalance(address, account)) + (await node.chain.ledgerBalance(address, account))
+  const { chain } = node
+  const waiting = await chain.walletBalance(address, await chain.depositAddress(account))
+  return waiting + (await chain.walletBalance(address, account)) + (await chain.ledgerBalance(address, account))
 }
 
 function makeFile(path: string, bytes: number): string {

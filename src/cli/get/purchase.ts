@@ -87,7 +87,9 @@ export class Purchase {
     const reached = WARN_PERCENTS.findLast((percent) => used >= percent * budget) ?? 0n
     if (reached <= this.#warned) return
     this.#warned = reached
-    warn(`${reached} % of the budget is used; the purchase ends in order when all of it is, and the same command goes on from there`)
+    warn(
+      `${reached} % of the budget is used; the purchase ends in order when all of it is, and the same command goes on from there`,
+    )
   }
 
   async #run(): Promise<Outcome> {

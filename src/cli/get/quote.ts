@@ -1,6 +1,6 @@
 /** What a purchase would be, without a session and without money. */
 
-import { formatGas } from '../../api/views.ts'
+import { formatGas } from '../../api/job-view.ts'
 import { formatAddress } from '../../core/ids.ts'
 import { meterOf } from '../../core/meter.ts'
 import { chunkCost, due } from '../../core/price.ts'
@@ -42,7 +42,9 @@ export async function quotePurchase(cli: Cli, node: TallyNode, found: Found, tar
     ...(plan !== undefined && {
       would_reserve: planText(plan, token),
       transactions: `${plan.run.transactions}`,
-      gas: `${plan.run.gas}, at most ${formatGas(plan.run.feeWei)}`,
+      ...(plan.run.relay === undefined
+        ? { gas: `${plan.run.gas}, at most ${formatGas(plan.run.feeWei)}` }
+        : { relay: `${formatAmount(plan.run.relay.fee, token)}, no gas` }),
     }),
   }
   cli.out.data({ dry_run: true, ...view })

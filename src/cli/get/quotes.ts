@@ -1,7 +1,7 @@
 /** `tallystick quote`: what a purchase would come to at each provider. No session is opened, and nothing is sent to the chain. */
 import { join } from 'node:path'
+import { formatGas } from '../../api/job-view.ts'
 import { PeerBook } from '../../api/peer-book.ts'
-import { formatGas } from '../../api/views.ts'
 import { type Amount, maxAmount } from '../../core/amount.ts'
 import { asTallyError, TallyError } from '../../core/errors.ts'
 import { meterOf } from '../../core/meter.ts'
@@ -102,7 +102,7 @@ async function quoteOf(cli: Cli, { node, settings }: OpenedNode, found: Found, t
     to_reserve: problem === undefined ? show(toReserve) : null,
     to_deposit: problem === undefined ? show(plan === undefined ? (0n as Amount) : pulledOut(plan.action)) : null,
     gas: `${plan?.run.gas ?? 0n}`,
-    fee_at_most: formatGas(plan?.run.feeWei ?? 0n),
+    fee_at_most: plan?.run.relay === undefined ? formatGas(plan?.run.feeWei ?? 0n) : show(plan.run.relay.fee),
     ...(problem !== undefined && { problem }),
   }
 }

@@ -5,16 +5,17 @@ import { formatAmount, parseAmount, type TokenInfo } from '../../core/token.ts'
 import type { Found } from '../../discovery/market.ts'
 import type { ReserveOptions } from '../../node/call-options.ts'
 import { pulledOut, type ReservePlan, type ReserveStep } from '../../node/reservations.ts'
-import type { Job } from '../../ports/chain.ts'
+import type { Job, RelayWish } from '../../ports/chain.ts'
 import type { Cli } from '../context.ts'
 import type { OpenedNode } from '../open-node.ts'
+import { type RelayFlags, relayWish } from '../options.ts'
 import { askYes, canAsk } from '../prompt.ts'
 
 const DAY_S = 86_400
 
 interface Wanted {
   readonly found: Found
-  readonly flags: { readonly reserve?: string; readonly providers?: number }
+  readonly flags: { readonly reserve?: string; readonly providers?: number } & RelayFlags
   readonly budget: Amount
 }
 
@@ -54,8 +55,16 @@ function reserveOptions(cli: Cli, { node, settings }: OpenedNode, { flags, budge
     upTo,
     allowance: { left: most as Amount },
     forS: settings.config.consumer.reservationDays * DAY_S,
+    relay: wishOf(flags, token),
     tell: (step, job) => cli.out.note(stepText(step, job, token)),
   }
+}
+
+/** @throws AMOUNT_INVALID */
+function wishOf(flags: RelayFlags, token: TokenInfo): RelayWish | undefined {
+  const { peers, maxFee } = relayWish(flags) ?? {}
+  if (peers === undefined && maxFee === undefined) return undefined
+  return { ...(peers && { peers }), ...(maxFee !== undefined && { maxFee: parseAmount(maxFee, token) }) }
 }
 
 function stepText({ amount, expiry }: ReserveStep, job: Job | TallyError | undefined, token: TokenInfo): string {
@@ -71,7 +80,11 @@ export function planText({ step, action }: ReservePlan, token: TokenInfo): strin
   const pulled = pulledOut(action)
   const parts = [
     ...(pulled > 0n ? [`${formatAmount(pulled, token)} out of the wallet`] : []),
-    ...(pulled < step.amount ? [`${formatAmount((step.amount - pulled) as Amount, token)} out of the ledger balance`] : []),
+    ...(pulled < step.amount
+      ? [
+          `${formatAmount((step.amount - pulled) as Amount, token)} out of the ledger balance${action.kind === 'open' && action.sweep !== undefined ? ' and the deposit address' : ''}`,
+        ]
+      : []),
   ]
   if (step.amount === 0n) return `prolong the reservation until ${dayOf(step.expiry)}`
   return `reserve ${formatAmount(step.amount, token)} until ${dayOf(step.expiry)}: ${parts.join(' and ')}`

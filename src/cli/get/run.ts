@@ -41,6 +41,8 @@ export interface GetFlags {
   readonly root?: string
   readonly for?: number
   readonly bytes?: bigint
+  readonly relay?: string
+  readonly maxFee?: string
 }
 
 /** One purchase that was understood. */
