@@ -1,10 +1,10 @@
-/** How fast a session spends, and how long a top-up takes until it counts: by both a reservation is filled up in time. */
+/** How fast a session spends: by that a reservation is filled up in time. */
 import type { Amount } from '../core/amount.ts'
 
 /** over so long the spending is looked at, ms: what was paid long ago says nothing of now */
 const WINDOW_MS = 10_000
-/** what a top-up is thought to take before one was made, ms */
-const FIRST_MS = 15_000
+/** what was paid in less than this says nothing yet, ms */
+const LEAST_MS = 1_000
 
 interface Mark {
   readonly total: Amount
@@ -15,7 +15,6 @@ export class Pace {
   #before: Mark | undefined
   #since: Mark | undefined
   #last: Mark | undefined
-  #tookMs = FIRST_MS
 
   /** The session has paid so much in all, base units. */
   paid(total: Amount, atMs: number): void {
@@ -27,20 +26,11 @@ export class Pace {
     this.#since = this.#last
   }
 
-  /** So long did the last top-up take. */
-  took(ms: number): void {
-    this.#tookMs = Math.max(1, Math.round(ms))
-  }
-
-  get tookMs(): number {
-    return this.#tookMs
-  }
-
   /** What it spends within so long if it goes on like this, base units, rounded up. */
   within(ms: number): bigint {
     if (this.#before === undefined || this.#last === undefined) return 0n
     const passed = BigInt(Math.ceil(this.#last.atMs - this.#before.atMs))
-    if (passed <= 0n) return 0n
+    if (passed < LEAST_MS) return 0n
     const spent = this.#last.total - this.#before.total
     return (spent * BigInt(Math.ceil(ms)) + passed - 1n) / passed
   }

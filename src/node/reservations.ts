@@ -105,6 +105,8 @@ const relayOf = ({ relay }: ReserveOrder) => (relay === undefined ? {} : { relay
 
 /** a top-up is begun when what is free lasts for less than so many times as long as one takes */
 const LEAD = 2
+/** what a reservation is thought to take before one was made, ms */
+const FIRST_MS = 15_000
 /** how long a look at the chain waits for the next one, ms */
 const POLL_MS = 200
 /** how long what a mined transaction changed may take to be seen, ms */
@@ -117,6 +119,8 @@ const NOT_DONE: readonly ErrorCode[] = ['TX_REVERTED', 'TX_REPLACED', 'FUNDS_LOW
 
 export class Reservations {
   readonly #of: ReservationsComponents
+  /** how long the last one took until it counted, ms */
+  #tookMs = FIRST_MS
 
   constructor(components: ReservationsComponents) {
     this.#of = components
@@ -138,11 +142,17 @@ export class Reservations {
    * @throws RESERVATION_TOO_SMALL (the offer demands more than may be reserved; field `demanded`), FUNDS_LOW, GAS_LOW, TX_*, CHAIN_UNREACHABLE, ABORTED
    */
   async ensure(order: ReserveOrder, free: Amount, options: EnsureOptions = {}): Promise<void> {
-    const { money } = this.#of
+    const { money, clock } = this.#of
     const { provider } = order.found
+    const startMs = clock.nowMs()
     for (let count = 0; count < MAX_STEPS; count++) {
       const step = await this.#step(order, free, options)
-      if (step === undefined) return options.early === true ? undefined : await this.confirmed(provider, options)
+      if (step === undefined) {
+        if (options.early === true) return
+        await this.confirmed(provider, options)
+        if (count > 0) this.#tookMs = clock.nowMs() - startMs
+        return
+      }
       order.tell?.(step, undefined)
       const action = await money.openAction(provider, step.amount, step.expiry, options)
       order.allowance.left = (order.allowance.left - step.amount) as Amount
@@ -190,14 +200,13 @@ export class Reservations {
       pace.paid(session.total, nowMs)
       if (busy || failed || options.signal?.aborted === true) return
       // filled up when less than half is free: as much as is spent until the next one counts is to be there then
-      const upTo = maxAmount(order.upTo, (2n * pace.within(LEAD * pace.tookMs)) as Amount)
+      const upTo = maxAmount(order.upTo, (2n * pace.within(LEAD * this.#tookMs)) as Amount)
       const free = minAmount(upTo, (session.wish.budget - session.total) as Amount)
       const channel = this.#record(order.found.provider)
       if (free <= 0n || channel === undefined) return
       if (this.#judge(channel, order, free) === undefined) return
       busy = true
       const topUp = this.ensure(order, free, options)
-        .then(() => pace.took(clock.nowMs() - nowMs))
         // a chain that cannot be asked is no reason to end what is paid for: the next session of the purchase says why
         .catch(() => {
           failed = true

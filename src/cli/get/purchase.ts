@@ -13,7 +13,7 @@ import type { Delivery, Outcome, PurchaseInit } from './delivery.ts'
 import { isForPeers, MORE_RESERVED, NEW_SESSION, NOT_SEEN, OWN } from './failures.ts'
 
 const CLOSE_MS = 20_000
-/** of the budget, when the user is told: in time to think, and shortly before the end */
+/** of the budget, when the user is told */
 const WARN_PERCENTS = [80n, 95n]
 /** pauses between tries: they grow from the first to the last */
 const PAUSES_MS = [250, 500, 1_000, 2_000] as const
@@ -83,8 +83,7 @@ export class Purchase {
   readonly #watchBudget = ({ session }: { readonly session: PayerSession }): void => {
     const { budget, warn } = this.#init
     if (session.id !== this.#sessions.at(-1)) return
-    const used = 100n * (this.#sums.paid + session.total)
-    const reached = WARN_PERCENTS.findLast((percent) => used >= percent * budget) ?? 0n
+    const reached = WARN_PERCENTS.findLast((percent) => 100n * (this.#sums.paid + session.total) >= percent * budget) ?? 0n
     if (reached <= this.#warned) return
     this.#warned = reached
     warn(
