@@ -60,6 +60,8 @@ export interface OfferView {
   readonly chunk: string
   readonly min_reservation: string
   readonly min_time_to_expiry_s: number
+  /** what counts of a reservation that is not confirmed yet */
+  readonly unconfirmed_credit: string
   readonly addresses: readonly string[]
   readonly took_ms: number
 }
@@ -170,7 +172,7 @@ function offerView({ peer, offer, tookMs }: Found, token: TokenInfo): OfferView 
   return {
     provider: formatAddress(offer.provider), peer: peer.toString(), service: offer.service, kind: offer.kind, description: offer.description,
     price: formatPrice(price, token), chunk: formatCount(chunk.kind, chunk.size, price.unitName), min_reservation: formatAmount(offer.minReservation, token),
-    min_time_to_expiry_s: offer.minTimeToExpiry, addresses: offer.addresses, took_ms: Math.round(tookMs),
+    min_time_to_expiry_s: offer.minTimeToExpiry, unconfirmed_credit: formatAmount(offer.unconfirmedCredit ?? (0n as Amount), token), addresses: offer.addresses, took_ms: Math.round(tookMs),
   } // biome-ignore format: a record
 }
 

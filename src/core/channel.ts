@@ -35,6 +35,18 @@ export interface ChannelIn {
   readonly best: Head | undefined
   /** a Close was signed at this epoch: no promise is accepted while the ledger still shows the epoch, until this time */
   readonly frozen: { readonly until: Seconds; readonly epoch: number } | undefined
+  /**
+   * A deposit that stands in a block above the confirmed one (`deposit`, cumulative): promises count up to `credit` above the confirmed
+   * one. Left out: none is known.
+   */
+  readonly pending?: { readonly credit: Amount; readonly deposit: Amount }
+  /** what counted so and is a debt of the owner, because the deposit was taken back. @default 0 */
+  readonly uncovered?: Amount
+}
+
+/** Up to where promises count, base units: the confirmed deposit, and what is given on one that is not confirmed. */
+export function reachOf({ facts, pending }: Pick<ChannelIn, 'facts' | 'pending'>): Amount {
+  return (facts.deposit + (pending?.credit ?? 0n)) as Amount
 }
 
 /** The payer's record of a channel. */
@@ -168,7 +180,7 @@ export function judgeTick(
 /** Whether a promise of this worth counts (S5, S10). */
 function coverage(channel: ChannelIn, value: Amount, rules: PromiseRules): ErrorCode | undefined {
   if (isFrozen(channel, rules.now)) return 'CHANNEL_FROZEN'
-  if (value > channel.facts.deposit + rules.unreserved) return 'AMOUNT_OVER_DEPOSIT'
+  if (value > reachOf(channel) + rules.unreserved) return 'AMOUNT_OVER_DEPOSIT'
   return rules.now >= channel.facts.expiry - rules.marginS ? 'CHANNEL_EXPIRED' : undefined
 }
 

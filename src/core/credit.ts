@@ -48,6 +48,12 @@ export interface Pool {
   readonly left: Amount
 }
 
+/** The pool as it is in this hour. */
+export function currentPool(pool: Pool, perHour: Amount, nowS: number): Pool {
+  const hour = Math.floor(nowS / 3600)
+  return pool.hour === hour ? pool : { hour, left: perHour }
+}
+
 /**
  * Gives an owner the credit of one chunk out of the newcomers' pool: all of what is missing or nothing. An owner that owes, or whose
  * record already allows a chunk, takes nothing.
@@ -59,10 +65,9 @@ export function takeGrant(
   policy: CreditPolicy & { readonly poolPerHour: Amount },
   nowS: number,
 ): { readonly pool: Pool; readonly account: OwnerAccount } {
-  const hour = Math.floor(nowS / 3600)
-  const current = pool.hour === hour ? pool : { hour, left: policy.poolPerHour }
+  const current = currentPool(pool, policy.poolPerHour, nowS)
   if (account.debt > 0n || creditLimit(account, policy) >= want || account.grant >= want) return { pool: current, account }
   const missing = (want - account.grant) as Amount
   if (missing > current.left) return { pool: current, account }
-  return { pool: { hour, left: (current.left - missing) as Amount }, account: { ...account, grant: want } }
+  return { pool: { ...current, left: (current.left - missing) as Amount }, account: { ...account, grant: want } }
 }

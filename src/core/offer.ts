@@ -40,6 +40,8 @@ export interface Offer {
   readonly minReservation: Amount
   /** how far the reservation's expiry must be away, s, u32 */
   readonly minTimeToExpiry: number
+  /** what counts of a reservation that stands in a block and is not confirmed yet, base units. @default 0; never 0 where it is given */
+  readonly unconfirmedCredit?: Amount
   /** multiaddrs: at most 16, each 1 to 256 bytes */
   readonly addresses: readonly string[]
   /** what the service takes and gives, in its own words; at most 1,024 bytes each */
@@ -73,7 +75,7 @@ const PRINTABLE = /^[\x21-\x7e]+$/
 
 const OFFER_TYPE = typeHash(
   'Offer(address provider,uint64 sequence,uint40 expiry,address token,string service,string kind,string description,' +
-    'bytes price,bytes chunk,uint96 minReservation,uint32 minTimeToExpiry,bytes addresses,string inputs,string outputs)',
+    'bytes price,bytes chunk,uint96 minReservation,uint32 minTimeToExpiry,uint96 unconfirmedCredit,bytes addresses,string inputs,string outputs)',
 )
 
 /** Whether the text may name a service: 1 to 64 of `a-z 0-9 . _ -`. */
@@ -93,6 +95,7 @@ function flawOf({
   description,
   addresses,
   minReservation,
+  unconfirmedCredit,
   inputs,
   outputs,
   price,
@@ -102,6 +105,7 @@ function flawOf({
   if (!isServiceKind(kind)) return 'a kind of service is named by 1 to 32 of a-z 0-9 . _ -'
   if (CONTROL.test(description + inputs + outputs)) return 'a text of the offer holds a control character'
   if (!isAmount(minReservation)) return 'the minimum reservation is not an amount'
+  if (unconfirmedCredit !== undefined && !isAmount(unconfirmedCredit)) return 'the credit of the offer is not an amount'
   if (addresses.length > MAX_ADDRESSES) return `an offer names at most ${MAX_ADDRESSES} addresses`
   if (!addresses.every((address) => PRINTABLE.test(address))) return 'an address of the offer is empty or not printable'
   if (!isPayable(price, chunk)) return 'a chunk of the offer costs more than any amount can hold'
@@ -143,6 +147,7 @@ export function offerDigest(domain: Domain, offer: Offer): Uint8Array {
     bytesWord(encodeChunk(offer.chunk)),
     uintWord(offer.minReservation, 96),
     uintWord(offer.minTimeToExpiry, 32),
+    uintWord(offer.unconfirmedCredit ?? 0n, 96),
     bytesWord(writeAddresses(new ByteWriter(), offer.addresses).finish()),
     textWord(offer.inputs),
     textWord(offer.outputs),
@@ -169,10 +174,17 @@ export function encodeSignedOffer({ offer, signature }: SignedOffer): Uint8Array
   writeAddress(writer, offer.token).str8(offer.service, MAX_SERVICE_BYTES).str8(offer.kind, MAX_KIND_BYTES)
   writer.str16(offer.description, MAX_DESCRIPTION_BYTES)
   writeChunk(writePrice(writer, offer.price), offer.chunk).u96(offer.minReservation).u32(offer.minTimeToExpiry)
+  writer.u96(offer.unconfirmedCredit ?? 0n)
   writeAddresses(writer, offer.addresses).str16(offer.inputs, MAX_PARAMETERS_BYTES).str16(offer.outputs, MAX_PARAMETERS_BYTES)
   const bytes = writer.bytes(signature, SIGNATURE_BYTES).finish()
   checkLength(bytes.length)
   return bytes
+}
+
+/** Nothing is given by most: then the field is left out. */
+function readUnconfirmed(reader: ByteReader): Pick<Offer, 'unconfirmedCredit'> {
+  const unconfirmedCredit = readAmount(reader)
+  return unconfirmedCredit > 0n ? { unconfirmedCredit } : {}
 }
 
 /** The signature is not checked: see `checkOffer`. @throws TallyError MALFORMED for anything that `signOffer` would not have made */
@@ -191,6 +203,7 @@ export function decodeSignedOffer(bytes: Uint8Array): SignedOffer {
     chunk: readChunk(reader),
     minReservation: readAmount(reader),
     minTimeToExpiry: reader.u32(),
+    ...readUnconfirmed(reader),
     addresses: readAddresses(reader),
     inputs: reader.str16(MAX_PARAMETERS_BYTES),
     outputs: reader.str16(MAX_PARAMETERS_BYTES),

@@ -4,7 +4,7 @@
  * @see protocols/session/SPEC.md T4
  */
 
-import type { ChannelIn } from './channel.ts'
+import { type ChannelIn, reachOf } from './channel.ts'
 import { type Chain, chainLock } from './head.ts'
 import { leadsTo } from './lock.ts'
 
@@ -26,10 +26,11 @@ export class TickRun {
   }
 
   /** A run from what the channel has; undefined where it has no chain, or nothing of it is left that is covered. `unreserved` in base units. */
-  static from({ best, facts }: ChannelIn, unreserved: bigint): TickRun | undefined {
+  static from(channel: ChannelIn, unreserved: bigint): TickRun | undefined {
+    const { best } = channel
     const lock = best === undefined ? undefined : chainLock(best)
     if (best?.chain === undefined || lock === undefined) return undefined
-    const room = facts.deposit + unreserved - best.promise.amount
+    const room = reachOf(channel) + unreserved - best.promise.amount
     const covered = room < 0n ? 0n : room / lock.unit
     const most = covered < BigInt(lock.steps) ? Number(covered) : lock.steps
     return most > best.chain.k ? new TickRun(best.chain, most) : undefined

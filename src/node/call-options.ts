@@ -36,8 +36,8 @@ export interface OpenOptions {
   /** how chunks are paid. @default as the node does */
   readonly pay?: PayMode
   /**
-   * reserves by itself what is missing, before and while it pays; 'auto' = as much as the budget. A stream that outruns the chain ends in order
-   * with AMOUNT_OVER_DEPOSIT, and the next `open` waits for what was added. @default never
+   * reserves by itself what is missing, before and while it pays, early enough for how fast it is spent; 'auto' = as much as the budget. A stream
+   * that outruns the chain all the same waits for what is on its way. @default never
    */
   readonly reserve?: ReserveOptions | 'auto'
   readonly signal?: AbortSignal

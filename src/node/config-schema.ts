@@ -19,6 +19,7 @@ export const DEFAULTS = {
   bootstrap: [] as string[],
   provider: {
     poolPerHour: '1 token',
+    unconfirmedCredit: '0 token',
     creditSharePpm: 100_000,
     maxCreditChunks: 64,
     patienceMs: 20_000,
@@ -63,6 +64,9 @@ const provider = z.object({
   poolPerHour: amountText
     .default(DEFAULTS.provider.poolPerHour)
     .describe('credit for all new owners together, per hour: the most that strangers can cost'),
+  unconfirmedCredit: amountText
+    .default(DEFAULTS.provider.unconfirmedCredit)
+    .describe('serve so much on a reservation that is not confirmed yet, out of the same pool: a reorganisation can cost it'),
   creditSharePpm: whole(0, 1_000_000)
     .default(DEFAULTS.provider.creditSharePpm)
     .describe('credit an owner earns, in millionths of what it has paid'),

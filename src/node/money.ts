@@ -219,7 +219,10 @@ export class Money {
   }
 
   /** Sends an action and waits until it is mined; the records of `touched` are read again. @throws TX_REVERTED, TX_UNKNOWN, FUNDS_LOW, GAS_LOW, CHAIN_UNREACHABLE */
-  async send(action: LedgerAction, options: SendOptions & { key?: string; provider?: Address } = {}): Promise<Job> {
+  async send(
+    action: LedgerAction,
+    options: SendOptions & { key?: string; provider?: Address; confirmations?: number } = {},
+  ): Promise<Job> {
     const { chain, payer } = this.#of
     const job = await chain.transactions.submit(action, options)
     const mined = await chain.transactions.wait(job, options)

@@ -23,6 +23,7 @@ import type { ProviderLine } from '../session/payer-desk.ts'
 import type { Appraised, What } from './appraiser.ts'
 import type { OpenOptions, ReserveOptions, ResumeOptions, ServeOptions } from './call-options.ts'
 import { connectIn, type PaidConnection } from './connection.ts'
+import { beginEarly } from './early.ts'
 import { History } from './history.ts'
 import { fetchOnce, type HttpOptions, openHttp } from './http-options.ts'
 import { parsePeer } from './lines.ts'
@@ -118,6 +119,7 @@ export class TallyNode {
       service: options.name, adapter: options.service, description: options.description ?? '', price, chunk,
       minReservation: options.minReservation === undefined ? policy.minReservation : toAmount('minReservation', options.minReservation, '', token),
       minTimeToExpiry: options.minTimeToExpiryS ?? policy.minTimeToExpiryS,
+      ...(policy.unconfirmedCredit > 0n && { unconfirmedCredit: policy.unconfirmedCredit }),
     }) // biome-ignore format: a record
     payee.sell(item)
     market.announce(item.signed.offer)
@@ -146,7 +148,7 @@ export class TallyNode {
   /** Opens a paid session. @throws every code with which either end may refuse; nothing was paid then */
   async open(options: OpenOptions): Promise<NodeSession> {
     this.#refuseStopped()
-    const { payer, lines, domain, self } = this.#parts
+    const { payer, lines, domain, self, reservations, money } = this.#parts
     const found = await this.#choose(options)
     const wish = await this.#wish(options, found)
     if (options.reserve !== undefined) {
@@ -155,10 +157,20 @@ export class TallyNode {
       if (chunkCost(found.offer.price, found.offer.chunk) > wish.limitAtRisk) throw new TallyError('RISK_TOO_HIGH')
       await lines.to(found.peer, options)
     }
-    const keeper = await this.#reserve(found, wish.budget, options)
-    const line = await lines.to(found.peer, options)
-    const id = sessionIdFromBytes(randomBytes(16))
-    const live = await payer.open(line, wish, id, { ...deskOptions(options), ...keeper })
+    const keeper = await this.#reserve(found, wish.budget, options, true)
+    const begin = async (ahead?: Amount) => {
+      const line = await lines.to(found.peer, options)
+      const id = sessionIdFromBytes(randomBytes(16))
+      return await payer.open(line, wish, id, { ...deskOptions(options), ...keeper, ...(ahead !== undefined && { ahead }) })
+    }
+    const live = await (options.reserve === undefined
+      ? begin()
+      : beginEarly(
+          found,
+          begin,
+          async () => await reservations.confirmed(found.provider, deskOptions(options)),
+          (coming) => payer.coming.expect(money.idOf(found.provider), coming),
+        ))
     return new NodeSession(live, found.offer, domain, self)
   }
 
@@ -257,11 +269,14 @@ export class TallyNode {
   }
 
   /** Sees to it that enough is reserved; what the desk is to call after each payment. */
-  async #reserve(found: Found, budget: Amount, { reserve, signal }: Pick<OpenOptions, 'reserve' | 'signal'>) {
+  async #reserve(found: Found, budget: Amount, { reserve, signal }: Pick<OpenOptions, 'reserve' | 'signal'>, early = false) {
     if (reserve === undefined) return {}
     const options = signal === undefined ? {} : { signal }
     const { order, free } = this.#reserveOrder(found, budget, reserve)
-    await this.#parts.reservations.ensure(order, free, options)
+    await this.#parts.reservations.ensure(order, free, {
+      ...options,
+      early: early && found.offer.unconfirmedCredit !== undefined,
+    })
     return { onPaid: this.#parts.reservations.keeper(order, options) }
   }
 

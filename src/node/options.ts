@@ -18,6 +18,8 @@ export type AmountLike = Amount | string
 export interface ProviderOptions {
   /** credit for all new owners together, per hour. @default '1 token' */
   readonly poolPerHour?: AmountLike
+  /** what counts of a reservation that stands in a block and is not confirmed yet; out of the same pool. @default '0 token' */
+  readonly unconfirmedCredit?: AmountLike
   /** credit an owner earns, in millionths of what it has paid. @default 100_000 */
   readonly creditSharePpm?: number
   /** the most one owner may owe, in chunks of the dearest service. @default 64 */
@@ -134,6 +136,7 @@ export function providerPolicy(options: ProviderOptions | undefined, token: Toke
   const { provider } = DEFAULTS
   return {
     poolPerHour: toAmount('provider.poolPerHour', given.poolPerHour, provider.poolPerHour, token),
+    unconfirmedCredit: toAmount('provider.unconfirmedCredit', given.unconfirmedCredit, provider.unconfirmedCredit, token),
     sharePpm: BigInt(given.creditSharePpm ?? provider.creditSharePpm),
     maxCreditChunks: BigInt(given.maxCreditChunks ?? provider.maxCreditChunks),
     patienceMs: given.patienceMs ?? provider.patienceMs,

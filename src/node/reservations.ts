@@ -15,9 +15,15 @@ import type { Clock } from '../ports/clock.ts'
 import { refuseAborted } from '../services/abort.ts'
 import type { PayerDesk } from '../session/payer-desk.ts'
 import type { Money } from './money.ts'
+import { Pace } from './pace.ts'
 
 interface Options {
   readonly signal?: AbortSignal
+}
+
+interface EnsureOptions extends Options {
+  /** does not wait for the confirmations: the provider lets some of it count before */
+  readonly early?: boolean
 }
 
 /** What may still be added to reservations. Purchases that share one share the limit. Base units. */
@@ -97,6 +103,10 @@ export interface ReservationsComponents {
 
 const relayOf = ({ relay }: ReserveOrder) => (relay === undefined ? {} : { relay })
 
+/** a top-up is begun when what is free lasts for less than so many times as long as one takes */
+const LEAD = 2
+/** what a reservation is thought to take before one was made, ms */
+const FIRST_MS = 15_000
 /** how long a look at the chain waits for the next one, ms */
 const POLL_MS = 200
 /** how long what a mined transaction changed may take to be seen, ms */
@@ -109,6 +119,8 @@ const NOT_DONE: readonly ErrorCode[] = ['TX_REVERTED', 'TX_REPLACED', 'FUNDS_LOW
 
 export class Reservations {
   readonly #of: ReservationsComponents
+  /** how long the last one took until it counted, ms */
+  #tookMs = FIRST_MS
 
   constructor(components: ReservationsComponents) {
     this.#of = components
@@ -129,19 +141,27 @@ export class Reservations {
    *
    * @throws RESERVATION_TOO_SMALL (the offer demands more than may be reserved; field `demanded`), FUNDS_LOW, GAS_LOW, TX_*, CHAIN_UNREACHABLE, ABORTED
    */
-  async ensure(order: ReserveOrder, free: Amount, options: Options = {}): Promise<void> {
-    const { money } = this.#of
+  async ensure(order: ReserveOrder, free: Amount, options: EnsureOptions = {}): Promise<void> {
+    const { money, clock } = this.#of
     const { provider } = order.found
+    const startMs = clock.nowMs()
     for (let count = 0; count < MAX_STEPS; count++) {
       const step = await this.#step(order, free, options)
-      if (step === undefined) return await this.#confirmed(provider, options)
+      if (step === undefined) {
+        if (options.early === true) return
+        await this.confirmed(provider, options)
+        if (count > 0) this.#tookMs = clock.nowMs() - startMs
+        return
+      }
       order.tell?.(step, undefined)
       const action = await money.openAction(provider, step.amount, step.expiry, options)
       order.allowance.left = (order.allowance.left - step.amount) as Amount
       try {
         const before = (await this.#latest(provider, options)) ?? NO_CHANNEL
-        const key = `reserve ${money.idOf(provider)} ${before.epoch} ${before.deposit} ${before.expiry}`
-        const job = await money.send(action, { ...options, provider, key, ...relayOf(order) })
+        const name = `reserve ${money.idOf(provider)} ${before.epoch} ${before.deposit} ${before.expiry}`
+        const key = await this.#keyOf(order, action, name, before)
+        const early = options.early === true && { confirmations: 0 }
+        const job = await money.send(action, { ...options, provider, key, ...relayOf(order), ...early })
         await this.#seen(provider, before, options)
         order.tell?.(step, job)
       } catch (thrown) {
@@ -151,26 +171,52 @@ export class Reservations {
         throw error
       }
     }
-    await this.#confirmed(provider, options)
+    if (options.early !== true) await this.confirmed(provider, options)
+  }
+
+  /**
+   * Hands the transaction in; its key. One that is final though the ledger is as it was before it was taken back by a reorganisation deeper than
+   * the confirmations: then it is made again, under the next key.
+   */
+  async #keyOf(order: ReserveOrder, action: LedgerAction, key: string, before: ChannelFacts): Promise<string> {
+    const { chain } = this.#of
+    for (let next = key; ; ) {
+      const job = await chain.transactions.submit(action, { key: next, ...relayOf(order) })
+      if (job.state !== 'confirmed' || (chain.status().confirmed ?? -1) < (job.block ?? 0)) return next
+      // another purchase has made it a moment ago
+      if (!isSame((await this.#latest(order.found.provider, {})) ?? NO_CHANNEL, before)) return next
+      next = `${key} after ${job.id}`
+    }
   }
 
   /** Looks after the reservation of a session: call it after each payment. Failures are told, never thrown: what is there lasts while it lasts. */
   keeper(order: ReserveOrder, options: Options): (session: PayerSession) => void {
-    const { payer, money } = this.#of
+    const { clock, payer, money } = this.#of
+    const pace = new Pace()
     let busy = false
     let failed = false
     return (session) => {
+      const nowMs = clock.nowMs()
+      pace.paid(session.total, nowMs)
       if (busy || failed || options.signal?.aborted === true) return
-      const free = minAmount(order.upTo, (session.wish.budget - session.total) as Amount)
+      // filled up when less than half is free: as much as is spent until the next one counts is to be there then
+      const upTo = maxAmount(order.upTo, (2n * pace.within(LEAD * this.#tookMs)) as Amount)
+      const free = minAmount(upTo, (session.wish.budget - session.total) as Amount)
       // its session is live: it is in memory
       const channel = payer.book.shelf.known(money.idOf(order.found.provider))
       if (free <= 0n || channel === undefined) return
       if (this.#judge(channel, order, free) === undefined) return
       busy = true
-      void this.ensure(order, free, options)
+      const topUp = this.ensure(order, free, options)
         // a chain that cannot be asked is no reason to end what is paid for: the next session of the purchase says why
-        .catch(() => (failed = true))
-        .finally(() => (busy = false))
+        .catch(() => {
+          failed = true
+        })
+        .finally(() => {
+          busy = false
+        })
+      // a session that is faster than the chain waits for it
+      payer.coming.expect(money.idOf(order.found.provider), topUp)
     }
   }
 
@@ -214,7 +260,7 @@ export class Reservations {
     const end = clock.nowMs() + SEEN_MS
     while (clock.nowMs() < end) {
       const now = (await this.#latest(provider, options)) ?? NO_CHANNEL
-      if (now.deposit !== before.deposit || now.expiry !== before.expiry || now.epoch !== before.epoch) break
+      if (!isSame(now, before)) break
       await delay(POLL_MS, undefined, options).catch(() => undefined)
       refuseAborted(options.signal)
     }
@@ -223,16 +269,25 @@ export class Reservations {
   }
 
   /** What is in a block may still wait for its confirmations: until then it does not count for the provider. */
-  async #confirmed(provider: Address, options: Options): Promise<void> {
-    const { chain, money } = this.#of
+  async confirmed(provider: Address, options: Options = {}): Promise<void> {
+    const { chain, money, payer } = this.#of
     for (;;) {
       const { latest, confirmed } = await chain.channel(money.parties(provider), options)
-      if (latest === undefined || (confirmed?.deposit ?? 0n) >= latest.deposit) return
+      if (latest === undefined) return
+      if ((confirmed?.deposit ?? 0n) >= latest.deposit) {
+        // sessions that wait for it hear of it now, not with the next look at the logs
+        if (payer.book.shelf.known(money.idOf(provider))?.facts.deposit !== latest.deposit)
+          await money.channelTo(provider, options)
+        return
+      }
       await delay(POLL_MS, undefined, options).catch(() => undefined)
       refuseAborted(options.signal)
     }
   }
 }
+
+const isSame = (a: ChannelFacts, b: ChannelFacts): boolean =>
+  a.deposit === b.deposit && a.expiry === b.expiry && a.epoch === b.epoch
 
 /** A provider that names years would hold the tokens for as long. */
 function tooShort(demandedS: number, forS: number): TallyError {

@@ -89,6 +89,8 @@ export interface ServiceAdapter {
   readonly charges?: readonly ('up' | 'calls' | 'units')[]
   /** to open a stream is work: it is not asked to before something may be delivered. @default false */
   readonly costly?: boolean
+  /** how many streams it answers at a time, where that is limited: one owner of reservations gets half of them, so that others get some. @default no limit */
+  readonly slots?: number
   /** bytes that a buyer can use at the least, together: a payment for fewer would be waited for. @default 1 */
   readonly leastChunkBytes?: number
   /** Checks the inputs of a hello and says what the session will sell: the `content` of its terms, at most 1,024 bytes. */

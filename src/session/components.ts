@@ -72,6 +72,8 @@ export interface ServiceOnSale {
 export interface PayeeDeskInit {
   readonly policy: PayeePolicy & {
     readonly poolPerHour: Amount
+    /** the most that promises may count above the confirmed deposit of a channel while more of it stands in a block. @default 0 */
+    readonly unconfirmedCredit?: Amount
     readonly patienceMs: number
     readonly maxSessions: number
     readonly sessionLastS: number

@@ -3,13 +3,13 @@
  * It holds no rule: everything that happens goes to the desk as an input.
  */
 import type { Amount } from '../core/amount.ts'
-import type { ChannelOut } from '../core/channel.ts'
 import { type ErrorCode, TallyError } from '../core/errors.ts'
 import type { Charge as ChargeMessage } from '../core/session/messages.ts'
 import { atRiskOf, JOIN_MS, owedOf, type PayerContext, type PayerInput, type PayerSession } from '../core/session/payer.ts'
 import type { Charge, OpenOptions, PaidSession, PaidStream } from '../ports/service.ts'
 import { countsOfCharge } from './charge-desk.ts'
 import { Coverage } from './coverage.ts'
+import type { LiveInit } from './live-init.ts'
 import type { ProviderLine } from './payer-line.ts'
 import type { PayerRules } from './payer-rules.ts'
 import type { PayerFile } from './payer-shelf.ts'
@@ -17,26 +17,11 @@ import { PayerStream } from './payer-stream.ts'
 import { endUnlessAborted, type SessionEnd } from './session-end.ts'
 import { type StreamTab, StreamTabs } from './stream-tab.ts'
 
-/** What a live session needs of the desk. */
-interface Desk {
-  run(live: LiveSession, input: PayerInput): void
-  channelOf(live: LiveSession): ChannelOut
-  exhausted(live: LiveSession): ErrorCode
-}
-
 /** how long a provider may be silent where it owes an answer, ms: it may have to read a file before it knows its terms */
 const SILENCE_MS: Partial<Record<PayerSession['status'], number>> = { asked: 90_000, starting: 30_000, closing: 30_000 }
 
 /** how long a session that has reached its limit waits for readers to use what they hold, ms */
 const IDLE_MS = 2_000
-
-interface LiveInit {
-  readonly file: PayerFile
-  readonly line: ProviderLine
-  readonly desk: Desk
-  readonly ticks: PayerContext['ticks']
-  readonly onPaid?: ((session: PayerSession) => void) | undefined
-}
 
 export class LiveSession implements PaidSession {
   /** its channel: in memory as long as the session is */
@@ -50,7 +35,7 @@ export class LiveSession implements PaidSession {
   rules: PayerRules | undefined
   /** resolves when the session is over for good, or cut */
   readonly ended: Promise<SessionEnd>
-  readonly #desk: Desk
+  readonly #desk: LiveInit['desk']
   readonly #streams = new Map<number, PayerStream>()
   /** what each stream that is open, or waits for its last charge, was charged */
   readonly #tabs = new StreamTabs()
@@ -61,6 +46,7 @@ export class LiveSession implements PaidSession {
   readonly #end = Promise.withResolvers<SessionEnd>()
   #next = 1
   #joins = false
+  #more: PromiseWithResolvers<void> | undefined
   #stage: { readonly status: PayerSession['status']; readonly since: number } | undefined
   #handed = 0n
   readonly #coverage = new Coverage()
@@ -260,6 +246,20 @@ export class LiveSession implements PaidSession {
     return code
   }
 
+  /** Resolves with true when the deposit may cover more than before; with false at once where nothing more of it is on its way. */
+  async more(): Promise<boolean> {
+    if (this.session.status !== 'live' || !this.#desk.awaits(this)) return false
+    this.#more ??= Promise.withResolvers()
+    await this.#more.promise
+    return true
+  }
+
+  /** Whoever waits for more looks again. */
+  goOn(): void {
+    this.#more?.resolve()
+    this.#more = undefined
+  }
+
   /** Readers of other streams may still use what they hold, and that is to be paid as well. */
   #finishShort(): void {
     const short = this.#short
@@ -304,6 +304,7 @@ export class LiveSession implements PaidSession {
   }
 
   #over(code: ErrorCode | undefined): void {
+    this.goOn()
     // one that is resumed may turn out to have been closed in order: then there is nothing to go on with
     this.#live.reject(
       code === undefined ? new TallyError('SESSION_UNKNOWN', { message: 'the session is over' }) : new TallyError(code),

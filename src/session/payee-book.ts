@@ -168,6 +168,8 @@ export class PayeeBook {
     live.session = session
     live.file.account = owner
     live.record.channel = channel
+    if (session.paid < session.total && !live.file.lives.has(live)) live.file.late.add(live)
+    else live.file.late.delete(live)
     this.#expose(live)
   }
 
@@ -189,8 +191,8 @@ export class PayeeBook {
     const add = ({ session }: Live): void => {
       if (session.paid < session.total) owner = onceDurable(session, owner).owner
     }
-    for (const live of file.lives) add(live)
-    for (const live of ended) if (!file.lives.has(live)) add(live)
+    // what one of them has paid is on the disk before this is: another write must not take it back
+    for (const live of new Set([...file.lives, ...file.late, ...ended])) add(live)
     return owner
   }
 

@@ -9,6 +9,7 @@ import type { ServiceAdapter } from '../ports/service.ts'
 import type { Log, ServiceOnSale } from './components.ts'
 import { Delivery } from './delivery.ts'
 import type { Live, PayeeBook } from './payee-book.ts'
+import type { OwnerFile } from './payee-shelf.ts'
 
 /** D6 of the data protocol */
 const MAX_STREAMS = 32
@@ -29,6 +30,7 @@ export class PayeeDeliveries {
   readonly #init: DeliveriesInit
   /** also those that were cut and whose service has not let go yet */
   #count = 0
+  readonly #taken = new WeakMap<ServiceAdapter, WeakMap<OwnerFile, { count: number }>>()
 
   constructor(init: DeliveriesInit) {
     this.#init = init
@@ -47,18 +49,31 @@ export class PayeeDeliveries {
       return incoming.refuse(new TallyError('WRONG_STATE'))
     if (deliveries.size >= MAX_STREAMS || session.flow.open.length >= 2 * MAX_STREAMS)
       return incoming.refuse(new TallyError('RATE_EXCEEDED'))
+    const taken = this.#takenBy(live.file, adapter)
+    if (taken.count >= Math.ceil((adapter.slots ?? MAX_DELIVERIES) / 2)) return incoming.refuse(new TallyError('BUSY'))
     if (this.#count >= MAX_DELIVERIES) return incoming.refuse(new TallyError('BUSY'))
     const delivery = this.#delivery(live, incoming)
     deliveries.set(stream, delivery)
     this.#count += 1
+    taken.count += 1
     try {
       await delivery.run(adapter, request, session.terms.content)
     } catch (thrown) {
       this.#init.log.debug({ session: id, stream, err: asTallyError(thrown).code }, 'delivery ended early')
     } finally {
       this.#count -= 1
+      taken.count -= 1
       if (deliveries.get(stream) === delivery) deliveries.delete(stream)
     }
+  }
+
+  /** What one owner has of a service, over all its signers and sessions; also what was cut and has not let go. */
+  #takenBy(file: OwnerFile, adapter: ServiceAdapter): { count: number } {
+    const ofAdapter = this.#taken.get(adapter) ?? new WeakMap<OwnerFile, { count: number }>()
+    this.#taken.set(adapter, ofAdapter)
+    const taken = ofAdapter.get(file) ?? { count: 0 }
+    ofAdapter.set(file, taken)
+    return taken
   }
 
   /** More may be written by the owner's sessions. */

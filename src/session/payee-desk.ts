@@ -17,11 +17,12 @@ import {
   type PayeeSession,
   stepPayee,
 } from '../core/session/payee.ts'
+import { quantumOf } from '../core/session/worth.ts'
 import type { ChainFact } from '../ports/chain.ts'
 import type { IncomingData, PayeeLink } from '../ports/link.ts'
 import type { PayeeDeskComponents, PayeeDeskInit, ServiceOnSale } from './components.ts'
 import { isBlank, type Live, PayeeBook, remember, type Visit } from './payee-book.ts'
-import { PayeeChannels } from './payee-channels.ts'
+import { PayeeChannels, trustPolicyOf } from './payee-channels.ts'
 import { PayeeChecks } from './payee-checks.ts'
 import { PayeeClosings } from './payee-closings.ts'
 import { PayeeDeliveries } from './payee-deliveries.ts'
@@ -61,7 +62,7 @@ export class PayeeDesk {
     const context = this.#context.bind(this)
     const services = this.#services
     this.#book = book
-    this.#channels = new PayeeChannels(book, components)
+    this.#channels = new PayeeChannels(book, components, trustPolicyOf(init))
     this.#closings = new PayeeClosings(book, components)
     this.#deliveries = new PayeeDeliveries({ book, services, log: components.log, run, context })
     this.#checks = new PayeeChecks({ book, log: components.log, threads: init.checkThreads })
@@ -302,6 +303,7 @@ export class PayeeDesk {
     for (const live of this.#book.lives()) {
       this.#run(live, { type: 'clock' })
       if (live.deliveries.size > 0) live.idleSince = nowMs
+      if (live.session.paused) this.#channels.lookForMore(live, quantumOf(live.session.terms))
       const isIdle = live.session.status === 'live' && nowMs - live.idleSince > (this.#init.policy.idleMs ?? IDLE_MS)
       // what it owes below a chunk nobody waits for; asked to close, the payer pays that too
       if (isIdle) this.#run(live, { type: 'stop', code: 'PATIENCE_OVER' })

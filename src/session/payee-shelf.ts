@@ -29,6 +29,8 @@ export interface ChannelFile {
 export interface OwnerFile {
   account: OwnerAccount
   readonly lives: Set<Live>
+  /** sessions that are over, with a late payment that is on its way to the disk */
+  readonly late: Set<Live>
   /** what its sessions use of its credit, base units */
   exposed: bigint
 }
@@ -93,7 +95,7 @@ export class PayeeShelf {
     return await this.#owners.fetch(`${owner}${token}`, async () => {
       await this.#given()
       const account = (await this.#records.owner({ owner, token })) ?? newOwner(owner, token)
-      return { account, lives: new Set<Live>(), exposed: 0n }
+      return { account, lives: new Set<Live>(), late: new Set<Live>(), exposed: 0n }
     })
   }
 

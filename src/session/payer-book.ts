@@ -4,23 +4,35 @@
  *
  * Owns: the records of channels and sessions in which this node pays.
  */
-import type { Amount } from '../core/amount.ts'
-import { type ChannelOut, NO_CHANNEL, newChannelOut } from '../core/channel.ts'
+import { type Amount, minAmount } from '../core/amount.ts'
+import { type ChannelFacts, type ChannelOut, NO_CHANNEL, newChannelOut } from '../core/channel.ts'
 import { asTallyError, TallyError } from '../core/errors.ts'
 import { type ChannelId, type ChannelParties, channelId, type SessionId } from '../core/ids.ts'
 import type { TradeRecord } from '../core/ranking.ts'
 import type { PayerSession } from '../core/session/payer.ts'
-import type { ChainFact } from '../ports/chain.ts'
+import { factsAhead } from '../core/unconfirmed.ts'
+import type { ChainFact, ChannelView } from '../ports/chain.ts'
 import type { PayerDeskComponents } from './components.ts'
 import { type PayerFile, PayerShelf } from './payer-shelf.ts'
 import { PayerRecords } from './records.ts'
 import type { TradePartners } from './trade-table.ts'
+
+/** The facts by which is paid while some of the deposit is not confirmed: no more of that counts than the provider lets. */
+function countedOf(
+  confirmed: ChannelFacts | undefined,
+  { latest, most }: { readonly latest: ChannelFacts; readonly most: Amount },
+): ChannelFacts {
+  const facts = factsAhead(confirmed, latest)
+  return { ...facts, deposit: (facts.deposit + minAmount(most, (latest.deposit - facts.deposit) as Amount)) as Amount }
+}
 
 export class PayerBook {
   readonly #components: Pick<PayerDeskComponents, 'store' | 'clock' | 'chain' | 'log'>
   readonly #records: PayerRecords
   readonly shelf: PayerShelf
   readonly #flush: () => void
+  /** channels of which more stands in a block than is confirmed: the facts of that block, and how much of it the provider lets count */
+  readonly #ahead = new Map<ChannelId, { readonly latest: ChannelFacts; readonly most: Amount }>()
 
   /** `flush` begins to write what waits elsewhere: a record that changes out of its turn is written after it. */
   constructor(components: Pick<PayerDeskComponents, 'store' | 'clock' | 'chain' | 'log'>, flush: () => void) {
@@ -36,8 +48,11 @@ export class PayerBook {
     await this.shelf.load()
   }
 
-  /** The channel in memory, with the ledger's facts of now. @throws CHANNEL_UNKNOWN, CHAIN_UNREACHABLE when nothing is known; STORE_* */
-  async file(parties: ChannelParties, options: { signal?: AbortSignal; fresh?: boolean }): Promise<PayerFile> {
+  /**
+   * The channel in memory, with the ledger's facts of now; up to `ahead` of what is not confirmed yet counts.
+   * @throws CHANNEL_UNKNOWN, CHAIN_UNREACHABLE when nothing is known; STORE_*
+   */
+  async file(parties: ChannelParties, options: { signal?: AbortSignal; fresh?: boolean; ahead?: Amount }): Promise<PayerFile> {
     const { chain, clock } = this.#components
     const id = channelId(parties)
     const file = await this.shelf.file(id)
@@ -48,12 +63,25 @@ export class PayerBook {
       if (known === undefined) throw thrown
       return undefined
     })
-    const facts = view === undefined ? known?.facts : (view.confirmed ?? view.latest)
+    const facts = view === undefined ? known?.facts : this.#countable(view, options.ahead)
     if (facts === undefined && known === undefined) throw new TallyError('CHANNEL_UNKNOWN')
     this.shelf.set(file, { ...(file.channel ?? newChannelOut(id, parties, NO_CHANNEL)), facts: facts ?? NO_CHANNEL })
     chain.watch([id])
     await this.#write([file])
     return file
+  }
+
+  /** Whether more of its deposit stands in a block than is confirmed. */
+  isAhead(id: ChannelId): boolean {
+    return this.#ahead.has(id)
+  }
+
+  #countable({ id, confirmed, latest }: ChannelView, most = this.#ahead.get(id)?.most): ChannelFacts | undefined {
+    this.#ahead.delete(id)
+    if (most === undefined || latest === undefined || latest.deposit <= (confirmed?.deposit ?? 0n)) return confirmed ?? latest
+    const ahead = { latest, most }
+    this.#ahead.set(id, ahead)
+    return countedOf(confirmed, ahead)
   }
 
   /** Confirmed facts of the ledger about channels that are on record. */
@@ -63,8 +91,12 @@ export class PayerBook {
       if (fact.type !== 'channel') continue
       const file = await this.#fileOf(fact.id)
       if (file?.channel === undefined) continue
+      const ahead = this.#ahead.get(fact.id)
+      const isOver = (fact.facts?.deposit ?? 0n) >= (ahead?.latest.deposit ?? 0n) || fact.causes.includes('reorganised')
+      if (isOver) this.#ahead.delete(fact.id)
       // an opening that was taken back covers nothing
-      this.shelf.set(file, { ...file.channel, facts: fact.facts ?? NO_CHANNEL })
+      const counted = ahead === undefined || isOver ? (fact.facts ?? NO_CHANNEL) : countedOf(fact.facts, ahead)
+      this.shelf.set(file, { ...file.channel, facts: counted })
       files.push(file)
     }
     if (files.length > 0) await this.#write(files)

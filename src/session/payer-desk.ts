@@ -9,21 +9,16 @@ import type { ChannelOut } from '../core/channel.ts'
 import { asTallyError, codeOfWire, type ErrorCode, TallyError } from '../core/errors.ts'
 import type { ChannelParties, SessionId } from '../core/ids.ts'
 import type { FromPayee, Released } from '../core/session/messages.ts'
-import {
-  newPayerSession,
-  type PayerContext,
-  type PayerEffect,
-  type PayerInput,
-  type PayerSession,
-  stepPayer,
-} from '../core/session/payer.ts'
-import { shortReason } from '../core/session/payer-state.ts'
+import { newPayerSession, type PayerEffect, type PayerInput, type PayerSession, stepPayer } from '../core/session/payer.ts'
+import { awaitsDeposit, shortReason } from '../core/session/payer-state.ts'
 import type { Wish } from '../core/session/payer-terms.ts'
 import type { ChainFact } from '../ports/chain.ts'
+import { Coming } from './coming.ts'
 import type { PayerDeskComponents } from './components.ts'
 import { Journal } from './journal.ts'
 import { LiveSession } from './live-session.ts'
 import { channelIn, PayerBook } from './payer-book.ts'
+import type { Options, PayerDeskInit } from './payer-desk-options.ts'
 import { helloOf, inputOf, type ProviderLine, refusal } from './payer-line.ts'
 import { partiesOf } from './payer-parties.ts'
 import { PayerRoster } from './payer-roster.ts'
@@ -38,21 +33,6 @@ const CLOCK_MS = 200
 /** how long a stopping node waits for each of its sessions to be closed, ms */
 const STOP_MS = 5_000
 
-interface Options {
-  readonly signal?: AbortSignal
-  /** whether this session pays with ticks. @default as the desk does */
-  readonly ticks?: PayerContext['ticks']
-  /** called after each payment of the session, with its record */
-  readonly onPaid?: (session: PayerSession) => void
-}
-
-export interface PayerDeskInit {
-  /** a promise for each chunk as it becomes due, also where the credit would let several be paid by one. @default false */
-  readonly payEach?: boolean
-  /** whether sessions pay with ticks, unless they say otherwise. @default 'never' */
-  readonly ticks?: PayerContext['ticks']
-}
-
 export class PayerDesk {
   readonly #components: PayerDeskComponents
   readonly #book: PayerBook
@@ -61,6 +41,8 @@ export class PayerDesk {
   readonly #rules: RulesOfSessions
   /** lines whose messages are being read */
   readonly #read = new Set<ProviderLine>()
+  /** deposits that are on their way: sessions whose own is used up wait for them */
+  readonly coming: Coming
   readonly #releases: Releases
   readonly #init: Required<PayerDeskInit>
   #timer: NodeJS.Timeout | undefined
@@ -81,8 +63,12 @@ export class PayerDesk {
       },
       failed: (lives, thrown) => this.#unstored(lives, thrown),
     })
-    this.#rules = new RulesOfSessions({ components, roster: this.#roster, joins: !this.#init.payEach })
+    this.#rules = new RulesOfSessions({
+      components, roster: this.#roster, joins: !this.#init.payEach, isComing: (id) => this.coming.has(id),
+    }) // biome-ignore format: a record
     this.#releases = new Releases(components)
+    const look = (live: LiveSession): void => this.run(live, live.onClock(components.clock.nowMs()))
+    this.coming = new Coming(this.#roster, (id) => this.#book.isAhead(id), look)
   }
 
   async start(): Promise<void> {
@@ -130,7 +116,14 @@ export class PayerDesk {
 
   /** The record of a channel, with the ledger's facts of now. @throws CHANNEL_UNKNOWN, CHAIN_UNREACHABLE when nothing is known */
   async channel(parties: ChannelParties, options: Options & { fresh?: boolean } = {}): Promise<ChannelOut> {
-    return channelIn(await this.#book.file(parties, options))
+    const file = await this.#book.file(parties, options)
+    this.coming.goOn(file.id)
+    return channelIn(file)
+  }
+
+  /** Whether bytes that its deposit does not cover are to wait for more of it. */
+  awaits(live: LiveSession): boolean {
+    return awaitsDeposit(live.recorded, channelIn(live.file), this.#rules.of(live))
   }
 
   /** Begins a session and waits until it is agreed on. @throws every code with which a provider may refuse, and the payer's own refusals */
@@ -178,6 +171,7 @@ export class PayerDesk {
 
   async onFacts(facts: readonly ChainFact[]): Promise<void> {
     await this.#book.onFacts(facts)
+    for (const fact of facts) if (fact.type === 'channel') this.coming.goOn(fact.id)
   }
 
   async #begin(line: ProviderLine, session: PayerSession, file: PayerFile, options: Options): Promise<LiveSession> {

@@ -1,4 +1,5 @@
 /** What the rules of a paying session ask for beside its records: keys, chains, the time, and what goes on beside it. */
+import type { ChannelId } from '../core/ids.ts'
 import type { PayerContext, PayerSession } from '../core/session/payer.ts'
 import type { PayerDeskComponents } from './components.ts'
 import { type PayerCrypto, payerCrypto } from './crypto.ts'
@@ -19,6 +20,8 @@ interface RulesInit {
   readonly roster: PayerRoster
   /** whether chunks that become due shortly after each other are paid by one promise */
   readonly joins: boolean
+  /** whether more of a channel's deposit is on its way */
+  readonly isComing: (id: ChannelId) => boolean
 }
 
 export class RulesOfSessions {
@@ -39,13 +42,14 @@ export class RulesOfSessions {
   }
 
   #make(live: LiveSession): PayerRules {
-    const { components, roster, joins } = this.#init
+    const { components, roster, joins, isComing } = this.#init
     const { clock } = components
     const crypto = this.#crypto(live)
     // as recorded: asking a session for its newest figures makes a step of its own, and this one has read the channel already
     const beside = (): PayerSession[] => roster.beside(live).map(({ recorded }) => recorded)
     const context = {
       ...crypto, nowMs: clock.nowMs(), nowS: clock.nowS(), joins, ticks: live.ticks,
+      isComing: () => isComing(live.file.id),
       moving: () => beside().some(({ status }) => status === 'starting' || status === 'live' || status === 'closing'),
       alone: () => !beside().some(({ terms }) => terms !== undefined) && live.file.cut.size === 0,
     } // biome-ignore format: a record

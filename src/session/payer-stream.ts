@@ -13,6 +13,8 @@ interface Session {
   hand(bytes: number): number
   taken(bytes: bigint): void
   exhausted(): ErrorCode
+  /** waits for a deposit that is on its way; false when none is */
+  more(): Promise<boolean>
   /** how many of so many bytes may be sent */
   send(tab: StreamTab, bytes: number): number
   agree(stream: number, upTo: Charge): void
@@ -32,6 +34,7 @@ export class PayerStream implements PaidStream {
   readonly #data: OpenedData
   readonly #tab: StreamTab
   #handed = 0n
+  #failure: Error | undefined
 
   constructor(session: Session, number: number, data: OpenedData, tab: StreamTab) {
     this.#tab = tab
@@ -67,9 +70,19 @@ export class PayerStream implements PaidStream {
   }
 
   async write(bytes: Uint8Array): Promise<void> {
-    const most = this.free ? bytes.length : this.#session.send(this.#tab, bytes.length)
-    if (most > 0) await this.#data.bytes.write(most === bytes.length ? bytes : bytes.subarray(0, most))
-    if (most < bytes.length) throw new TallyError(this.#session.exhausted())
+    for (let rest = bytes; rest.length > 0; ) {
+      const most = this.free ? rest.length : this.#session.send(this.#tab, rest.length)
+      if (most > 0) await this.#data.bytes.write(most === rest.length ? rest : rest.subarray(0, most))
+      if (most < rest.length) await this.#wait()
+      rest = rest.subarray(most)
+    }
+  }
+
+  /** Nothing more is covered. @throws why, unless more of the deposit has come */
+  async #wait(): Promise<void> {
+    const isMore = await this.#session.more()
+    if (this.#failure !== undefined) throw this.#failure
+    if (!isMore) throw new TallyError(this.#session.exhausted())
   }
 
   async closeWrite(): Promise<void> {
@@ -77,6 +90,7 @@ export class PayerStream implements PaidStream {
   }
 
   abort(error: Error): void {
+    this.#failure ??= error
     this.#data.bytes.abort(error)
     this.#over()
   }
@@ -106,13 +120,16 @@ export class PayerStream implements PaidStream {
           if (!this.free) await this.#tab.last()
           return
         }
-        const most = this.free ? piece.length : this.#session.hand(piece.length)
-        if (!this.free) this.#handed += BigInt(most)
-        if (most > 0) {
-          yield most === piece.length ? piece : piece.subarray(0, most)
-          if (used) this.acknowledge(most)
+        for (let rest = piece; rest.length > 0; ) {
+          const most = this.free ? rest.length : this.#session.hand(rest.length)
+          if (!this.free) this.#handed += BigInt(most)
+          if (most > 0) {
+            yield most === rest.length ? rest : rest.subarray(0, most)
+            if (used) this.acknowledge(most)
+          }
+          if (most < rest.length) await this.#wait()
+          rest = rest.subarray(most)
         }
-        if (most < piece.length) throw new TallyError(this.#session.exhausted())
       }
     } finally {
       // the reader may acknowledge its last piece right after this

@@ -69,15 +69,24 @@ export const channelInCodec: RecordCodec<ChannelIn> = {
     writeFacts(writer, channel.facts)
     writeOptional<Head>(writer, channel.best, writeHead)
     writeOptional(writer, channel.frozen, (to, frozen) => to.u40(frozen.until).u24(frozen.epoch))
+    writeOptional(writer, channel.pending, (to, pending) => to.u96(pending.credit).u96(pending.deposit))
+    writer.u96(channel.uncovered ?? 0n)
   },
   read(reader) {
-    const parties = readParties(reader)
-    const facts = readFacts(reader)
-    // a record of version 1 has no chains: there it reads the same
-    const best = readOptional(reader, readHead)
-    const frozen = readOptional(reader, (from) => ({ until: readSeconds(from), epoch: from.u24() }))
-    return { id: channelId(parties), parties, facts, best, frozen }
+    const channel = readChannelIn(reader)
+    const pending = readOptional(reader, (from) => ({ credit: readAmount(from), deposit: readAmount(from) }))
+    const uncovered = readAmount(reader)
+    return { ...channel, ...(pending !== undefined && { pending }), ...(uncovered > 0n && { uncovered }) }
   },
+}
+
+/** A record of version 1 or 2: nothing was given on what is not confirmed. One of version 1 has no chains; there it reads the same. */
+export function readChannelIn(reader: ByteReader): ChannelIn {
+  const parties = readParties(reader)
+  const facts = readFacts(reader)
+  const best = readOptional(reader, readHead)
+  const frozen = readOptional(reader, (from) => ({ until: readSeconds(from), epoch: from.u24() }))
+  return { id: channelId(parties), parties, facts, best, frozen }
 }
 
 export const channelOutCodec: RecordCodec<ChannelOut> = {

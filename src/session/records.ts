@@ -34,6 +34,7 @@ import {
   payeeSessionCodec,
   payerSessionCodec,
   poolCodec,
+  readChannelIn,
   readOwner,
   readPayeeSession,
   readPayerSession,
@@ -79,10 +80,10 @@ export class PayeeRecords {
     this.due = new DueTable(store, 'dueIn', (channel) => payable(channel) > 0n)
     this.#channels = table(store, {
       space: 'channelIn',
-      version: 2,
+      version: 3,
       key: channelIdToBytes,
       ...channelInCodec,
-      older: { 1: channelInCodec.read },
+      older: { 1: readChannelIn, 2: readChannelIn },
     })
     this.#owners = table(store, { space: 'owner', version: 2, key: ownerKeyBytes, ...ownerCodec, older: { 1: readOwner } })
     this.#sessions = sessionTable(store, {

@@ -141,7 +141,7 @@ describe('a purchase that looks after itself', () => {
     assert.equal(code, 7, stderr)
     const got: Got = JSON.parse(stdout)
     assert.deepEqual([got.paid, got.receipts.length], ['0.1 tUSDC', 1])
-    assert.match(stderr, /warning: 90 % of the budget is used/)
+    assert.match(stderr, /warning: 95 % of the budget is used/)
     const verified = await world.json(['receipt', 'verify', got.receipts[0] ?? ''], { home })
     assert.deepEqual([verified.countersigned, verified.owed], [true, '0 tUSDC'])
   })

@@ -121,17 +121,18 @@ describe('deliveries', () => {
 
   test('beyond 1,024 at once, over all sessions, a stream is refused with BUSY', async () => {
     const service = new WatchedService()
-    await withGuest({ service, policy: { maxSessions: 500 } }, async (_, guest) => {
-      const sessions: SessionId[] = []
-      for (let i = 0; i < 33; i++) sessions.push(await guest.begin())
+    await withGuest({ service, policy: { maxSessions: 500 } }, async (market, guest) => {
+      // of a service whose slots are not limited one owner gets half of them all
+      const [other, third] = [new Guest(market, 0xa2), new Guest(market, 0xa3)]
+      const sessions: [Guest, SessionId][] = []
+      for (const one of [guest, other]) for (let i = 0; i < 16; i++) sessions.push([one, await one.begin()])
+      const last = await third.begin()
       const held = Promise.withResolvers<void>()
       service.gate = held.promise
-      const opened = sessions
-        .slice(0, 32)
-        .flatMap((session) => Array.from({ length: 32 }, (_, i) => refusal(guest.open(session, i + 1))))
+      const opened = sessions.flatMap(([one, session]) => Array.from({ length: 32 }, (_, i) => refusal(one.open(session, i + 1))))
       await until(() => service.opened === 1_024)
-      assert.equal(await refusal(guest.open(sessions[32] as SessionId, 1)), 'BUSY')
-      await guest.cut()
+      assert.equal(await refusal(third.open(last, 1)), 'BUSY')
+      for (const one of [guest, other, third]) await one.cut()
       held.resolve()
       await Promise.all(opened)
     })

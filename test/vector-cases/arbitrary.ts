@@ -51,6 +51,7 @@ export const anyOffer: fc.Arbitrary<OfferInput> = fc
     chunk: anyChunk,
     minReservation: decimal(96),
     minTimeToExpiry: fc.integer({ min: 0, max: 2 ** 32 - 1 }),
+    unconfirmedCredit: decimal(96),
     addresses: fc.array(fc.stringMatching(/^[\x21-\x7e]{1,30}$/), { maxLength: 16 }),
     inputs: text(100),
     outputs: text(300),

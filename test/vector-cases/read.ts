@@ -74,9 +74,10 @@ function priceOf({ rates, unitName }: PriceInput): Price {
 
 const chunkOf = ({ kind, size }: ChunkInput): Chunk => ({ kind: kind as MeterKind, size: BigInt(size) })
 
-export function offerOf(input: OfferInput): Offer {
+export function offerOf({ unconfirmedCredit, ...input }: OfferInput): Offer {
   return {
     ...input,
+    ...(unconfirmedCredit !== '0' && { unconfirmedCredit: amount(BigInt(unconfirmedCredit)) }),
     provider: parseAddress(input.provider),
     sequence: BigInt(input.sequence),
     expiry: seconds(input.expiry),

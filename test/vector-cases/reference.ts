@@ -58,7 +58,7 @@ export const TYPES = {
   ),
   Offer: fields(
     'address provider,uint64 sequence,uint40 expiry,address token,string service,string kind,string description,bytes price,' +
-      'bytes chunk,uint96 minReservation,uint32 minTimeToExpiry,bytes addresses,string inputs,string outputs',
+      'bytes chunk,uint96 minReservation,uint32 minTimeToExpiry,uint96 unconfirmedCredit,bytes addresses,string inputs,string outputs',
   ),
   Terms: fields(
     'bytes16 session,address owner,address signer,address provider,address token,string service,uint64 offerSequence,bytes price,' +
@@ -211,6 +211,7 @@ export interface OfferInput {
   readonly chunk: ChunkInput
   readonly minReservation: string
   readonly minTimeToExpiry: number
+  readonly unconfirmedCredit: string
   readonly addresses: readonly string[]
   readonly inputs: string
   readonly outputs: string
@@ -225,7 +226,7 @@ export function offerValue(o: OfferInput): Record<string, unknown> {
 export function encodeOffer(o: OfferInput, signature: string): string {
   return concat([
     o.provider, u(o.sequence, 8), u(o.expiry, 5), o.token, str8(o.service), str8(o.kind), str16(o.description), packPrice(o.price),
-    packChunk(o.chunk), u(o.minReservation, 12), u(o.minTimeToExpiry, 4), packAddresses(o.addresses), str16(o.inputs), str16(o.outputs),
+    packChunk(o.chunk), u(o.minReservation, 12), u(o.minTimeToExpiry, 4), u(o.unconfirmedCredit, 12), packAddresses(o.addresses), str16(o.inputs), str16(o.outputs),
     signature,
   ]) // biome-ignore format: one field after the other
 }

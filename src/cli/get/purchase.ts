@@ -14,7 +14,7 @@ import { isForPeers, MORE_RESERVED, NEW_SESSION, NOT_SEEN, OWN } from './failure
 
 const CLOSE_MS = 20_000
 /** of the budget, when the user is told */
-const WARN_PERCENT = 90n
+const WARN_PERCENTS = [80n, 95n]
 /** pauses between tries: they grow from the first to the last */
 const PAUSES_MS = [250, 500, 1_000, 2_000] as const
 /** how long one provider is tried again where another one could go on */
@@ -38,7 +38,7 @@ export class Purchase {
   #tries = 0
   #said = ''
   #pauses = 0
-  #warned = false
+  #warned = 0n
   #found: Found
   readonly #candidates: Candidates
   readonly #providers: string[] = []
@@ -82,10 +82,13 @@ export class Purchase {
   /** The user hears of the end of the budget before it is there. */
   readonly #watchBudget = ({ session }: { readonly session: PayerSession }): void => {
     const { budget, warn } = this.#init
-    if (this.#warned || session.id !== this.#sessions.at(-1)) return
-    if (100n * (this.#sums.paid + session.total) < WARN_PERCENT * budget) return
-    this.#warned = true
-    warn(`${WARN_PERCENT} % of the budget is used; the purchase ends in order when all of it is`)
+    if (session.id !== this.#sessions.at(-1)) return
+    const reached = WARN_PERCENTS.findLast((percent) => 100n * (this.#sums.paid + session.total) >= percent * budget) ?? 0n
+    if (reached <= this.#warned) return
+    this.#warned = reached
+    warn(
+      `${reached} % of the budget is used; the purchase ends in order when all of it is, and the same command goes on from there`,
+    )
   }
 
   async #run(): Promise<Outcome> {

@@ -3,7 +3,7 @@
  * @see protocols/session/SPEC.md section hello
  */
 import type { Amount } from '../amount.ts'
-import { bestAmount, type ChannelIn, isFrozen } from '../channel.ts'
+import { bestAmount, type ChannelIn, isFrozen, reachOf } from '../channel.ts'
 import type { OwnerAccount } from '../credit.ts'
 import type { ErrorCode } from '../errors.ts'
 import type { Address, Seconds } from '../ids.ts'
@@ -49,8 +49,11 @@ export function judgeHello(hello: Hello, facts: HelloFacts): ErrorCode | undefin
   if (isFrozen(channel, facts.nowS)) return 'CHANNEL_FROZEN'
   // the payer's own record counts: what it may have signed already is not there to be spent again
   const used = hello.signed > bestAmount(channel) ? hello.signed : bestAmount(channel)
-  const free = channel.facts.deposit + facts.unreserved - used
-  if (!hello.resume && (free <= 0n || free < offer.minReservation)) return 'RESERVATION_TOO_SMALL'
+  const free = reachOf(channel) + facts.unreserved - used
+  // what is not confirmed yet is reserved all the same
+  const seen = channel.pending?.deposit ?? channel.facts.deposit
+  const reserved = seen > channel.facts.deposit ? seen + facts.unreserved - used : free
+  if (!hello.resume && (free <= 0n || reserved < offer.minReservation)) return 'RESERVATION_TOO_SMALL'
   const left = channel.facts.expiry - facts.nowS
   if (left <= (hello.resume ? facts.marginS : facts.marginS + facts.patienceS)) return 'CHANNEL_EXPIRED'
   if (!hello.resume && left < offer.minTimeToExpiry) return 'CHANNEL_EXPIRED'

@@ -5,7 +5,7 @@
  */
 
 import type { Amount } from '../amount.ts'
-import { bestAmount, judgePromise, judgeTick, type PromiseRules, type Verdict } from '../channel.ts'
+import { bestAmount, judgePromise, judgeTick, type PromiseRules, reachOf, type Verdict } from '../channel.ts'
 import { codeOfWire } from '../errors.ts'
 import { carriesOn, type Head, headWorth } from '../head.ts'
 import { losesMore, openCounts, sellsCounts } from './counts.ts'
@@ -26,6 +26,7 @@ import {
 } from './payee-state.ts'
 import { change, finish, keep, report, send } from './payee-step.ts'
 import { going, onBlocked, settleWaiting, wentOn } from './payee-waiting.ts'
+import { quantumOf } from './worth.ts'
 
 export {
   ackedMeter,
@@ -188,7 +189,7 @@ function onWrote(state: PayeeState, stream: number, bytes: number, context: Paye
 function onClock(state: PayeeState, context: PayeeContext): PayeeStep {
   const { session, channel } = state
   const waited = session.waitingSince === undefined ? 0 : context.nowMs - session.waitingSince
-  const patience = session.status === 'cut' ? context.policy.resumeMs : session.terms.patienceMs
+  const patience = session.status === 'cut' ? context.policy.resumeMs : session.terms.patienceMs + confirming(state)
   if (waited > patience)
     return giveUp(state, (session.stopping === undefined ? undefined : codeOfWire(session.stopping)) ?? 'PATIENCE_OVER', context)
   if (session.status !== 'live') return keep(state)
@@ -199,6 +200,16 @@ function onClock(state: PayeeState, context: PayeeContext): PayeeStep {
   // bytes wait inside their stream; time would run on
   const overTime = sellsTime(session.terms) && session.flow.open.length > 0 && !session.paused && allowance(state, context) === 0n
   return overTime ? onBlocked(state, BYTE, context) : keep(state)
+}
+
+/** how long a payer whose deposit is used up is waited for beyond its patience while more of it stands in a block, ms */
+const CONFIRM_MS = 600_000
+
+/** Its money is on the way, and it may not sign for it before it is confirmed (S12). */
+function confirming({ session, channel }: PayeeState): number {
+  const { pending } = channel
+  if (pending === undefined || session.stopping !== undefined) return 0
+  return reachOf(channel) - bestAmount(channel) < quantumOf(session.terms) ? CONFIRM_MS : 0
 }
 
 /** After the end: payments that were on their way still count towards what is owed, and the receipt is exchanged. */

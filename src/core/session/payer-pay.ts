@@ -13,6 +13,7 @@ import type { FromPayer } from './messages.ts'
 import {
   agreement,
   also,
+  awaitsDeposit,
   change,
   hasAll,
   keep,
@@ -141,6 +142,7 @@ function standstill(state: PayerState, context: PayerContext, patient: boolean):
   if (extra > 0n && extra * TRICKLE >= free) return payRise(state, extra as Amount, context)
   if (patient) return acknowledged(state)
   const short = roomOf(session, channel) === 0n
+  if (short && awaitsDeposit(session, channel, context)) return acknowledged(state)
   return settleUp(change(state, { finishing: !short ? wireOf('RISK_TOO_HIGH') : shortReason(session, channel) }), context, 'all')
 }
 

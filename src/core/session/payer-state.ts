@@ -74,6 +74,8 @@ export interface PayerContext {
   readonly joins: boolean
   /** another session of this channel is live: its payments are on their way in front of ours */
   readonly moving: () => boolean
+  /** more of the deposit is on its way: in a block that is not confirmed, or in a transaction. @default never */
+  readonly isComing?: () => boolean
   /** no other session of this channel is live or cut, so that every difference must be this one's */
   readonly alone: () => boolean
   readonly digestTerms: (terms: Terms) => Hash32
@@ -181,6 +183,10 @@ export function roomOf(session: PayerSession, channel: ChannelOut): bigint {
 /** Which of the two it was. */
 export const shortReason = (session: PayerSession, channel: ChannelOut): number =>
   wireOf(session.wish.budget - session.total <= channel.facts.deposit - channel.at ? 'BUDGET_REACHED' : 'AMOUNT_OVER_DEPOSIT')
+
+/** The deposit covers nothing more, and more of it is on its way: that is waited for, and nothing ends (S12). */
+export const awaitsDeposit = (session: PayerSession, channel: ChannelOut, context: PayerContext): boolean =>
+  context.isComing?.() === true && session.wish.budget - session.total > channel.facts.deposit - channel.at
 
 /**
  * How many more bytes may be used, or sent, before the budget or the deposit is used up; undefined = no limit. What is beyond must not be

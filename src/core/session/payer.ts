@@ -15,6 +15,7 @@ import { onReserved, settleUp, whenStill } from './payer-pay.ts'
 import {
   agreement,
   also,
+  awaitsDeposit,
   change,
   keep,
   owedOf,
@@ -220,8 +221,8 @@ function onClock(state: PayerState, handed: bigint, context: PayerContext): Paye
   if (terms === undefined || session.status !== 'live' || session.finishing !== undefined) return settleUp(state, context, 'flow')
   if (session.flow.open.length > 0 && !session.paused) {
     const soon = worthOf(terms, { ...usedMeter(session), ms: session.ms + STEP_MS })
-    if (soon > owedOf(session) && soon - session.total > roomOf(session, channel))
-      return onFinish(state, shortReason(session, channel), context)
+    const isShort = soon > owedOf(session) && soon - session.total > roomOf(session, channel)
+    if (isShort && !awaitsDeposit(session, channel, context)) return onFinish(state, shortReason(session, channel), context)
   }
   return whenStill(state, context, handed) ?? settleUp(state, context, 'flow')
 }

@@ -52,12 +52,14 @@ class ExecService implements ServiceAdapter {
   readonly charges = ['up', 'calls'] as const
   readonly costly = true
   readonly #init: ExecInit
+  readonly slots: number
   readonly #lives: ProgramLives
   readonly #closing = new AbortController()
 
   constructor(init: ExecInit) {
     this.#init = init
-    this.#lives = new ProgramLives(init.maxPrograms ?? 16)
+    this.slots = init.maxPrograms ?? 16
+    this.#lives = new ProgramLives(this.slots)
   }
 
   async prepare(inputs: Uint8Array, signal: AbortSignal): Promise<Uint8Array> {

@@ -54,7 +54,7 @@ class HttpService implements ServiceAdapter {
   readonly #tariff: Tariff
   readonly #content: Uint8Array
   readonly #timeoutMs: number
-  readonly #maxCalls: number
+  readonly slots: number
   /** one for each call that is running */
   readonly #running = new Set<AbortController>()
   #closed = false
@@ -64,7 +64,7 @@ class HttpService implements ServiceAdapter {
     this.#tariff = tariff
     this.#content = encodeTariff(tariff)
     this.#timeoutMs = timeoutMs
-    this.#maxCalls = maxCalls
+    this.slots = maxCalls
   }
 
   async prepare(inputs: Uint8Array, signal: AbortSignal): Promise<Uint8Array> {
@@ -77,8 +77,8 @@ class HttpService implements ServiceAdapter {
     const head = decodeRequest(call.request)
     refuseAborted(call.signal)
     if (this.#closed) throw new TallyError('SHUTTING_DOWN')
-    if (this.#running.size >= this.#maxCalls)
-      throw new TallyError('BUSY', { message: `${this.#maxCalls} calls of this service are running already` })
+    if (this.#running.size >= this.slots)
+      throw new TallyError('BUSY', { message: `${this.slots} calls of this service are running already` })
     return { info: NO_INFO, free: false, body: this.#answer(head, call) }
   }
 

@@ -16,6 +16,7 @@ export interface TcpInit {
   readonly maxConnections?: number
 }
 
+const MAX_CONNECTIONS = 256
 const ALWAYS = 'its target is always the same'
 
 /**
@@ -39,8 +40,11 @@ class TcpService implements ServiceAdapter {
   /** one for each connection, from before it is made until it is gone */
   readonly #lives = new Set<Promise<void>>()
 
+  readonly slots: number
+
   constructor(init: TcpInit) {
     this.#init = init
+    this.slots = init.maxConnections ?? MAX_CONNECTIONS
   }
 
   async prepare(inputs: Uint8Array, signal: AbortSignal): Promise<Uint8Array> {
@@ -51,7 +55,7 @@ class TcpService implements ServiceAdapter {
     refuseWords(call.request, ALWAYS)
     const signal = AbortSignal.any([call.signal, this.#closing.signal])
     refuseAborted(signal)
-    const { maxConnections = 256 } = this.#init
+    const maxConnections = this.slots
     if (this.#lives.size >= maxConnections)
       throw new TallyError('BUSY', { message: `${maxConnections} connections are open already`, fields: { maxConnections } })
     const gone = Promise.withResolvers<void>()

@@ -1,0 +1,22 @@
+/** What a live session of a payer is made of, and what it needs of its desk. */
+import type { ChannelOut } from '../core/channel.ts'
+import type { ErrorCode } from '../core/errors.ts'
+import type { PayerContext, PayerInput, PayerSession } from '../core/session/payer.ts'
+import type { LiveSession } from './live-session.ts'
+import type { ProviderLine } from './payer-line.ts'
+import type { PayerFile } from './payer-shelf.ts'
+
+interface Desk {
+  run(live: LiveSession, input: PayerInput): void
+  channelOf(live: LiveSession): ChannelOut
+  exhausted(live: LiveSession): ErrorCode
+  awaits(live: LiveSession): boolean
+}
+
+export interface LiveInit {
+  readonly file: PayerFile
+  readonly line: ProviderLine
+  readonly desk: Desk
+  readonly ticks: PayerContext['ticks']
+  readonly onPaid?: ((session: PayerSession) => void) | undefined
+}
