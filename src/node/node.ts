@@ -16,12 +16,12 @@ import type { TokenInfo } from '../core/token.ts'
 import { type Found, noOffer } from '../discovery/market.ts'
 import type { Chain } from '../ports/chain.ts'
 import type { RelayTotals } from '../relay/desk.ts'
-import { refuseAborted } from '../services/abort.ts'
 import type { SessionEvents } from '../session/components.ts'
 import type { PayeeDesk } from '../session/payee-desk.ts'
 import type { ProviderLine } from '../session/payer-desk.ts'
 import type { Appraised, What } from './appraiser.ts'
 import type { OpenOptions, ReserveOptions, ResumeOptions, ServeOptions } from './call-options.ts'
+import { chooseOffer } from './choose-offer.ts'
 import { connectIn, type PaidConnection } from './connection.ts'
 import { beginEarly } from './early.ts'
 import { History } from './history.ts'
@@ -32,7 +32,8 @@ import { NodeSession } from './node-session.ts'
 import { type AmountLike, deskOptions, refuseTooSmall, refuseUnmetered, toAmount } from './options.ts'
 import type { PaidHttp } from './paid-http.ts'
 import type { NodeParts } from './parts.ts'
-import type { ReserveOrder, ReservePlan } from './reservations.ts'
+import type { ReservePlan } from './reservations.ts'
+import { reserveOrder } from './reserve-order.ts'
 import { usualChunk } from './usual-chunk.ts'
 
 interface Options {
@@ -272,7 +273,7 @@ export class TallyNode {
   async #reserve(found: Found, budget: Amount, { reserve, signal }: Pick<OpenOptions, 'reserve' | 'signal'>, early = false) {
     if (reserve === undefined) return {}
     const options = signal === undefined ? {} : { signal }
-    const { order, free } = this.#reserveOrder(found, budget, reserve)
+    const { order, free } = reserveOrder(found, budget, reserve, this.token)
     await this.#parts.reservations.ensure(order, free, {
       ...options,
       early: early && found.offer.unconfirmedCredit !== undefined,
@@ -280,39 +281,12 @@ export class TallyNode {
     return { onPaid: this.#parts.reservations.keeper(order, options) }
   }
 
-  #reserveOrder(
-    found: Found,
-    budget: Amount,
-    reserve: ReserveOptions | 'auto',
-  ): { readonly order: ReserveOrder; readonly free: Amount } {
-    const { upTo, allowance, forS = RESERVED_S, tell, relay } = reserve === 'auto' ? {} : reserve
-    const free = upTo === undefined ? budget : toAmount('reserve', upTo, '', this.token)
-    const most = allowance ?? { left: maxAmount(free, budget) }
-    return { order: { found, upTo: free, allowance: most, forS, tell, relay }, free }
-  }
-
-  async #choose({ service, provider, maxPrice, signal }: OpenOptions, without: readonly Address[] = []): Promise<Found> {
-    refuseAborted(signal)
-    if (typeof service !== 'string') return service
-    const options = signal === undefined ? {} : { signal }
-    if (provider !== undefined) {
-      // it was named: no other one takes its place
-      if (without.length > 0) throw noOffer(service)
-      return await this.offerOf(provider, service, options)
-    }
-    const limit = this.#maxPrice(maxPrice)
-    let dearer = false
-    for await (const found of this.find(service, options)) {
-      if (without.includes(found.provider)) continue
-      if (limit === undefined || isAtMost(found.offer.price, limit)) return found
-      dearer = true
-    }
-    refuseAborted(signal)
-    if (dearer)
-      throw new TallyError('PRICE_TOO_HIGH', {
-        message: `every provider of "${service}" that was found wants more than the maximum price`,
-      })
-    throw noOffer(service)
+  async #choose(options: OpenOptions, without: readonly Address[] = []): Promise<Found> {
+    return await chooseOffer(options, without, {
+      maxPrice: this.#maxPrice(options.maxPrice),
+      find: (name, how) => this.find(name, how),
+      offerOf: async (provider, name, how) => await this.offerOf(provider, name, how),
+    })
   }
 
   #maxPrice(given: OpenOptions['maxPrice']): Price | undefined {
