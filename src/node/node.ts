@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto'
 import type { EventEmitter } from 'node:events'
 import type { PeerId } from '@libp2p/interface'
 import { addressOfPeer } from '../../protocols/peer-identity.ts'
-import { type Amount, maxAmount } from '../core/amount.ts'
+import type { Amount } from '../core/amount.ts'
 import { TallyError } from '../core/errors.ts'
 import { type Address, type SessionId, sessionIdFromBytes } from '../core/ids.ts'
 import type { SignedOffer } from '../core/offer.ts'
@@ -27,7 +27,7 @@ import { beginEarly } from './early.ts'
 import { History } from './history.ts'
 import { fetchOnce, type HttpOptions, openHttp } from './http-options.ts'
 import { parsePeer } from './lines.ts'
-import { type Money, RESERVED_S } from './money.ts'
+import type { Money } from './money.ts'
 import { NodeSession } from './node-session.ts'
 import { type AmountLike, deskOptions, refuseTooSmall, refuseUnmetered, toAmount } from './options.ts'
 import type { PaidHttp } from './paid-http.ts'
@@ -211,7 +211,7 @@ export class TallyNode {
     reserve: ReserveOptions | 'auto',
     options: Options = {},
   ): Promise<ReservePlan | undefined> {
-    const { order, free } = this.#reserveOrder(found, toAmount('budget', budget, '', this.token), reserve)
+    const { order, free } = reserveOrder(found, toAmount('budget', budget, '', this.token), reserve, this.token)
     return await this.#parts.reservations.plan(order, free, options)
   }
 
