@@ -7,6 +7,7 @@ import { devCommand } from './commands/dev.ts'
 import { findCommand } from './commands/find.ts'
 import { getCommand } from './commands/get.ts'
 import { initCommand } from './commands/init.ts'
+import { offerCommand } from './commands/offer.ts'
 import { pipeCommand } from './commands/pipe.ts'
 import { proxyCommand } from './commands/proxy.ts'
 import { quoteCommand } from './commands/quote.ts'
@@ -24,7 +25,7 @@ import type { CommandGroup } from './program.ts'
 
 export const COMMANDS: readonly CommandGroup[] = [
   { heading: 'Start:', commands: [() => demoCommand(), initCommand, upCommand, statusCommand] },
-  { heading: 'Sell:', commands: [serveCommand] },
+  { heading: 'Sell:', commands: [serveCommand, offerCommand] },
   {
     heading: 'Buy:',
     commands: [findCommand, quoteCommand, getCommand, connectCommand, pipeCommand, proxyCommand, receiptCommand],
