@@ -21,10 +21,13 @@ export interface SignatureCheck {
 const ROLE = 'tallystick signature checks'
 const DIGEST_BYTES = 32
 const JOB_BYTES = DIGEST_BYTES + SIGNATURE_BYTES + PUBLIC_KEY_BYTES
-/** checks that the thread itself makes before it looks at anything else: a millisecond or two */
-const OWN_SHARE = 24
+/** checks that the thread itself makes before it looks at anything else: five milliseconds */
+const OWN_SHARE = 64
 /** the most that a worker is given at once: what it holds is late by as much */
-const MOST_AT_ONCE = 48
+const MOST_AT_ONCE = 128
+
+/** parts that a worker holds at a time: it goes on with the next one while this thread is busy with its own */
+const AT_A_TIME = 2
 
 /** Jobs as they travel: digest | signature | key, one after the other. */
 function pack(jobs: readonly SignatureCheck[]): Uint8Array<ArrayBuffer> {
@@ -74,8 +77,9 @@ export interface CheckPoolInit {
 export class CheckPool {
   readonly #init: CheckPoolInit
   /** undefined: not begun yet */
-  #workers: Map<Worker, readonly Job[]> | undefined
-  readonly #idle: Worker[] = []
+  #workers: Map<Worker, (readonly Job[])[]> | undefined
+  /** those that may be given more, as often as they may */
+  readonly #ready: Worker[] = []
   #waiting: Job[] = []
   #scheduled = false
 
@@ -113,10 +117,10 @@ export class CheckPool {
     if (this.#waiting.length > OWN_SHARE) {
       this.#workers ??= this.#begin()
       const part = Math.min(MOST_AT_ONCE, Math.ceil(this.#waiting.length / (this.#workers.size + 1)))
-      for (const worker of this.#idle.splice(0)) {
+      for (const worker of this.#ready.splice(0)) {
         const jobs = this.#waiting.splice(0, part)
         if (jobs.length > 0) this.#give(worker, jobs)
-        else this.#idle.push(worker)
+        else this.#ready.push(worker)
       }
     }
     for (const { check, batch } of this.#waiting.splice(0, OWN_SHARE)) {
@@ -128,12 +132,12 @@ export class CheckPool {
 
   #give(worker: Worker, jobs: readonly Job[]): void {
     const bytes = pack(jobs.map(({ check }) => check))
-    this.#workers?.set(worker, jobs)
+    this.#workers?.get(worker)?.push(jobs)
     worker.postMessage(bytes, [bytes.buffer])
   }
 
-  #begin(): Map<Worker, readonly Job[]> {
-    const workers = new Map<Worker, readonly Job[]>()
+  #begin(): Map<Worker, (readonly Job[])[]> {
+    const workers = new Map<Worker, (readonly Job[])[]>()
     for (let i = 0; i < this.#init.threads; i++) {
       const worker = new Worker(new URL(import.meta.url), { workerData: ROLE, name: ROLE, execArgv: [] })
       worker.unref()
@@ -141,28 +145,26 @@ export class CheckPool {
       worker.on('error', this.#init.onLost)
       worker.on('exit', () => this.#lost(worker))
       workers.set(worker, [])
-      this.#idle.push(worker)
+      for (let at = 0; at < AT_A_TIME; at++) this.#ready.push(worker)
     }
     return workers
   }
 
   #answered(worker: Worker, good: Uint8Array): void {
-    const jobs = this.#workers?.get(worker) ?? []
-    this.#workers?.set(worker, [])
+    const jobs = this.#workers?.get(worker)?.shift() ?? []
     jobs.forEach(({ check, batch }, i) => {
       check.isGood = good[i] === 1
       this.#count(batch)
     })
-    this.#idle.push(worker)
+    this.#ready.push(worker)
     if (this.#waiting.length > OWN_SHARE) this.#schedule()
   }
 
   #lost(worker: Worker): void {
-    const jobs = this.#workers?.get(worker) ?? []
+    const parts = this.#workers?.get(worker) ?? []
     this.#workers?.delete(worker)
-    const at = this.#idle.indexOf(worker)
-    if (at >= 0) this.#idle.splice(at, 1)
-    this.#waiting.unshift(...jobs)
+    this.#ready.splice(0, this.#ready.length, ...this.#ready.filter((one) => one !== worker))
+    this.#waiting.unshift(...parts.flat())
     this.#schedule()
   }
 

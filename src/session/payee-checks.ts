@@ -36,10 +36,12 @@ export class PayeeChecks {
   /** What to wait for before these messages of one stream are given to the rules; undefined = nothing. Never rejects. */
   ahead({ link, lives }: Visit, messages: readonly FromPayer[]): Promise<void> | undefined {
     if (this.#threads < 1) return undefined
-    const checks: SignatureCheck[] = []
-    const counts = new Map<Live, number>()
+    let checks: SignatureCheck[] | undefined
+    let counts: Map<Live, number> | undefined
     for (const message of messages) {
       if (message.type !== 'promise' || this.#isFew()) continue
+      checks ??= []
+      counts ??= new Map()
       const live = this.#book.live(message.session)
       if (live === undefined || !lives.has(live)) continue
       const count = (counts.get(live) ?? 0) + 1
@@ -47,7 +49,7 @@ export class PayeeChecks {
       if (count > MOST_AHEAD) continue
       checks.push(live.crypto.checkAhead(message.promise, link.publicKey))
     }
-    return checks.length === 0 ? undefined : this.#pool.check(checks)
+    return checks === undefined || checks.length === 0 ? undefined : this.#pool.check(checks)
   }
 
   async stop(): Promise<void> {

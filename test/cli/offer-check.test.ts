@@ -32,7 +32,17 @@ describe('offer check', () => {
 
   test('strangers find what is sold, reach every address, and get the offer; an address where nobody answers is named', async () => {
     const dead = '/ip4/127.0.0.1/tcp/9'
-    const args = ['serve', 'files', world.path('films'), '--name', 'films', '--price', '0.01/MiB', '--listen', '/ip4/127.0.0.1/tcp/0']
+    const args = [
+      'serve',
+      'files',
+      world.path('films'),
+      '--name',
+      'films',
+      '--price',
+      '0.01/MiB',
+      '--listen',
+      '/ip4/127.0.0.1/tcp/0',
+    ]
     const good = await world.start(args, /reach|try:/, { home: provider })
     const check = await world.json<Check>(['offer', 'check'], { home: provider })
     assert.equal(check.visible, true)
