@@ -22,6 +22,8 @@ interface Options {
 }
 
 interface EnsureOptions extends Options {
+  /** as `ReserveWanted.taken` */
+  readonly taken?: Amount
   /** does not wait for the confirmations: the provider lets some of it count before */
   readonly early?: boolean
 }
@@ -38,6 +40,8 @@ export interface ReserveWanted {
   readonly minTimeToExpiryS: number
   /** so much is to be free; it is filled up when less than half of it is */
   readonly free: Amount
+  /** what is free and will be paid for what has come already: as good as used. @default 0 */
+  readonly taken?: Amount
   /** the most that may be added now */
   readonly most: Amount
   readonly forS: number
@@ -65,9 +69,11 @@ const NEAR_S = 900
 export function reserveStep(channel: ChannelOut, wanted: ReserveWanted, nowS: number): ReserveStep | undefined {
   const used = maxAmount(maxAmount(signedOf(channel), channel.reserved), channel.facts.settled)
   const free = (channel.facts.deposit > used ? channel.facts.deposit - used : 0n) as Amount
-  const isLow = 2n * free < wanted.free || free < wanted.minReservation || free === 0n
+  const { taken = 0n as Amount } = wanted
+  const left = free > taken ? free - taken : 0n
+  const isLow = 2n * left < wanted.free || left < wanted.minReservation || left === 0n
   const target = maxAmount(wanted.free, wanted.minReservation)
-  const lack = (isLow && target > free ? target - free : 0n) as Amount
+  const lack = (isLow && target > left ? target - left : 0n) as Amount
   const amount = minAmount(lack, wanted.most)
   const isNear = channel.facts.expiry - nowS < wanted.minTimeToExpiryS + NEAR_S
   if (!isNear && amount === 0n) return undefined
@@ -190,24 +196,24 @@ export class Reservations {
   }
 
   /** Looks after the reservation of a session: call it after each payment. Failures are told, never thrown: what is there lasts while it lasts. */
-  keeper(order: ReserveOrder, options: Options): (session: PayerSession) => void {
+  keeper(order: ReserveOrder, options: Options): (session: PayerSession, taken?: Amount) => void {
     const { clock, payer, money } = this.#of
     const pace = new Pace()
     let busy = false
     let failed = false
-    return (session) => {
+    return (session, taken = 0n as Amount) => {
       const nowMs = clock.nowMs()
       pace.paid(session.total, nowMs)
       if (busy || failed || options.signal?.aborted === true) return
       // filled up when less than half is free: as much as is spent until the next one counts is to be there then
       const upTo = maxAmount(order.upTo, (2n * pace.within(LEAD * this.#tookMs)) as Amount)
-      const free = minAmount(upTo, (session.wish.budget - session.total) as Amount)
+      const free = minAmount(upTo, (session.wish.budget - session.total - taken) as Amount)
       // its session is live: it is in memory
       const channel = payer.book.shelf.known(money.idOf(order.found.provider))
       if (free <= 0n || channel === undefined) return
-      if (this.#judge(channel, order, free) === undefined) return
+      if (this.#judge(channel, order, free, taken) === undefined) return
       busy = true
-      const topUp = this.ensure(order, free, options)
+      const topUp = this.ensure(order, free, { ...options, taken })
         // a chain that cannot be asked is no reason to end what is paid for: the next session of the purchase says why
         .catch(() => {
           failed = true
@@ -220,7 +226,7 @@ export class Reservations {
     }
   }
 
-  async #step(order: ReserveOrder, free: Amount, options: Options): Promise<ReserveStep | undefined> {
+  async #step(order: ReserveOrder, free: Amount, options: EnsureOptions): Promise<ReserveStep | undefined> {
     refuseAborted(options.signal)
     const { money } = this.#of
     const { provider, offer } = order.found
@@ -229,7 +235,7 @@ export class Reservations {
     const known = (await this.#of.payer.book.shelf.file(id)).channel ?? newChannelOut(id, money.parties(provider), NO_CHANNEL)
     // the clock of the chain decides when a reservation is over
     const nowS = Math.max(this.#of.clock.nowS(), await this.#of.chain.time(options))
-    const step = this.#judge({ ...known, facts: facts ?? NO_CHANNEL }, order, free, nowS)
+    const step = this.#judge({ ...known, facts: facts ?? NO_CHANNEL }, order, free, options.taken, nowS)
     if (step !== undefined && step.expiry - nowS < offer.minTimeToExpiry + NEAR_S)
       throw tooShort(offer.minTimeToExpiry, order.forS)
     if (step !== undefined && step.free + step.amount < maxAmount(offer.minReservation, 1n as Amount))
@@ -237,12 +243,13 @@ export class Reservations {
     return step
   }
 
-  #judge(channel: ChannelOut, order: ReserveOrder, free: Amount, nowS: number = this.#of.clock.nowS()): ReserveStep | undefined {
+  #judge(channel: ChannelOut, order: ReserveOrder, free: Amount, taken?: Amount, nowS: number = this.#of.clock.nowS()) {
     const { offer } = order.found
     const wanted: ReserveWanted = {
       minReservation: offer.minReservation,
       minTimeToExpiryS: offer.minTimeToExpiry,
       free,
+      ...(taken !== undefined && { taken }),
       most: maxAmount(order.allowance.left, 0n as Amount),
       forS: order.forS,
     }

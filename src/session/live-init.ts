@@ -1,4 +1,5 @@
 /** What a live session of a payer is made of, and what it needs of its desk. */
+import type { Amount } from '../core/amount.ts'
 import type { ChannelOut } from '../core/channel.ts'
 import type { ErrorCode } from '../core/errors.ts'
 import type { PayerContext, PayerInput, PayerSession } from '../core/session/payer.ts'
@@ -18,5 +19,6 @@ export interface LiveInit {
   readonly line: ProviderLine
   readonly desk: Desk
   readonly ticks: PayerContext['ticks']
-  readonly onPaid?: ((session: PayerSession) => void) | undefined
+  /** `taken`: what is free and will be paid for what has come, base units */
+  readonly onPaid?: ((session: PayerSession, taken?: Amount) => void) | undefined
 }

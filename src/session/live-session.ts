@@ -6,6 +6,7 @@ import type { Amount } from '../core/amount.ts'
 import { type ErrorCode, TallyError } from '../core/errors.ts'
 import type { Charge as ChargeMessage } from '../core/session/messages.ts'
 import { atRiskOf, JOIN_MS, owedOf, type PayerContext, type PayerInput, type PayerSession } from '../core/session/payer.ts'
+import { roomOf } from '../core/session/payer-state.ts'
 import type { Charge, OpenOptions, PaidSession, PaidStream } from '../ports/service.ts'
 import { countsOfCharge } from './charge-desk.ts'
 import { Coverage } from './coverage.ts'
@@ -248,7 +249,10 @@ export class LiveSession implements PaidSession {
 
   /** Resolves with true when the deposit may cover more than before; with false at once where nothing more of it is on its way. */
   async more(): Promise<boolean> {
-    if (this.session.status !== 'live' || !this.#desk.awaits(this)) return false
+    if (this.session.status !== 'live') return false
+    // whoever looks after the deposit hears of payments, and these bytes come before what they cost is paid: all of it is taken
+    if (!this.#desk.awaits(this)) this.onPaid?.(this.#session, roomOf(this.#session, this.#desk.channelOf(this)) as Amount)
+    if (!this.#desk.awaits(this)) return false
     this.#more ??= Promise.withResolvers()
     await this.#more.promise
     return true

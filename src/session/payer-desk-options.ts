@@ -9,7 +9,7 @@ export interface Options {
   /** so much of a deposit that is not confirmed counts, base units: the provider's offer says so */
   readonly ahead?: Amount
   /** called after each payment of the session, with its record */
-  readonly onPaid?: (session: PayerSession) => void
+  readonly onPaid?: (session: PayerSession, taken?: Amount) => void
 }
 
 export interface PayerDeskInit {

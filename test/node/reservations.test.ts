@@ -45,6 +45,14 @@ describe('what is added to a reservation', () => {
     assert.equal(reserveStep(channel({ deposit: A(1_000), settled: A(1_000) }), wanted(), NOW_S)?.amount, 1_000n)
   })
 
+  test('counts what will be paid for bytes that have come as used: all of it taken is nothing free', () => {
+    const full = channel({ deposit: A(1_000) })
+    assert.equal(reserveStep(full, wanted({ taken: A(500) }), NOW_S), undefined)
+    assert.equal(reserveStep(full, wanted({ taken: A(501) }), NOW_S)?.amount, 501n)
+    assert.equal(reserveStep(full, wanted({ taken: A(1_000) }), NOW_S)?.amount, 1_000n)
+    assert.equal(reserveStep(full, wanted({ taken: A(9_000) }), NOW_S)?.amount, 1_000n)
+  })
+
   test('is never more than may be added', () => {
     assert.equal(reserveStep(channel(), wanted({ most: A(10) }), NOW_S)?.amount, 10n)
     assert.equal(reserveStep(channel(), wanted({ most: A(0) }), NOW_S), undefined)
