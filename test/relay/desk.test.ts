@@ -8,7 +8,7 @@ import { requestId, type SignedForward } from '../../src/core/relay/request.ts'
 import type { Job } from '../../src/ports/chain.ts'
 import { requestTable } from '../../src/relay/records.ts'
 import { useDevnet } from '../chain/support/fixture.ts'
-import { FEE, handIn, holder, NO_QUOTE, requestOf, type TestRelay, testRelay, transfer } from './support.ts'
+import { FEE, give, handIn, holder, NO_QUOTE, requestOf, type TestRelay, testRelay, transfer } from './support.ts'
 
 const use = useDevnet()
 
@@ -98,7 +98,7 @@ describe('a relay', () => {
     await withoutMining(async () => {
       await relay.desk.submit({ quote: NO_QUOTE, signed })
       await inPool(relay)
-      await handIn(relay.chain, use.net, signed, { maxPriorityFeePerGas: '0x174876e800', maxFeePerGas: '0x2e90edd000' })
+      await give(relay.chain, use.net, signed, { maxPriorityFeePerGas: '0x174876e800', maxFeePerGas: '0x2e90edd000' })
     })
     const job = await over(relay, signed)
     assert.equal(job?.state, 'failed', 'its own transaction came too late')
@@ -120,7 +120,7 @@ describe('a relay', () => {
     await withoutMining(async () => {
       await relay.desk.submit({ quote: NO_QUOTE, signed })
       await inPool(relay)
-      await handIn(relay.chain, use.net, twin, { maxPriorityFeePerGas: '0x174876e800', maxFeePerGas: '0x2e90edd000' })
+      await give(relay.chain, use.net, twin, { maxPriorityFeePerGas: '0x174876e800', maxFeePerGas: '0x2e90edd000' })
     })
     const job = await over(relay, signed)
     assert.equal(job?.state, 'failed')

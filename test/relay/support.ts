@@ -155,15 +155,23 @@ export function transfer(net: Devnet, to: Address = newSigner().address): Extrac
   return { kind: 'transfer', token: net.token, to, amount: 10_000_000n as Amount }
 }
 
-/** Hands a request in as an account that anvil signs for; whether it went well. */
-export async function handIn(chain: Chain, net: Devnet, signed: SignedForward, more: object = {}): Promise<boolean> {
+/** Hands a request in as an account that anvil signs for; the hash of its transaction. */
+export async function give(chain: Chain, net: Devnet, signed: SignedForward, more: object = {}): Promise<unknown> {
   const action = await chain.forwarder.execute(signed)
   assert.ok(action.kind === 'call')
   const [from] = net.accounts
   const data = `0x${Buffer.from(action.data).toString('hex')}`
-  const hash = await net.rpc('eth_sendTransaction', [{ from: from?.address, to: action.to, data, gas: '0xf4240', ...more }])
-  const receipt = (await net.rpc('eth_getTransactionReceipt', [hash])) as { status: string } | null
-  return receipt?.status === '0x1'
+  return await net.rpc('eth_sendTransaction', [{ from: from?.address, to: action.to, data, gas: '0xf4240', ...more }])
+}
+
+/** The same on a chain that mines by itself; whether it went well. */
+export async function handIn(chain: Chain, net: Devnet, signed: SignedForward): Promise<boolean> {
+  const hash = await give(chain, net, signed)
+  // the local chain answers with the hash before it has mined
+  for (;;) {
+    const receipt = (await net.rpc('eth_getTransactionReceipt', [hash])) as { status: string } | null
+    if (receipt !== null) return receipt.status === '0x1'
+  }
 }
 
 export const NO_QUOTE = new Uint8Array(16)
