@@ -1,9 +1,8 @@
 import type { Connection, DialTarget, PeerId, Startable, Stream } from '@libp2p/interface'
-import { asTallyError, TallyError } from '../../src/core/errors.ts'
+import { TallyError } from '../../src/core/errors.ts'
 import type { SignedOffer } from '../../src/core/offer.ts'
-import { within } from '../deadline.ts'
 import { HANDLE, openStream, type ProtocolComponents } from '../dial.ts'
-import { encodeFrame } from '../framing/frame-codec.ts'
+import { answerOn, ask } from '../exchange.ts'
 import { type RawStream, rawStream } from '../framing/raw-stream.ts'
 import { PeerGate } from '../peer-gate.ts'
 import { decodeOffers, decodeRequest, encodeOffers, encodeRequest } from './codec.ts'
@@ -84,20 +83,13 @@ class Offers implements OfferService {
     const request = encodeRequest(service)
     const attach = (stream: Stream): RawStream => rawStream(stream, { maxFrameBytes: MAX_ANSWER_BYTES })
     const raw = await openStream(this.#components, target, OFFER_PROTOCOL, attach, options)
-    try {
-      const late = (): TallyError => new TallyError('PEER_UNREACHABLE', { message: 'the peer does not answer with its offers' })
-      const offers = await within(this.#timeoutMs, late, options.signal, async (signal) => {
-        await raw.writeFrame(request, { signal })
-        const frame = await raw.readFrame({ signal })
-        if (frame === undefined) throw new TallyError('STREAM_CUT', { message: 'the peer closed the stream without an answer' })
-        return decodeOffers(frame)
-      })
-      raw.close().catch(() => {})
-      return offers
-    } catch (thrown) {
-      raw.abort(asTallyError(thrown))
-      throw thrown
-    }
+    return await ask(raw, request, {
+      timeoutMs: this.#timeoutMs,
+      signal: options.signal,
+      late: () => new TallyError('PEER_UNREACHABLE', { message: 'the peer does not answer with its offers' }),
+      cut: () => new TallyError('STREAM_CUT', { message: 'the peer closed the stream without an answer' }),
+      read: decodeOffers,
+    })
   }
 
   async #serve(stream: Stream, connection: Connection, offersFor: NonNullable<OfferServiceInit['offersFor']>): Promise<void> {
@@ -106,21 +98,16 @@ class Offers implements OfferService {
       stream.abort(new TallyError('RATE_EXCEEDED'))
       return
     }
-    // Read frames are held to the size of a request, although the answer may be longer.
-    const raw = rawStream(stream, { maxFrameBytes: MAX_REQUEST_BYTES })
-    const gone = new AbortController()
-    stream.addEventListener('close', () => gone.abort(), { once: true })
     try {
-      const late = (): TallyError => new TallyError('STREAM_CUT', { message: 'the exchange took too long' })
-      await within(this.#timeoutMs, late, gone.signal, async (signal) => {
-        const frame = await raw.readFrame({ signal })
-        if (frame === undefined) return
-        const offers = await offersFor(decodeRequest(frame), connection.remotePeer)
-        await raw.write(encodeFrame(encodeOffers(offers.slice(0, MAX_OFFERS)), MAX_ANSWER_BYTES), { signal })
+      await answerOn(stream, {
+        maxAskBytes: MAX_REQUEST_BYTES,
+        maxAnswerBytes: MAX_ANSWER_BYTES,
+        timeoutMs: this.#timeoutMs,
+        answer: async (frame) => {
+          const offers = await offersFor(decodeRequest(frame), connection.remotePeer)
+          return encodeOffers(offers.slice(0, MAX_OFFERS))
+        },
       })
-      await raw.close()
-    } catch (thrown) {
-      raw.abort(asTallyError(thrown))
     } finally {
       leave()
     }

@@ -1,9 +1,8 @@
 import type { Connection, DialTarget, PeerId, Startable, Stream } from '@libp2p/interface'
 import { asTallyError, TallyError } from '../../src/core/errors.ts'
 import type { Hash32 } from '../../src/core/ids.ts'
-import { within } from '../deadline.ts'
 import { HANDLE, openStream, type ProtocolComponents } from '../dial.ts'
-import { encodeFrame } from '../framing/frame-codec.ts'
+import { answerOn, ask } from '../exchange.ts'
 import { type RawStream, rawStream } from '../framing/raw-stream.ts'
 import { PeerGate } from '../peer-gate.ts'
 import {
@@ -89,8 +88,8 @@ class Relays implements RelayService {
     if (this.#init.handler !== undefined) await this.#components.registrar.unhandle(RELAY_PROTOCOL)
   }
 
-  async quote(target: DialTarget, ask: QuoteAsk, options: Options = {}): Promise<Quote> {
-    return decodeQuote(await this.#exchange(target, { ask: 'quote', ...ask }, options))
+  async quote(target: DialTarget, what: QuoteAsk, options: Options = {}): Promise<Quote> {
+    return decodeQuote(await this.#exchange(target, { ask: 'quote', ...what }, options))
   }
 
   async submit(target: DialTarget, submission: Submission, options: Options = {}): Promise<Progress> {
@@ -101,26 +100,20 @@ class Relays implements RelayService {
     return decodeProgress(await this.#exchange(target, { ask: 'status', digest }, options))
   }
 
-  async #exchange(target: DialTarget, ask: Ask, options: Options): Promise<Uint8Array> {
-    const request = encodeAsk(ask)
+  async #exchange(target: DialTarget, what: Ask, options: Options): Promise<Uint8Array> {
+    const request = encodeAsk(what)
     // an answer is small, but what is written may be as long as an ask
     const attach = (stream: Stream): RawStream => rawStream(stream, { maxFrameBytes: MAX_ASK_BYTES })
     const raw = await openStream(this.#components, target, RELAY_PROTOCOL, attach, options)
     const cut = (message: string): TallyError => new TallyError('STREAM_CUT', { message })
-    try {
-      const late = (): TallyError => cut('the relay does not answer')
-      const answer = await within(this.#timeoutMs, late, options.signal, async (signal) => {
-        await raw.writeFrame(request, { signal })
-        const frame = await raw.readFrame({ signal })
-        if (frame === undefined) throw cut('the relay closed the stream without an answer')
-        return frame
-      })
-      raw.close().catch(() => {})
-      return answer
-    } catch (thrown) {
-      raw.abort(asTallyError(thrown))
-      throw thrown
-    }
+    return await ask(raw, request, {
+      timeoutMs: this.#timeoutMs,
+      signal: options.signal,
+      late: () => cut('the relay does not answer'),
+      cut: () => cut('the relay closed the stream without an answer'),
+      // a refusal is an answer: it ends the stream in order
+      read: (frame) => frame,
+    })
   }
 
   async #serve(stream: Stream, connection: Connection, handler: RelayHandler): Promise<void> {
@@ -129,21 +122,14 @@ class Relays implements RelayService {
       stream.abort(new TallyError('RATE_EXCEEDED'))
       return
     }
-    const raw = rawStream(stream, { maxFrameBytes: MAX_ASK_BYTES })
-    const gone = new AbortController()
-    stream.addEventListener('close', () => gone.abort(), { once: true })
     try {
-      const late = (): TallyError => new TallyError('STREAM_CUT', { message: 'the exchange took too long' })
-      await within(this.#timeoutMs, late, gone.signal, async (signal) => {
-        const frame = await raw.readFrame({ signal })
-        if (frame === undefined) return
+      await answerOn(stream, {
+        maxAskBytes: MAX_ASK_BYTES,
+        maxAnswerBytes: MAX_ANSWER_BYTES,
+        timeoutMs: this.#timeoutMs,
         // bytes that are no ask reset the stream; what is asked and refused gets its number
-        const answer = await answerOf(decodeAsk(frame), connection.remotePeer, handler)
-        await raw.write(encodeFrame(answer, MAX_ANSWER_BYTES), { signal })
+        answer: async (frame) => await answerOf(decodeAsk(frame), connection.remotePeer, handler),
       })
-      await raw.close()
-    } catch (thrown) {
-      raw.abort(asTallyError(thrown))
     } finally {
       leave()
     }

@@ -101,7 +101,7 @@ export function createWatcher(init: WatcherInit): Watcher {
       (await trails.load(limits)) ??
       // what is known without a trail was read when logs could not be: nobody has followed it since
       newTrail({ start: init.startBlock ?? Math.max(0, (await readHead()).number - confirmations), ...limits, lost: true })
-    for (const [id, block] of readAhead.entries()) {
+    for (const [id, block] of [...readAhead.entries()]) {
       if (block > cursorOf(trail)) continue
       readAhead.delete(id)
       // whatever it is now is news to whoever has the answer of then

@@ -151,13 +151,15 @@ export class CheckPool {
   }
 
   #answered(worker: Worker, good: Uint8Array): void {
-    const jobs = this.#workers?.get(worker)?.shift() ?? []
+    const parts = this.#workers?.get(worker)
+    // one that is gone gets nothing more: what it held is waiting again
+    if (parts === undefined) return
+    const jobs = parts.shift() ?? []
     jobs.forEach(({ check, batch }, i) => {
       check.isGood = good[i] === 1
       this.#count(batch)
     })
     this.#ready.push(worker)
-    if (this.#waiting.length > OWN_SHARE) this.#schedule()
   }
 
   #lost(worker: Worker): void {
